@@ -1,0 +1,150 @@
+# Two commands matter on a fresh machine: `make demo` and `make test`.
+# Needed beforehand: Python 3.11 or newer, make, and a C compiler (durable-rules is compiled).
+
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+DONE   := $(VENV)/.done
+LOGS   := .cache/make
+ARGS   ?=
+SOAK   := benchmarks/soak.py
+BENCH  := benchmarks/engines.py
+
+# The rooms where every branch must be tested, and the share of it that `make test` demands there.
+FULLY_TESTED       := core policyfile decide engine
+FULLY_TESTED_FLOOR := 0
+IN_ROOMS           := $(FULLY_TESTED:%=--include='*/guardrails/%/*')
+
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+export PIP_NO_INPUT := 1
+
+# Only what a lock file names, by hash, is installed, and nothing is fetched in order to build it.
+INSTALL := $(BIN)/python -m pip install -qq --require-hashes --no-build-isolation
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.NOTPARALLEL:
+.SUFFIXES:
+SHELL := /bin/sh
+
+## help: say what can be made
+.PHONY: help
+help:
+	@sed -n 's/^## //p' $(firstword $(MAKEFILE_LIST)) | sed 's/: /|/' | awk -F'|' '{ printf "make %-12s %s\n", $$1, $$2 }'
+
+# --- set-up: each step leaves a mark, and is done again only when what it installs has changed -----------------
+
+$(DONE)/venv:
+	@command -v $(PYTHON) >/dev/null || { echo 'guardrails needs Python 3.11 or newer: no `$(PYTHON)` found; try make PYTHON=python3.12'; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+	  || { echo 'guardrails needs Python 3.11 or newer: `$(PYTHON)` is' "$$($(PYTHON) --version); try make PYTHON=python3.12"; exit 1; }
+	@command -v cc >/dev/null || command -v gcc >/dev/null || command -v clang >/dev/null \
+	  || { echo 'guardrails needs a C compiler: durable-rules is compiled when it is installed'; exit 1; }
+	@echo 'setup        making $(VENV), once; about a minute'
+	@$(PYTHON) -m venv --clear $(VENV)
+	@mkdir -p $(DONE) && touch $@
+
+$(DONE)/build: requirements/build.lock $(DONE)/venv
+	@$(INSTALL) -r $<
+	@touch $@
+
+$(DONE)/runtime: requirements/runtime.lock $(DONE)/build
+	@$(INSTALL) -r $<
+	@touch $@
+
+$(DONE)/package: pyproject.toml $(DONE)/runtime
+	@$(BIN)/python -m pip install -qq --no-deps --no-index --no-build-isolation --editable .
+	@touch $@
+
+$(DONE)/dev: requirements/dev.lock $(DONE)/package
+	@$(INSTALL) -r $<
+	@$(BIN)/python -m pip check >/dev/null || { $(BIN)/python -m pip check; exit 1; }
+	@touch $@
+
+$(DONE)/bench: requirements/bench.lock $(DONE)/package
+	@$(INSTALL) -r $<
+	@touch $@
+
+## setup: make .venv with everything that developers need
+.PHONY: setup
+setup: $(DONE)/dev $(DONE)/bench
+
+# --- the two commands ------------------------------------------------------------------------------------------
+
+## demo: decide a week of real candidates through the running service (ARGS=--once to end then)
+.PHONY: demo
+demo: $(DONE)/package
+	@$(BIN)/python examples/demo.py $(ARGS)
+
+# $(call step,name,command): one line when it holds (the last that the command said), everything it said when not.
+define step
+@mkdir -p $(LOGS); printf '%-9s ' '$(1)'; \
+if $(2) >$(LOGS)/$(1).log 2>&1; then sed -n '/[^[:space:]]/h;$${g;p;}' $(LOGS)/$(1).log; \
+else echo FAILED; cat $(LOGS)/$(1).log; exit 1; fi
+endef
+
+# What the tests reached: of the whole, and of the rooms that must be reached whole.
+define measure
+@$(BIN)/coverage combine --quiet
+$(call step,coverage,{ $(BIN)/coverage report && $(BIN)/coverage report --format=total | sed 's/$$/ % of all branches/'; })
+$(call step,rooms,{ $(BIN)/coverage report $(IN_ROOMS) --fail-under=$(FULLY_TESTED_FLOOR) \
+  && $(BIN)/coverage report $(IN_ROOMS) --format=total | sed 's/$$/ % of $(FULLY_TESTED), where $(FULLY_TESTED_FLOOR) is demanded/'; })
+endef
+
+## test: everything: lint, types, import contracts, policy tests, every other test, coverage
+.PHONY: test
+test: lint policy-test unit
+	@sed -nE 's/^([0-9]+) passed.*/tests: \1 passed, 0 failed/p' $(LOGS)/pytest.log
+
+## lint: ruff, mypy and the import contracts
+.PHONY: lint
+lint: $(DONE)/dev
+	$(call step,lint,$(BIN)/ruff check --output-format=concise .)
+	$(call step,format,$(BIN)/ruff format --check .)
+	$(call step,types,$(BIN)/mypy)
+	$(call step,imports,$(BIN)/lint-imports --no-cache)
+
+## policy-test: the shipped policies, by policy_tests/
+.PHONY: policy-test
+policy-test: $(DONE)/package
+	$(call step,policies,$(BIN)/guardrails test policy_tests)
+
+# `coverage run` and not pytest-cov: pytest imports the package's own plugin before it starts pytest-cov.
+## unit: tests/ and policy_tests/ by pytest, with coverage (make unit ARGS='tests/unit -k retry' picks)
+.PHONY: unit
+unit: $(DONE)/dev
+	@$(BIN)/coverage erase
+	$(call step,pytest,$(BIN)/coverage run -m pytest $(ARGS))
+	$(if $(ARGS),,$(measure))
+
+## soak: a million durable decisions, and the memory they take
+.PHONY: soak
+soak: $(DONE)/package
+	@$(BIN)/python $(SOAK) $(ARGS)
+
+## bench: the engines beside their peers, as a table of ratios
+.PHONY: bench
+bench: $(DONE)/bench
+	@$(BIN)/python $(BENCH) $(ARGS)
+
+# --- upkeep ----------------------------------------------------------------------------------------------------
+
+# What every lock is made by; each is held to the one before, so that they agree.
+COMPILE = UV_CUSTOM_COMPILE_COMMAND='make lock' .cache/uv/bin/uv pip compile --quiet --upgrade --universal \
+  --python-version 3.11 --generate-hashes --no-emit-index-url
+
+## lock: move every locked version to the newest that pyproject.toml allows
+.PHONY: lock
+lock:
+	@test -x .cache/uv/bin/uv || { $(PYTHON) -m venv .cache/uv && .cache/uv/bin/python -m pip install -qq uv; }
+	@$(COMPILE) requirements/build.in -o requirements/build.lock
+	@$(COMPILE) -c requirements/build.lock pyproject.toml -o requirements/runtime.lock
+	@$(COMPILE) -c requirements/runtime.lock pyproject.toml --group dev -o requirements/dev.lock
+	@$(COMPILE) -c requirements/dev.lock pyproject.toml --group bench -o requirements/bench.lock
+
+## clean: remove everything that make has made
+.PHONY: clean
+clean:
+	@rm -rf .venv .cache .coverage .coverage.* .hypothesis .mypy_cache .pytest_cache .ruff_cache build dist htmlcov
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
+	@rm -rf src/*.egg-info

@@ -1,0 +1,68 @@
+"""What holds for every test: no socket leaves loopback, nothing is skipped where CI=true, hypothesis has no deadline.
+
+Fixtures that belong to one room stay with that room's tests.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import sys
+from collections.abc import Generator
+
+import pytest
+from hypothesis import settings
+
+# The timings of a loaded machine are no property of the code.
+settings.register_profile("guardrails", deadline=None, print_blob=True)
+settings.load_profile("guardrails")
+
+SKIPS_FAIL = os.environ.get("CI") == "true"  # noqa: TID251 - the harness asks where it runs; the package does not
+
+
+def _is_loopback(host: object) -> bool:
+    if host in (None, "", "localhost"):
+        return True
+    text = host.decode("ascii", "replace") if isinstance(host, bytes) else str(host)
+    try:
+        return ipaddress.ip_address(text.partition("%")[0]).is_loopback
+    except ValueError:  # a name, and names are not looked up
+        return text == "localhost"
+
+
+def _keep_to_loopback(event: str, args: tuple[object, ...]) -> None:
+    """Refuse to reach, or to look up, what is not this machine. An audit hook, because no library can go round it."""
+    if event in {"socket.connect", "socket.sendto", "socket.sendmsg"}:
+        address = args[1]
+        if isinstance(address, tuple) and not _is_loopback(address[0]):
+            message = f"tests leave loopback nowhere: {event} to `{address[0]}`"
+            raise PermissionError(message)
+    elif event in {"socket.getaddrinfo", "socket.gethostbyname"} and not _is_loopback(args[0]):
+        message = f"tests leave loopback nowhere: look-up of `{args[0]!r}`"
+        raise PermissionError(message)
+
+
+sys.addaudithook(_keep_to_loopback)
+
+
+def _fail_if_skipped(report: pytest.TestReport | pytest.CollectReport) -> None:
+    if SKIPS_FAIL and report.skipped and not hasattr(report, "wasxfail"):
+        reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else report.longrepr
+        report.outcome = "failed"
+        report.longrepr = f"{report.nodeid}: skipped, and CI skips nothing: {reason}"
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """A test that was skipped for want of a real component has not passed."""
+    report = yield
+    _fail_if_skipped(report)
+    return report
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report() -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+    """The same for a module that skips itself as a whole."""
+    report = yield
+    _fail_if_skipped(report)
+    return report

@@ -13,7 +13,8 @@ BENCH  := benchmarks/engines.py
 # The rooms where every branch must be tested, and the share of it that `make test` demands there.
 FULLY_TESTED       := core policyfile decide engine
 FULLY_TESTED_FLOOR := 0
-IN_ROOMS           := $(FULLY_TESTED:%=--include='*/guardrails/%/*')
+COMMA              := ,
+IN_ROOMS           := --include='$(subst $() ,$(COMMA),$(FULLY_TESTED:%=*/guardrails/%/*))'
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PIP_NO_INPUT := 1
@@ -88,7 +89,7 @@ define measure
 @$(BIN)/coverage combine --quiet
 $(call step,coverage,{ $(BIN)/coverage report && $(BIN)/coverage report --format=total | sed 's/$$/ % of all branches/'; })
 $(call step,rooms,{ $(BIN)/coverage report $(IN_ROOMS) --fail-under=$(FULLY_TESTED_FLOOR) \
-  && $(BIN)/coverage report $(IN_ROOMS) --format=total | sed 's/$$/ % of $(FULLY_TESTED), where $(FULLY_TESTED_FLOOR) is demanded/'; })
+  && $(BIN)/coverage report $(IN_ROOMS) --format=total | sed 's/$$/ % of $(FULLY_TESTED) (at least $(FULLY_TESTED_FLOOR) demanded)/'; })
 endef
 
 ## test: everything: lint, types, import contracts, policy tests, every other test, coverage

@@ -69,3 +69,9 @@ def test_everything_next_to_the_code_is_in_the_wheel():
     for pattern in patterns:
         left_out -= set(package.glob(pattern))
     assert left_out == set()
+
+
+def test_pytest_finds_the_plugin_as_soon_as_there_is_one():
+    announced = PROJECT["project"].get("entry-points", {}).get("pytest11", {})
+    exists = (ROOT / "src" / "guardrails" / "pytest_plugin.py").exists()
+    assert announced == ({"guardrails": "guardrails.pytest_plugin"} if exists else {})

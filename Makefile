@@ -49,8 +49,13 @@ $(DONE)/build: requirements/build.lock $(DONE)/venv
 	@$(INSTALL) -r $<
 	@touch $@
 
+# durable-rules, of 2020, calls PyEval_CallObject, which Python 3.13 removed; PyObject_CallObject does the same. It is
+# then built afresh, since pip may have kept a build without this, and tried, since C leaves a missing name to the import.
 $(DONE)/runtime: requirements/runtime.lock $(DONE)/build
-	@$(INSTALL) -r $<
+	@if $(BIN)/python -c 'import sys; sys.exit(sys.version_info < (3, 13))'; \
+	then CPPFLAGS="$$CPPFLAGS -DPyEval_CallObject=PyObject_CallObject" $(INSTALL) --no-cache-dir -r $<; \
+	else $(INSTALL) -r $<; fi
+	@$(BIN)/python -c 'import durable_rules_engine'
 	@touch $@
 
 $(DONE)/package: pyproject.toml $(DONE)/runtime

@@ -1,0 +1,1 @@
+"""Policies decide every notification before it is sent."""

@@ -1,0 +1,83 @@
+"""The vocabulary: every field a policy may read, its type and what it means, in one place.
+
+A *field* is a dotted name; once its value is gathered it is a *fact*. A fact that is absent or null is missing, and
+so is one of the wrong type: `typed` is the one judge of that. The schema, the errors' "did you mean", the docs and
+the engines all read `VOCABULARY`; nothing else lists fields.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from datetime import datetime
+
+import msgspec
+
+from guardrails.core.conditions import FactType
+
+__all__ = ["ATTRIBUTES", "NUMBER_LIMIT", "VOCABULARY", "FactValue", "Facts", "Field", "typed"]
+
+FactValue = str | int | float | bool | datetime | tuple[str, ...]
+Facts = Mapping[str, object]
+"""Field name to value. A missing fact has no key; a value may be of any type where it came from `attributes`."""
+
+NUMBER_LIMIT = 2**53
+"""Numbers beyond this are not numbers to a policy: past it an int and a float no longer compare exactly."""
+
+ATTRIBUTES = "attributes."
+"""The prefix of the caller's free fields; what follows is any dotted path into the candidate's `attributes`."""
+
+
+class Field(msgspec.Struct, frozen=True):
+    """One entry of the vocabulary. `values`, where not empty, are all that the field can be."""
+
+    type: FactType
+    meaning: str
+    values: tuple[str, ...] = ()
+
+
+LANES = ("transactional", "monetized")
+CONTENT_CLASSES = ("transactional", "sponsored", "affiliate", "recognition", "editorial")
+CHANNELS = ("push", "web_push", "email", "sms", "in_app", "chat", "voice")
+
+_S, _N, _T, _L = FactType.STRING, FactType.NUMBER, FactType.TIMESTAMP, FactType.STRINGS
+
+VOCABULARY: Mapping[str, Field] = {
+    "lane": Field(_S, "the production path the notification takes", LANES),
+    "channel": Field(_S, "how it reaches the recipient", CHANNELS),
+    "recipient.id": Field(_S, "the person: an opaque id, never an address"),
+    "recipient.timezone": Field(_S, "the recipient's IANA time zone, as the sender knows it"),
+    "recipient.country": Field(_S, "ISO 3166-1 alpha-2 country code"),
+    "recipient.region": Field(_S, "ISO 3166-2 subdivision code, such as `US-CA`"),
+    "recipient.age": Field(_N, "age in whole years"),
+    "recipient.locale": Field(_S, "BCP 47 language tag"),
+    "content.class": Field(_S, "what kind of content it is", CONTENT_CLASSES),
+    "content.topic": Field(_S, "the subject, in the sender's own words"),
+    "content.tags": Field(_L, "free labels, read at decision time"),
+    "content.disclosure": Field(_S, "the words that say who pays, as the recipient will see them"),
+    "content.steps": Field(_N, "how many steps from opening to conversion"),
+    "campaign.id": Field(_S, "the campaign it belongs to"),
+    "sponsor.id": Field(_S, "who pays for it"),
+    "offer.id": Field(_S, "the offer it carries"),
+    "offer.amount_minor": Field(_N, "the offer's price in minor units of its currency"),
+    "offer.currency": Field(_S, "ISO 4217 code of the offer's price"),
+    "offer.expires_at": Field(_T, "when the offer ends"),
+    "context.kind": Field(_S, "what in the recipient's life it is tied to, such as `booking`"),
+    "context.id": Field(_S, "the id of that thing"),
+    "context.at": Field(_T, "when that thing takes place"),
+}
+
+
+def typed(value: object, expected: FactType) -> object | None:
+    """Return `value` if it is a fact of type `expected`, else None: missing and wrongly typed are the same."""
+    kind = type(value)
+    if expected is FactType.STRING:
+        return value if kind is str else None
+    if expected is FactType.NUMBER:
+        in_range = (kind is int or (kind is float and math.isfinite(value))) and -NUMBER_LIMIT <= value <= NUMBER_LIMIT  # type: ignore[operator,arg-type]
+        return value if in_range else None
+    if expected is FactType.BOOLEAN:
+        return value if kind is bool else None
+    if expected is FactType.TIMESTAMP:
+        return value if isinstance(value, datetime) and value.tzinfo is not None else None
+    return value if kind is tuple and all(type(member) is str for member in value) else None  # type: ignore[attr-defined]

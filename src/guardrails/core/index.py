@@ -1,0 +1,143 @@
+"""The index: picks, by the equality tests of `applies_to`, the policies that can apply to a candidate.
+
+Policies are put into *groups*. Group 0 holds those that are always asked. A policy whose `applies_to` demands, in
+its outermost AND, that a field be one of a few values goes into one group for each value. For each such field there
+is one more group for the candidates in which the field is missing or wrongly typed: there the test is unknown, not
+false, so all policies indexed on the field are asked.
+
+    applies_to: {campaign.id: c-7, channel: push}   ->  group ("campaign.id", "c-7"), residual {channel: push}
+
+Selecting is a pure saving: a policy that is not selected has the verdict `not_applicable`.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+
+import msgspec
+
+from guardrails.core.conditions import AllOf, Condition, FactType, OneOf, Operand
+from guardrails.core.facts import Facts, typed
+
+__all__ = ["Entry", "Group", "Index", "Selection"]
+
+FEWEST_VALUES = 8
+"""A field is worth an index where the entries demand at least so many different values of it."""
+
+MOST_VALUES = 8
+"""An entry that lists more values than this is asked always, rather than copied into as many groups."""
+
+
+class Entry(msgspec.Struct, frozen=True):
+    """What is indexed: the place of an item in its sequence, and the condition it applies under."""
+
+    place: int
+    applies_to: Condition
+
+
+class Group(msgspec.Struct, frozen=True):
+    """Entries that are asked together, with what is left of their conditions.
+
+    `field` is None for group 0. `value` is None for the group of a field that is unknown; there conditions are whole.
+    """
+
+    number: int
+    entries: tuple[Entry, ...]
+    field: str | None = None
+    type: FactType | None = None
+    value: Operand | None = None
+
+
+class Selection(msgspec.Struct, frozen=True):
+    """What one candidate selects: groups by number, and the places of their entries in group order."""
+
+    groups: tuple[int, ...]
+    places: tuple[int, ...]
+
+
+class Index:
+    """Finds the groups of a candidate with one dictionary look-up for each indexed field."""
+
+    def __init__(self, entries: Iterable[Entry]) -> None:
+        entries = tuple(entries)
+        fields = _worthwhile_fields(entries)
+        always: list[Entry] = []
+        by_field: dict[str, list[tuple[Entry, OneOf]]] = {}
+        for entry in entries:
+            test = _index_test(entry.applies_to, fields)
+            if test is None:
+                always.append(entry)
+            else:
+                by_field.setdefault(test.field, []).append((entry, test))
+        groups = [Group(0, tuple(always))]
+        look_ups: list[tuple[str, FactType, dict[object, int], int]] = []
+        for field, members in by_field.items():
+            kind = members[0][1].type
+            by_value: dict[Operand, list[Entry]] = {}
+            for entry, test in members:
+                residual = Entry(entry.place, _without(entry.applies_to, test))
+                for value in test.values:
+                    by_value.setdefault(value, []).append(residual)
+            numbers: dict[object, int] = {}
+            for value, residuals in by_value.items():
+                numbers[value] = len(groups)
+                groups.append(Group(len(groups), tuple(residuals), field, kind, value))
+            look_ups.append((field, kind, numbers, len(groups)))
+            groups.append(Group(len(groups), tuple(entry for entry, _ in members), field, kind))
+        self.groups = tuple(groups)
+        self._look_ups = tuple(look_ups)
+        self._everything_always = Selection((0,), tuple(entry.place for entry in always))
+        self._known: dict[tuple[int, ...], Selection] = {(0,): self._everything_always}
+
+    def select(self, facts: Facts) -> Selection:
+        """The groups and entries to ask for these facts. Never misses an entry that could apply or be unknown."""
+        if not self._look_ups:
+            return self._everything_always
+        numbers = [0]
+        for field, kind, by_value, unknown in self._look_ups:
+            value = typed(facts.get(field), kind)
+            if value is None:
+                numbers.append(unknown)
+            elif (number := by_value.get(value)) is not None:
+                numbers.append(number)
+        key = tuple(numbers)
+        known = self._known.get(key)
+        if known is None:
+            places = tuple(entry.place for number in key for entry in self.groups[number].entries)
+            known = Selection(key, places)
+            if len(self._known) < MOST_REMEMBERED:
+                self._known[key] = known
+        return known
+
+
+MOST_REMEMBERED = 10_000
+"""Selections kept ready; there is one for each combination of indexed values that candidates show."""
+
+
+def _parts(condition: Condition) -> tuple[Condition, ...]:
+    return condition.parts if isinstance(condition, AllOf) else (condition,)
+
+
+def _indexable(condition: Condition) -> Iterable[OneOf]:
+    for part in _parts(condition):
+        if isinstance(part, OneOf) and part.type is FactType.STRING and len(part.values) <= MOST_VALUES:
+            yield part
+
+
+def _worthwhile_fields(entries: tuple[Entry, ...]) -> Mapping[str, int]:
+    """How many different values the entries demand, for each field that is worth an index."""
+    values = {(test.field, value) for entry in entries for test in _indexable(entry.applies_to) for value in test.values}
+    counts = Counter(field for field, _ in values)
+    return {field: count for field, count in counts.items() if count >= FEWEST_VALUES}
+
+
+def _index_test(condition: Condition, fields: Mapping[str, int]) -> OneOf | None:
+    """The test to index on: of the field with the most values, the first in the condition."""
+    tests = [test for test in _indexable(condition) if test.field in fields]
+    return max(tests, key=lambda test: fields[test.field], default=None)
+
+
+def _without(condition: Condition, test: OneOf) -> Condition:
+    rest = tuple(part for part in _parts(condition) if part is not test)
+    return rest[0] if len(rest) == 1 else AllOf(rest)

@@ -1,0 +1,129 @@
+"""What a policy needs beyond the candidate: questions to the rooms, their answers, and the fact they make.
+
+A *need* names one fact. It says which questions to ask (`queries`), turns the answers into the fact's value at an
+instant (`value`), and says when that value may next change by time alone (`next_change`). The last two are pure, so
+the same answers give the fact at any other instant: that is what makes `retry_at` exact and replay possible.
+
+The rooms answer three kinds of question, in bulk. A need that asks nothing (quiet hours) depends on time only.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Literal, Protocol
+
+import msgspec
+
+from guardrails.core.candidate import Candidate
+from guardrails.core.conditions import FactType
+from guardrails.core.facts import FactValue
+
+__all__ = [
+    "Answer",
+    "ConsentQuery",
+    "ConsentState",
+    "ConsentStatus",
+    "Need",
+    "PreferenceQuery",
+    "Preferences",
+    "Query",
+    "Take",
+    "Usage",
+    "UsageQuery",
+]
+
+ConsentStatus = Literal["granted", "withdrawn", "denied", "expired"]
+CountOn = Literal["reserved", "sent", "delivered"]
+
+
+class _Value(msgspec.Struct, frozen=True, tag=True, omit_defaults=True):
+    """A question or an answer: immutable, and told apart in the audit entry by its tag."""
+
+
+class ConsentQuery(_Value, frozen=True):
+    """What is the newest consent record of this recipient for this purpose?"""
+
+    recipient: str
+    purpose: str
+
+
+class ConsentState(_Value, frozen=True):
+    """The newest consent record, or `status=None` where there is none: silence is never consent."""
+
+    status: ConsentStatus | None = None
+    at: datetime | None = None
+    expires_at: datetime | None = None
+    record: str | None = None
+
+
+class PreferenceQuery(_Value, frozen=True):
+    """What has this recipient chosen?"""
+
+    recipient: str
+
+
+class Preferences(_Value, frozen=True):
+    """The recipient's toggles, by name, as far as they were ever set."""
+
+    toggles: dict[str, bool] = {}
+
+
+class UsageQuery(_Value, frozen=True):
+    """Which sends count under `key` of the cap `cap`, from `since` on?
+
+    `by` says which instant of a send is compared and returned: when it counted (`counted_at`), or when the countdown
+    it started ends (`until`). The `newest` latest are returned one by one; older ones only as a number.
+    """
+
+    cap: str
+    key: str
+    since: datetime
+    newest: int
+    by: Literal["counted_at", "until"] = "counted_at"
+
+
+class Usage(_Value, frozen=True):
+    """`older` sends at or after `since`, and then `times`, the newest ones, ascending.
+
+    A reservation whose lease runs counts like a send: what is promised is taken.
+    """
+
+    older: int = 0
+    times: tuple[datetime, ...] = ()
+
+
+Query = ConsentQuery | PreferenceQuery | UsageQuery
+Answer = ConsentState | Preferences | Usage
+
+
+class Take(msgspec.Struct, frozen=True):
+    """One slot that an allow takes from a cap.
+
+    It counts from the moment `count_on` names; `countdown_seconds`, where set, fixes when it stops to count.
+    """
+
+    cap: str
+    key: str
+    count_on: CountOn = "reserved"
+    countdown_seconds: int | None = None
+
+
+class Need(Protocol):
+    """One fact that a policy needs and the candidate does not carry. Implementations are frozen values."""
+
+    @property
+    def fact(self) -> str:
+        """The fact's name, such as `cap.one-a-day.used`; begins with the concern and the policy's id."""
+
+    @property
+    def type(self) -> FactType:
+        """The fact's type."""
+
+    def queries(self, candidate: Candidate, at: datetime) -> tuple[Query, ...] | None:
+        """The questions to ask; empty where time alone decides; None where the candidate lacks what they need."""
+
+    def value(self, answers: tuple[Answer, ...], candidate: Candidate, at: datetime) -> FactValue | None:
+        """The fact at the instant `at`, or None: missing. `answers` stand in the order of the questions."""
+
+    def next_change(self, answers: tuple[Answer, ...], candidate: Candidate, at: datetime) -> datetime | None:
+        """The first instant after `at` when `value` may differ if nothing but time passes, or None: never."""

@@ -1,0 +1,87 @@
+"""A policy as the engines see it: lowered to two formulas, whatever its kind.
+
+A kind (`policyfile.kinds`) turns the author's few lines into `violated` and `satisfied`, the needs whose facts these
+formulas read, and the words for the outcome. Neither formula true makes the verdict `undetermined`.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Literal
+
+import msgspec
+
+from guardrails.core.cap_rule import CapRule
+from guardrails.core.conditions import TRUE, Condition
+from guardrails.core.needs import Need
+
+__all__ = ["Mode", "ObligationRule", "Policy", "Reason", "Retry", "Verdict"]
+
+Mode = Literal["enforce", "monitor", "off"]
+OnMissing = Literal["deny", "allow"]
+
+
+class Verdict(enum.IntEnum):
+    """One policy's answer on one candidate. The numbers are the engines' wire format."""
+
+    NOT_APPLICABLE = 0
+    SATISFIED = 1
+    VIOLATED = 2
+    UNDETERMINED = 3
+
+
+class Reason(msgspec.Struct, frozen=True):
+    """How a violation is named: by the code of the first of `cases` whose condition is true, else by `code`."""
+
+    code: str
+    message: str
+    cases: tuple[tuple[Condition, str], ...] = ()
+
+
+class ObligationRule(msgspec.Struct, frozen=True):
+    """A duty that an allow carries where this policy is satisfied.
+
+    `values` are literals; `fields` are names of facts whose values go in under the given key.
+    """
+
+    type: str
+    values: Mapping[str, object] = {}
+    fields: Mapping[str, str] = {}
+
+
+class Retry(msgspec.Struct, frozen=True):
+    """Advice to the sender of a denied candidate: try every `every_seconds`, at most `attempts` times."""
+
+    every_seconds: int
+    attempts: int
+
+
+class Policy(msgspec.Struct, frozen=True, kw_only=True):
+    """One policy, ready to be evaluated. `ordinal` is its place in policy order."""
+
+    ordinal: int
+    id: str
+    kind: str
+    mode: Mode
+    applies_to: Condition = TRUE
+    violated: Condition
+    satisfied: Condition
+    reason: Reason
+    needs: tuple[Need, ...] = ()
+    cap: CapRule | None = None
+    obligations: tuple[ObligationRule, ...] = ()
+    retry: Retry | None = None
+    on_missing: OnMissing | None = None
+    overrides: tuple[str, ...] = ()
+    valid_from: datetime | None = None
+    valid_until: datetime | None = None
+    title: str = ""
+    owner: str = ""
+    tags: tuple[str, ...] = ()
+    builtin: bool = False
+
+    def is_valid_at(self, at: datetime) -> bool:
+        """Whether `at` lies in the half-open interval in which the policy is in force."""
+        return (self.valid_from is None or at >= self.valid_from) and (self.valid_until is None or at < self.valid_until)

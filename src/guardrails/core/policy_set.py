@@ -1,0 +1,85 @@
+"""A policy set: all policies of one revision, in policy order, with the index that picks from them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+import msgspec
+
+from guardrails.core.conditions import FALSE, TRUE, fields_of
+from guardrails.core.facts import Facts
+from guardrails.core.index import MOST_REMEMBERED, Entry, Index, Selection
+from guardrails.core.policy import Policy, Reason
+
+__all__ = ["PolicySet", "Selected", "counting_set"]
+
+
+class Selected(msgspec.Struct, frozen=True):
+    """The policies that can apply to one candidate, in the order of `selection.places`."""
+
+    selection: Selection
+    policies: tuple[Policy, ...]
+
+
+class PolicySet:
+    """Policies that loaded together. Not changed once built; `revision` is the hash of what the authors wrote.
+
+    `policies` leaves out those whose mode is `off`; `files` is the authors' text, path to content, enough to load
+    the set again. `fields` gives, by policy id, the fields that its two formulas read, each once.
+    """
+
+    def __init__(self, policies: Iterable[Policy], *, revision: str, files: Mapping[str, str]) -> None:
+        self.policies = tuple(policy for policy in policies if policy.mode != "off")
+        self.revision = revision
+        self.files = dict(files)
+        self.index = Index(Entry(place, policy.applies_to) for place, policy in enumerate(self.policies))
+        self.fields: Mapping[str, tuple[str, ...]] = {policy.id: _formula_fields(policy) for policy in self.policies}
+        self.overriders = _overriders(self.policies)
+        self._selected: dict[tuple[int, ...], Selected] = {}
+
+    def select(self, facts: Facts) -> Selected:
+        """The policies to ask for these facts; never leaves out one that could apply or be unknown."""
+        selection = self.index.select(facts)
+        selected = self._selected.get(selection.groups)
+        if selected is None:
+            selected = Selected(selection, tuple(self.policies[place] for place in selection.places))
+            if len(self._selected) < MOST_REMEMBERED:
+                self._selected[selection.groups] = selected
+        return selected
+
+
+def counting_set(policy_set: PolicySet) -> PolicySet:
+    """One stand-in policy for each cap, that applies wherever the cap counts a send.
+
+    A send can count for a cap that does not apply to it. With caps as policies of their own, the index and the
+    engines answer "which caps count this?" as they answer everything else. `needs` is empty; `cap` is the cap.
+    """
+    stand_ins = (
+        Policy(
+            ordinal=policy.ordinal,
+            id=policy.id,
+            kind="counting",
+            mode="enforce",
+            applies_to=policy.cap.counts,
+            violated=FALSE,
+            satisfied=TRUE,
+            reason=Reason("", ""),
+            cap=policy.cap,
+        )
+        for policy in policy_set.policies
+        if policy.cap is not None
+    )
+    return PolicySet(stand_ins, revision=policy_set.revision, files={})
+
+
+def _formula_fields(policy: Policy) -> tuple[str, ...]:
+    return tuple(dict.fromkeys((*fields_of(policy.violated), *fields_of(policy.satisfied))))
+
+
+def _overriders(policies: tuple[Policy, ...]) -> Mapping[str, tuple[Policy, ...]]:
+    """By policy id, the policies that it stands aside for."""
+    found: dict[str, tuple[Policy, ...]] = {}
+    for policy in policies:
+        for overridden in policy.overrides:
+            found[overridden] = (*found.get(overridden, ()), policy)
+    return found

@@ -1,0 +1,91 @@
+"""The active policy set: replaced atomically by a good edit, untouched by a bad one."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from datetime import datetime
+from pathlib import Path
+
+import msgspec
+
+from guardrails.core.policy_set import PolicySet
+from guardrails.decide.case import Compiled
+from guardrails.errors import PolicyError
+from guardrails.policyfile.loader import load_policies
+
+__all__ = ["ActivePolicies", "PolicyStatus"]
+
+Signature = tuple[tuple[str, int, int, int], ...]
+
+
+class PolicyStatus(msgspec.Struct, frozen=True):
+    """What is active since when; `error` is what keeps the newest edit from being active, None where nothing does."""
+
+    revision: str
+    loaded_at: datetime
+    error: PolicyError | None = None
+
+
+class ActivePolicies:
+    """Holds the compiled set that decisions use. `snapshot` may be read from any thread at any time.
+
+    INVARIANT: `snapshot` is only ever a set that loaded and compiled as a whole.
+    """
+
+    def __init__(
+        self,
+        path: Path | None,
+        policy_set: PolicySet,
+        *,
+        compile_set: Callable[[PolicySet], Compiled],
+        clock: Callable[[], datetime],
+    ) -> None:
+        self._path = path
+        self._compile = compile_set
+        self._clock = clock
+        self._reloading = threading.Lock()
+        self._seen = _signature(path)
+        self.snapshot = compile_set(policy_set)
+        self.status = PolicyStatus(policy_set.revision, clock())
+
+    @classmethod
+    def from_path(
+        cls, path: Path, *, compile_set: Callable[[PolicySet], Compiled], clock: Callable[[], datetime]
+    ) -> ActivePolicies:
+        """Load the set at `path`. Raises PolicyError where it does not load: there is no good one to keep yet."""
+        return cls(path, load_policies(path), compile_set=compile_set, clock=clock)
+
+    def reload_if_changed(self) -> bool:
+        """Look at the files; where they changed, load them and make them active. True where anything changed.
+
+        A set that does not load leaves the active one as it is and shows in `status.error`.
+        """
+        with self._reloading:
+            signature = _signature(self._path)
+            if self._path is None or signature == self._seen:
+                return False
+            self._seen = signature
+            try:
+                compiled = self._compile(load_policies(self._path))
+            except PolicyError as error:
+                self.status = PolicyStatus(self.status.revision, self.status.loaded_at, error)
+                return True
+            self.snapshot = compiled
+            self.status = PolicyStatus(compiled.policy_set.revision, self._clock())
+            return True
+
+
+def _signature(path: Path | None) -> Signature:
+    """What changes when a policy file does: name, inode, size and modification time of each, without reading any."""
+    if path is None:
+        return ()
+    found = [path] if path.is_file() else sorted((*path.rglob("*.yaml"), *path.rglob("*.yml")))
+    signature = []
+    for file in found:
+        try:
+            stat = file.stat()
+        except OSError:  # gone between listing and looking: the next look sees it
+            continue
+        signature.append((str(file), stat.st_ino, stat.st_size, stat.st_mtime_ns))
+    return tuple(signature)

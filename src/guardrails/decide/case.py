@@ -1,0 +1,119 @@
+"""A case: one candidate with everything that is known of it, as a pure function of time.
+
+The candidate, the selected policies and the answers of the rooms don't change; facts, verdicts and effect are asked
+for at an instant. The decision is the case at its own instant, `retry_at` the first later one at which it allows, and
+replay the same case built again from the audit entry.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+
+import msgspec
+
+from guardrails.core.candidate import Candidate, candidate_facts
+from guardrails.core.combine import Combined, combine
+from guardrails.core.needs import Answer, Need, Query
+from guardrails.core.policy import Policy, Verdict
+from guardrails.core.policy_set import PolicySet, Selected, counting_set
+from guardrails.decide.ports import Engine, EngineFactory
+
+__all__ = ["Answers", "Case", "Compiled", "Questions", "compile_policies", "open_case"]
+
+Answers = Mapping[str, tuple[Answer, ...] | None]
+"""By fact, the rooms' answers; None where the candidate lacks what the questions are made of; absent: unavailable."""
+
+Questions = Mapping[str, tuple[Query, ...] | None]
+"""By fact, what to ask the rooms; None where the candidate lacks what the questions are made of."""
+
+
+class Compiled(msgspec.Struct, frozen=True):
+    """A policy set with its engines: `engine` decides; `native` does the bulk that no answer rests on."""
+
+    policy_set: PolicySet
+    engine: Engine
+    native: Engine
+    counting: PolicySet
+    counting_engine: Engine
+
+
+def compile_policies(policy_set: PolicySet, *, engine: EngineFactory, native: EngineFactory) -> Compiled:
+    """Everything about a policy set that can be done ahead of a decision."""
+    counting = counting_set(policy_set)
+    return Compiled(policy_set, engine(policy_set), native(policy_set), counting, native(counting))
+
+
+class Case:
+    """One candidate and its answers. Build it with `open_case`; ask its `questions` and set `answers` before the rest."""
+
+    __slots__ = ("_verdicts", "answers", "at", "candidate", "candidate_facts", "compiled", "needs", "questions", "selected")
+
+    def __init__(
+        self, compiled: Compiled, candidate: Candidate, at: datetime, selected: Selected, facts: dict[str, object]
+    ) -> None:
+        self.compiled = compiled
+        self.candidate = candidate
+        self.at = at
+        self.selected = selected
+        self.candidate_facts = facts
+        applicability = compiled.native.evaluate(selected.selection, facts)  # `applies_to` reads the candidate only
+        self.needs: tuple[Need, ...] = tuple(
+            need
+            for policy, verdict in zip(selected.policies, applicability, strict=True)
+            if verdict and policy.needs
+            for need in policy.needs
+        )
+        self.questions: Questions = {need.fact: need.queries(candidate, at) for need in self.needs}
+        self.answers: Answers = {}
+        self._verdicts: dict[datetime, tuple[dict[str, object], Sequence[Verdict]]] = {}
+
+    def facts_at(self, at: datetime) -> dict[str, object]:
+        """All facts at an instant; the missing have no key."""
+        facts = dict(self.candidate_facts)
+        for need in self.needs:
+            answers = self.answers.get(need.fact)
+            if answers is None:
+                continue
+            value = need.value(answers, self.candidate, at)
+            if value is not None:
+                facts[need.fact] = value
+        return facts
+
+    def unavailable(self, policy: Policy) -> bool:
+        """Whether a room did not answer what this policy needs."""
+        return any(need.fact in self.questions and need.fact not in self.answers for need in policy.needs)
+
+    def decide(self) -> tuple[dict[str, object], Combined]:
+        """The facts at the case's own instant, and what the deciding engine makes of them."""
+        facts = self.facts_at(self.at)
+        verdicts = self.compiled.engine.evaluate(self.selected.selection, facts)
+        self._verdicts[self.at] = (facts, verdicts)
+        return facts, self._combine(verdicts, self.at)
+
+    def verdicts_at(self, at: datetime) -> tuple[dict[str, object], Sequence[Verdict]]:
+        """Facts and verdicts at an instant, by the native engine where it is not the case's own instant."""
+        known = self._verdicts.get(at)
+        if known is None:
+            facts = self.facts_at(at)
+            known = self._verdicts[at] = (facts, self.compiled.native.evaluate(self.selected.selection, facts))
+        return known
+
+    def combined_at(self, at: datetime) -> Combined:
+        """The effect at an instant, and what it rests on."""
+        return self._combine(self.verdicts_at(at)[1], at)
+
+    def _combine(self, verdicts: Sequence[Verdict], at: datetime) -> Combined:
+        return combine(
+            self.selected.policies,
+            verdicts,
+            lane=self.candidate.lane,
+            at=at,
+            overriders=self.compiled.policy_set.overriders,
+        )
+
+
+def open_case(compiled: Compiled, candidate: Candidate, at: datetime) -> Case:
+    """The case of `candidate` at the instant `at`, with its questions not yet answered."""
+    facts = candidate_facts(candidate)
+    return Case(compiled, candidate, at, compiled.policy_set.select(facts), facts)

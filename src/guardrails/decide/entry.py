@@ -1,0 +1,61 @@
+"""Audit entries: what is written before the answer leaves, and all that is needed to decide again.
+
+A decision's entry holds the candidate, the instant, the revision and the rooms' answers. Everything else follows
+from these by pure computation; `replay` does it and compares.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+
+import msgspec
+
+from guardrails.core.candidate import Candidate
+from guardrails.core.decision import Decision
+from guardrails.core.needs import Answer, Take
+
+__all__ = ["DecisionEntry", "Entry", "OutcomeEntry", "decode_entry", "encode_entry"]
+
+
+class DecisionEntry(msgspec.Struct, frozen=True, kw_only=True, tag="decision", tag_field="type"):
+    """One decision. `answers` is by fact: null where the candidate lacked what the question needs.
+
+    `now` is when it was asked for, `at` the instant it is for. `fault`, where set, says why it could not be decided
+    as it should; such a decision is exempt from replay.
+    """
+
+    decision: Decision
+    candidate: Candidate
+    now: datetime
+    at: datetime
+    answers: Mapping[str, tuple[Answer, ...] | None] = {}
+    takes: tuple[Take, ...] = ()
+    lease_until: datetime | None = None
+    trace_id: str | None = None
+    fault: str | None = None
+
+
+class OutcomeEntry(msgspec.Struct, frozen=True, kw_only=True, tag="outcome", tag_field="type"):
+    """What became of an allowed decision: the states its reservation left and entered, and when."""
+
+    decision_id: str
+    was: str
+    is_now: str
+    at: datetime
+
+
+Entry = DecisionEntry | OutcomeEntry
+
+_encoder = msgspec.json.Encoder()
+_decoder = msgspec.json.Decoder(Entry)
+
+
+def encode_entry(entry: Entry) -> bytes:
+    """The entry as JSON, UTF-8, on one line."""
+    return _encoder.encode(entry)
+
+
+def decode_entry(data: bytes) -> Entry:
+    """The entry that `encode_entry` wrote. Raises msgspec.ValidationError where it is not one."""
+    return _decoder.decode(data)

@@ -1,0 +1,78 @@
+"""Recorded decisions, read back: what was answered, what became of it, and why."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import datetime
+
+import msgspec
+
+from guardrails.core.decision import Decision
+from guardrails.core.reference import PolicyTrace
+from guardrails.decide.case import Compiled
+from guardrails.decide.entry import DecisionEntry, decode_entry
+from guardrails.decide.explain import traces_of
+from guardrails.decide.ports import ReservationState, Session, Transactor
+from guardrails.decide.replay import case_of
+from guardrails.errors import NotFoundError
+
+__all__ = ["DecisionRecord", "Records"]
+
+
+class DecisionRecord(msgspec.Struct, frozen=True):
+    """A decision with its reservation's state and its trace, computed from the audit entry.
+
+    `traces` is empty where the decision was made without its facts (`fault` says why).
+    """
+
+    decision: Decision
+    state: ReservationState
+    lease_until: datetime | None
+    traces: tuple[PolicyTrace, ...]
+    not_applicable: tuple[str, ...]
+    fault: str | None
+
+
+class Records:
+    """Reads decisions back."""
+
+    def __init__(
+        self, transactor: Transactor, *, compile_files: Callable[[Mapping[str, str]], Compiled], clock: Callable[[], datetime]
+    ) -> None:
+        self._transactor = transactor
+        self._compile_files = compile_files
+        self._clock = clock
+        self._compiled: dict[str, Compiled] = {}
+
+    def read(self, decision_id: str) -> DecisionRecord:
+        """The record of `decision_id`. Raises NotFoundError, or DependencyError where the stores are out of reach."""
+        state, lease_until, entry, files = self._transactor.call(_read_group, decision_id)
+        if state == "reserved" and lease_until is not None and lease_until <= self._clock():
+            state = "expired"
+        if entry.fault is not None:
+            return DecisionRecord(entry.decision, state, lease_until, (), (), entry.fault)
+        case = case_of(entry, self._compiled_for(entry.decision.policy_revision, files))
+        return DecisionRecord(entry.decision, state, lease_until, *traces_of(case), fault=None)
+
+    def _compiled_for(self, revision: str, files: Mapping[str, str]) -> Compiled:
+        if revision not in self._compiled:
+            self._compiled = {revision: self._compile_files(files)}  # one: mostly it is the active one
+        return self._compiled[revision]
+
+
+_Read = tuple[ReservationState, datetime | None, DecisionEntry, Mapping[str, str]]
+
+
+def _read_group(session: Session, decision_ids: list[str]) -> list[_Read | NotFoundError]:
+    return [_read(session, decision_id) for decision_id in decision_ids]
+
+
+def _read(session: Session, decision_id: str) -> _Read | NotFoundError:
+    stored = session.decisions.by_id(decision_id)
+    if stored is None:
+        return NotFoundError(f"there is no decision `{decision_id}`")
+    ((_, data),) = session.audit.read(stored.audit_index, stored.audit_index + 1)
+    entry = decode_entry(data)
+    assert isinstance(entry, DecisionEntry)  # noqa: S101 - the index was stored with the decision, in one unit
+    files = session.policies.read(entry.decision.policy_revision)
+    return stored.state, stored.lease_until, entry, files or {}

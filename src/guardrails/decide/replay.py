@@ -1,0 +1,89 @@
+"""Replay: every recorded decision, computed again from its audit entry and its policy set alone, and compared."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+
+import msgspec
+
+from guardrails.core.decision import Decision
+from guardrails.core.policy_set import PolicySet
+from guardrails.decide.case import Case, Compiled, open_case
+from guardrails.decide.decider import judge, takes_of
+from guardrails.decide.entry import DecisionEntry, decode_entry
+from guardrails.errors import PolicyError
+from guardrails.policyfile.loader import load_policy_files
+
+__all__ = ["Difference", "Replay", "case_of"]
+
+
+class Difference(msgspec.Struct, frozen=True):
+    """One thing that came out otherwise: what was recorded under `what`, and what was computed now."""
+
+    index: int
+    decision_id: str
+    what: str
+    recorded: object
+    computed: object
+
+
+class Replay:
+    """Recomputes entries. Compiles each revision once; `skipped` counts decisions that a fault or outage made."""
+
+    def __init__(
+        self, *, files_of: Callable[[str], Mapping[str, str] | None], compile_set: Callable[[PolicySet], Compiled]
+    ) -> None:
+        self._files_of = files_of
+        self._compile = compile_set
+        self._compiled: dict[str, Compiled | None] = {}
+        self.decisions = 0
+        self.skipped = 0
+
+    def check(self, entries: Iterable[tuple[int, bytes]]) -> Iterator[Difference]:
+        """Yield every difference between what the entries say and what follows from them, in log order."""
+        for index, data in entries:
+            try:
+                entry = decode_entry(data)
+            except msgspec.DecodeError as error:
+                yield Difference(index, "", "entry", data.decode(errors="replace"), str(error))
+                continue
+            if not isinstance(entry, DecisionEntry):
+                continue
+            self.decisions += 1
+            if entry.fault is not None:
+                self.skipped += 1
+                continue
+            yield from self._check_decision(index, entry)
+
+    def _check_decision(self, index: int, entry: DecisionEntry) -> Iterator[Difference]:
+        recorded = entry.decision
+        compiled = self._compiled_revision(recorded.policy_revision)
+        if compiled is None:
+            yield Difference(index, recorded.decision_id, "policy_revision", recorded.policy_revision, "not kept")
+            return
+        case = case_of(entry, compiled)
+        computed = msgspec.structs.replace(judge(case, recorded.decision_id), audit=recorded.audit)
+        pairs = [(name, getattr(recorded, name), getattr(computed, name)) for name in Decision.__struct_fields__]
+        takes = takes_of(case) if computed.effect == "allow" else ()
+        for what, before, now in (*pairs, ("takes", entry.takes, takes)):
+            if msgspec.json.encode(before) != msgspec.json.encode(now):
+                yield Difference(index, recorded.decision_id, what, msgspec.to_builtins(before), msgspec.to_builtins(now))
+
+    def _compiled_revision(self, revision: str) -> Compiled | None:
+        if revision not in self._compiled:
+            files = self._files_of(revision)
+            self._compiled[revision] = None if files is None else self._load(files)
+        return self._compiled[revision]
+
+    def _load(self, files: Mapping[str, str]) -> Compiled | None:
+        try:
+            return self._compile(load_policy_files(files))
+        except PolicyError:  # written by a version whose language this one no longer reads
+            return None
+
+
+def case_of(entry: DecisionEntry, compiled: Compiled) -> Case:
+    """The case that an entry records, ready to be judged again."""
+    case = open_case(compiled, entry.candidate, entry.at)
+    case.answers = entry.answers
+    return case

@@ -1,0 +1,92 @@
+"""When it would hold: the first instant at which a denied candidate would be allowed if nothing but time passes.
+
+The search goes from change to change. At an instant that denies, each policy that blocks stays as it is until one of
+its own facts, its validity, or one of the policies that override it changes; so no instant before the latest of the
+blocking policies' next changes can allow, and the search may jump there. What it finds is therefore exact: the
+candidate is denied at every instant before. Reservations are taken to become sends.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from datetime import datetime, timedelta
+
+from guardrails.core.combine import Blocked, Combined, blocks
+from guardrails.core.policy import Policy, Verdict
+from guardrails.decide.case import Case
+
+__all__ = ["HORIZON", "holds_from", "retry_at"]
+
+HORIZON = timedelta(days=400)
+"""What does not hold within this time from the decision on is reported as never."""
+
+MOST_JUMPS = 5000
+
+
+def retry_at(case: Case, denied: Combined) -> tuple[datetime | None, str | None]:
+    """The first instant that allows and None; or None and the id of the first policy that stands in the way for good.
+
+    Both are None where no policy applies and none will, or where a room did not answer: then nobody knows.
+    """
+    at, combined = case.at, denied
+    for _ in range(MOST_JUMPS):
+        jump = None
+        for blocked in combined.blocked:
+            change = _next_status_change(case, blocked.policy, at)
+            if change is None:
+                return None, None if case.unavailable(blocked.policy) else blocked.policy.id
+            jump = change if jump is None or change > jump else jump
+        if combined.none_applies and not combined.blocked:
+            jump = _next_validity_change(case.selected.policies, at)
+        if jump is None or jump > case.at + HORIZON:
+            return None, combined.blocked[0].policy.id if combined.blocked else None
+        at = jump
+        combined = case.combined_at(at)
+        if combined.effect == "allow":
+            return at, None
+    return None, combined.blocked[0].policy.id if combined.blocked else None
+
+
+def holds_from(case: Case, blocked: Blocked) -> datetime | None:
+    """The first instant at which this policy alone would no longer stand in the way, or None: never."""
+    policy, at = blocked.policy, case.at
+    place = case.selected.policies.index(policy)
+    for _ in range(MOST_JUMPS):
+        change = _next_own_change(case, policy, at)
+        if change is None or change > case.at + HORIZON:
+            return None
+        at = change
+        if not policy.is_valid_at(at) or not blocks(policy, Verdict(case.verdicts_at(at)[1][place]), case.candidate.lane):
+            return at
+    return None
+
+
+def _next_status_change(case: Case, policy: Policy, at: datetime) -> datetime | None:
+    """The next instant at which `policy` may begin to hold, or to stand aside for another."""
+    others = _all_overriders(case, policy.id) if case.compiled.policy_set.overriders else ()
+    return _earliest(_next_own_change(case, each, at) for each in (policy, *others))
+
+
+def _next_own_change(case: Case, policy: Policy, at: datetime) -> datetime | None:
+    answers = case.answers
+    changes = (
+        need.next_change(got, case.candidate, at) for need in policy.needs if (got := answers.get(need.fact)) is not None
+    )
+    return _earliest((*changes, _next_validity_change((policy,), at)))
+
+
+def _next_validity_change(policies: Iterable[Policy], at: datetime) -> datetime | None:
+    bounds = (bound for policy in policies for bound in (policy.valid_from, policy.valid_until))
+    return _earliest(bound for bound in bounds if bound is not None and bound > at)
+
+
+def _all_overriders(case: Case, policy_id: str) -> Iterator[Policy]:
+    selected = {policy.id for policy in case.selected.policies}
+    for other in case.compiled.policy_set.overriders.get(policy_id, ()):
+        if other.id in selected:
+            yield other
+        yield from _all_overriders(case, other.id)
+
+
+def _earliest(instants: Iterable[datetime | None]) -> datetime | None:
+    return min((instant for instant in instants if instant is not None), default=None)

@@ -1,0 +1,79 @@
+"""The one exception tree, split by whose fault it is.
+
+An exception means "could not decide"; a deny is a value (`core.decision.Decision`). Every class carries fields, so
+that the web, the command line and the log each render the same facts in their own way.
+
+    GuardrailsError
+      PolicyError        the author's: a policy set does not load        (policyfile.problems adds the list)
+      CandidateError     the caller's: a request is not what it must be  (HTTP 4xx)
+      EngineFault        ours: an engine gave fewer, more or different verdicts than it must
+      DependencyError    a store, disk or network is out of reach
+      SettingsError      the operator's: the process can't start like this
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+__all__ = [
+    "CandidateError",
+    "ConflictError",
+    "DependencyError",
+    "EngineDisagreement",
+    "EngineFault",
+    "GuardrailsError",
+    "NotFoundError",
+    "PolicyError",
+    "SettingsError",
+]
+
+
+class GuardrailsError(Exception):
+    """The root: everything this package raises on purpose."""
+
+
+class PolicyError(GuardrailsError):
+    """A policy set does not load; the author's to mend."""
+
+
+class CandidateError(GuardrailsError):
+    """A request is malformed; the caller's to mend.
+
+    `problems` holds one (JSON pointer, message) pair for each thing that is wrong, in document order.
+    """
+
+    def __init__(self, message: str, *, problems: tuple[tuple[str, str], ...] = ()) -> None:
+        super().__init__(message)
+        self.problems = problems
+
+
+class ConflictError(CandidateError):
+    """The request contradicts what is already recorded (HTTP 409)."""
+
+
+class NotFoundError(CandidateError):
+    """The request names something that does not exist (HTTP 404)."""
+
+
+class EngineFault(GuardrailsError):  # noqa: N818 - a fault of ours, told apart by its name from errors of callers
+    """An engine did not answer as the protocol demands: never the caller's fault, always a deny."""
+
+
+class EngineDisagreement(EngineFault):
+    """Two engines gave one policy different verdicts: `differences` maps policy ids to the pair, by name."""
+
+    def __init__(self, message: str, *, differences: Mapping[str, tuple[str, str]]) -> None:
+        super().__init__(message)
+        self.differences = dict(differences)
+
+
+class DependencyError(GuardrailsError):
+    """A store, disk or network did not answer; `dependency` names which."""
+
+    def __init__(self, message: str, *, dependency: str) -> None:
+        super().__init__(message)
+        self.dependency = dependency
+
+
+class SettingsError(GuardrailsError):
+    """A setting is missing or unusable; the operator's to mend."""

@@ -1,0 +1,69 @@
+"""What a kind is: a name, a schema, an example, and a function that lowers an author's lines to two formulas."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, Literal, Protocol
+
+import msgspec
+
+from guardrails.core.cap_rule import CapRule
+from guardrails.core.conditions import Condition
+from guardrails.core.needs import Need
+from guardrails.core.policy import ObligationRule, Reason, Retry
+from guardrails.core.timing import Zone
+
+__all__ = ["Kind", "Lowered", "Lowering"]
+
+Path = tuple[str | int, ...]
+"""Where in the policy's mapping: keys and list positions, such as `("window", "timezone")`."""
+
+
+class Lowering(Protocol):
+    """What the loader offers to a kind while it lowers one policy."""
+
+    policy_id: str
+
+    def condition(self, path: Path) -> Condition:
+        """The condition written at `path` (TRUE where nothing is). Its problems are already reported."""
+
+    def duration_seconds(self, path: Path) -> int:
+        """The duration written at `path`, in seconds; a problem and 1 where it is not one."""
+
+    def zone(self, path: Path) -> Zone:
+        """The zone of the mapping at `path`: its `timezone` and `fallback`, with `project` already replaced."""
+
+    def problem(self, code: str, message: str, path: Path, hint: str = "") -> None:
+        """Report that what stands at `path` is wrong: `code` is kebab-case, `message` lower case, input in backticks."""
+
+
+class Lowered(msgspec.Struct, frozen=True, kw_only=True):
+    """What a kind makes of a policy; the loader adds what all kinds have in common."""
+
+    violated: Condition
+    satisfied: Condition
+    reason: Reason
+    needs: tuple[Need, ...] = ()
+    cap: CapRule | None = None
+    obligations: tuple[ObligationRule, ...] = ()
+    retry: Retry | None = None
+
+
+class Kind(msgspec.Struct, frozen=True, kw_only=True):
+    """One kind of policy.
+
+    `properties` and `required` are JSON Schema (2020-12) for what the kind adds to the common fields; they may refer
+    to `#/$defs/condition`, `duration`, `timezone`, `fallback`, `id`. `lower` is called only with lines that the
+    schema accepts. `reason_codes` lists every code the kind can give, with the sentence that the docs say of it.
+    `example` is YAML: one policy as it stands in a file, used by the docs and tried by the tests.
+    `on_missing`, where set, replaces the lane's default for this kind.
+    """
+
+    name: str
+    summary: str
+    properties: Mapping[str, Any]
+    required: tuple[str, ...] = ()
+    reason_codes: Mapping[str, str]
+    example: str
+    lower: Callable[[Mapping[str, Any], Lowering], Lowered]
+    on_missing: Literal["deny", "allow"] | None = None

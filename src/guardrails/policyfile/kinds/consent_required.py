@@ -8,17 +8,17 @@ has expired.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 
 import msgspec
 
 from guardrails.core.candidate import Candidate
 from guardrails.core.conditions import FactType, OneOf
-from guardrails.core.instants import later
 from guardrails.core.needs import Answer, ConsentQuery, ConsentState
 from guardrails.core.policy import Reason
 from guardrails.policyfile.kinds._kind import Kind, Lowered, Lowering
+from guardrails.policyfile.kinds._word import WORD
 
 __all__ = ["KIND", "ConsentNeed"]
 
@@ -61,8 +61,10 @@ class ConsentNeed(msgspec.Struct, frozen=True):
 
     def _end(self, state: ConsentState, granted_at: datetime) -> datetime | None:
         """The first instant at which a consent granted at `granted_at` no longer holds, or None: it doesn't end."""
-        outlived = None if self.max_age_seconds is None else later(granted_at, self.max_age_seconds)
-        return min((end for end in (state.expires_at, outlived) if end is not None), default=None)
+        ends = [] if state.expires_at is None else [state.expires_at]
+        if self.max_age_seconds is not None:
+            ends.append(granted_at.astimezone(UTC) + timedelta(seconds=self.max_age_seconds))
+        return min(ends, default=None)
 
 
 def _consent(answers: tuple[Answer, ...]) -> ConsentState:
@@ -94,7 +96,7 @@ KIND = Kind(
     summary="Demands the recipient's recorded and unexpired consent to a purpose.",
     properties={
         "purpose": {
-            "$ref": "#/$defs/id",
+            **WORD,
             "description": "What the recipient consented to: the `purpose` of their consent records.",
         },
         "max_age": {

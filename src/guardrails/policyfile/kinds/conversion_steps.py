@@ -26,7 +26,7 @@ def lower(spec: Mapping[str, Any], lowering: Lowering) -> Lowered:
     fewest, most = spec.get("min", FEWEST), spec.get("max", MOST)
     if fewest > most:
         lowering.problem(
-            "contradictory-bounds",
+            "contradiction",
             f"`min` is `{fewest}` and `max` is `{most}`: no number of steps is allowed",
             ("min",) if "min" in spec else ("max",),
             f"`min` is {FEWEST} and `max` is {MOST} where they are not given",

@@ -41,7 +41,7 @@ def lower(spec: Mapping[str, Any], lowering: Lowering) -> Lowered:
     window = _window(spec["window"], lowering)
     if not isinstance(window, CalendarWindow) and limit > LISTED_TIMES:
         lowering.problem(
-            "limit-too-high",
+            "out-of-bounds",
             f"`{limit}` is more than a rolling or countdown window can count: at most {LISTED_TIMES}",
             ("limit",),
             "a calendar window counts further",

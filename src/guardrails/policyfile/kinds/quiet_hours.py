@@ -56,14 +56,14 @@ def lower(spec: Mapping[str, Any], lowering: Lowering) -> Lowered:
     """Violated while it is quiet, satisfied while it is not."""
     if spec["timezone"] == "recipient" and "fallback" not in spec:
         lowering.problem(
-            "missing-field",
+            "missing-property",
             "`timezone: recipient` needs a `fallback`: what holds where the recipient's zone is not known",
             ("timezone",),
             "`fallback` is `project`, a zone such as `Europe/Berlin`, `strictest` or `deny`",
         )
     spans = tuple(_span(span) for span in spec["spans"])
     if _covers_the_week(spans):
-        lowering.problem("never-open", "it is quiet all week: nothing could ever be sent", ("spans",))
+        lowering.problem("contradiction", "it is quiet all week: nothing could ever be sent", ("spans",))
     zone = lowering.zone(())
     place = "the recipient's zone" if zone.name == "recipient" else zone.name
     fact = f"quiet.{lowering.policy_id}.active"

@@ -7,17 +7,17 @@ the action, `context.at`, lies less than `within` back. An action that still lie
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 
 import msgspec
 
 from guardrails.core.candidate import Candidate
 from guardrails.core.conditions import AllOf, AnyOf, FactType, Not, OneOf
-from guardrails.core.instants import later
 from guardrails.core.needs import Answer, Query
 from guardrails.core.policy import ObligationRule, Reason
 from guardrails.policyfile.kinds._kind import Kind, Lowered, Lowering
+from guardrails.policyfile.kinds._word import WORD
 
 __all__ = ["KIND", "TimelinessNeed"]
 
@@ -44,16 +44,18 @@ class TimelinessNeed(msgspec.Struct, frozen=True):
             return None
         if at < acted_at:
             return "ahead"
-        late_from = later(acted_at, self.within_seconds)
-        return "timely" if late_from is None or at < late_from else "late"
+        return "timely" if at < self._late_from(acted_at) else "late"
 
     def next_change(self, _answers: tuple[Answer, ...], candidate: Candidate, at: datetime) -> datetime | None:
         """The instant of the action, then the instant from which it is too late."""
         acted_at = _acted_at(candidate)
         if acted_at is None:
             return None
-        turns = (acted_at, later(acted_at, self.within_seconds))
-        return next((turn for turn in turns if turn is not None and turn > at), None)
+        turns = (acted_at, self._late_from(acted_at))
+        return next((turn for turn in turns if turn > at), None)
+
+    def _late_from(self, acted_at: datetime) -> datetime:
+        return acted_at.astimezone(UTC) + timedelta(seconds=self.within_seconds)
 
 
 def _acted_at(candidate: Candidate) -> datetime | None:
@@ -96,7 +98,7 @@ KIND = Kind(
             "anyOf": [{"required": ["badge"]}, {"required": ["credits"]}],
             "description": "What is granted: a badge, credits, or both.",
             "properties": {
-                "badge": {"$ref": "#/$defs/id", "description": "The id of the badge, such as `quick-responder`."},
+                "badge": {**WORD, "description": "The id of the badge, such as `quick-responder`."},
                 "credits": {
                     "type": "integer",
                     "minimum": 0,

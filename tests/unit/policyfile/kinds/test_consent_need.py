@@ -85,9 +85,3 @@ def test_the_earlier_of_two_ends_counts(days):
 def test_a_record_without_an_instant_is_no_evidence():
     assert value(NEED, (ConsentState("granted"),)) == "missing"
     assert next_change(NEED, (ConsentState("granted"),)) is None
-
-
-def test_an_age_that_runs_past_the_calendar_never_ends():
-    last_day = datetime(9999, 12, 31, tzinfo=UTC)
-    assert value(AGED, granted(last_day), last_day) == "granted"
-    assert next_change(AGED, granted(last_day), last_day) is None

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
 
 import pytest
 
@@ -49,8 +50,8 @@ def test_without_the_time_of_the_action_the_fact_is_missing(context):
     assert NEED.next_change((), candidate(context), ACTED_AT) is None
 
 
-def test_an_action_at_the_end_of_the_calendar_is_never_late():
-    last_second = datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)
-    at_the_end = candidate(Context(kind="early_response", at=last_second))
-    assert NEED.value((), at_the_end, last_second) == "timely"
-    assert NEED.next_change((), at_the_end, last_second) is None
+def test_time_is_counted_as_it_passes_though_the_clocks_go_back_in_between():
+    acted_at = datetime(2026, 10, 24, 12, tzinfo=ZoneInfo("Europe/Berlin"))
+    assert NEED.next_change((), candidate(Context(kind="early_response", at=acted_at)), acted_at) == datetime(
+        2026, 10, 25, 10, tzinfo=UTC
+    )

@@ -1,0 +1,207 @@
+"""Policy files -> a policy set, or every problem of all of them at once; nothing is ever half loaded.
+
+    policy_set = load_policies("policies/")
+
+Files are taken in the order of their names, policies in the order of their files. The *revision* is the SHA-256 of
+what the files say, as canonical JSON (keys sorted, no space, UTF-8): the project, and the policies in order. Comments,
+layout, file names and how policies are spread over files do not change it, as long as their order stays.
+
+A set without an enforced `lane_separation` policy gets a built-in one.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import stat
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import msgspec
+
+from guardrails.core.policy import Policy
+from guardrails.core.policy_set import PolicySet
+from guardrails.core.zones import zone_named
+from guardrails.policyfile.document import Document, Marks, Reporter
+from guardrails.policyfile.policy_reader import check_zone_name, read_policy
+from guardrails.policyfile.problems import PolicyProblems, Problem, quote
+from guardrails.policyfile.schema_problems import validate_file
+from guardrails.policyfile.set_checks import RESERVED_PREFIX, Entry, check_fields, check_ids, check_overrides
+from guardrails.policyfile.yaml_reader import LARGEST_FILE, read_yaml
+
+__all__ = ["load_policies", "load_policy_files", "policy_entries"]
+
+SUFFIXES = (".yaml", ".yml")
+DEFAULT_ZONE = "UTC"
+
+
+def load_policies(path: Path | str) -> PolicySet:
+    """Load a file, or every `*.yaml` and `*.yml` below a directory; names that begin with a dot are left out.
+
+    Raises PolicyProblems where anything is wrong with any of it.
+    """
+    files: dict[str, bytes] = {}
+    problems: list[Problem] = []
+    for found in _find(Path(path), problems, above=()):
+        try:
+            files[found.as_posix()] = _read(found)
+        except OSError as error:
+            problems.append(_unreadable(found, error))
+    return _load(files, problems, where=Path(path).as_posix())
+
+
+def load_policy_files(files: Mapping[str, str | bytes]) -> PolicySet:
+    """Load what files hold, by their names, which the problems name. No disk is read.
+
+    Raises PolicyProblems where anything is wrong with any of it.
+    """
+    return _load(files, [], where="policies")
+
+
+def policy_entries(files: Mapping[str, str]) -> dict[str, Entry]:
+    """Each policy of a set that loads as it is written, by its id."""
+    reports = [Reporter(read_yaml(name, files[name])) for name in sorted(files)]
+    return {str(entry.id): entry for entry in _entries(reports)}
+
+
+def _load(files: Mapping[str, str | bytes], problems: list[Problem], *, where: str) -> PolicySet:
+    """Load `files`; `problems` are those of reading them, and `where` is what a set without policies is called."""
+    reports: list[Reporter] = []
+    for name in sorted(files):
+        try:
+            reports.append(Reporter(read_yaml(name, files[name])))
+        except PolicyProblems as error:
+            problems += error.problems
+    is_complete = not problems
+    for report in reports:
+        validate_file(report.document.value, report)
+    project = _project(reports)
+    entries = _entries(reports)
+    policies = _read_policies(entries, _project_zone(project))
+    check_ids(entries)
+    check_overrides(entries, is_complete=is_complete)
+    _raise_any(problems, reports)
+    if not entries:
+        raise PolicyProblems([Problem(where, 1, 1, "no-policies", "there is no policy here")])
+    policy_set = PolicySet(
+        _with_lane_separation(policies),
+        revision=_revision(project, entries),
+        files={name: _text(content) for name, content in sorted(files.items())},
+    )
+    check_fields(policy_set, {str(entry.id): entry for entry in entries})
+    _raise_any(problems, reports)
+    return policy_set
+
+
+def _read_policies(entries: Iterable[Entry], project_zone: ZoneInfo) -> tuple[Policy, ...]:
+    """The policies of those entries that have what it takes; where any has not, its problems are reported."""
+    policies = (
+        read_policy(entry.written, entry.path, entry.report, ordinal=place, project_zone=project_zone)
+        for place, entry in enumerate(entries)
+    )
+    return tuple(policy for policy in policies if policy is not None)
+
+
+def _raise_any(problems: Iterable[Problem], reports: Iterable[Reporter]) -> None:
+    found = [*problems, *(problem for report in reports for problem in report.problems)]
+    if found:
+        raise PolicyProblems(found)
+
+
+def _project(reports: Iterable[Reporter]) -> Mapping[str, Any]:
+    """What the one file that has a `project` says there; nothing where its zone is none."""
+    project: Mapping[str, Any] = {}
+    place = ""
+    for report in reports:
+        document = report.document
+        written = document.value.get("project")
+        if not isinstance(written, dict):
+            continue
+        if place:
+            report.key_problem("duplicate-project", f"the set has a `project` already, at {place}", ("project",))
+            continue
+        line, column = document.place(("project",), of_key=True)
+        place = f"{document.file}:{line}:{column}"
+        check_zone_name(written.get("timezone"), ("project", "timezone"), report)
+        name = written.get("timezone")
+        project = written if isinstance(name, str) and zone_named(name) else {}
+    return project
+
+
+def _project_zone(project: Mapping[str, Any]) -> ZoneInfo:
+    zone = zone_named(project.get("timezone", DEFAULT_ZONE))
+    assert zone is not None  # noqa: S101 - `_project` lets no other name through
+    return zone
+
+
+def _entries(reports: Iterable[Reporter]) -> list[Entry]:
+    """Every policy that is a mapping, in policy order; others are reported."""
+    entries: list[Entry] = []
+    for report in reports:
+        written = report.document.value.get("policies")
+        for place, policy in enumerate(written if isinstance(written, list) else ()):
+            path = ("policies", place)
+            if isinstance(policy, dict):
+                entries.append(Entry(policy, path, report))
+            else:
+                report.problem("wrong-type", f"a policy is a mapping, not {quote(policy)}", path)
+    return entries
+
+
+def _with_lane_separation(policies: tuple[Policy, ...]) -> tuple[Policy, ...]:
+    if any(policy.kind == "lane_separation" and policy.mode == "enforce" for policy in policies):
+        return policies
+    return (*policies, _builtin("lane_separation", ordinal=len(policies)))
+
+
+def _builtin(kind: str, *, ordinal: int) -> Policy:
+    """A policy of `kind` that says nothing but its name."""
+    title = "Built in; an enforced policy of this kind replaces it"
+    written = {"id": f"{RESERVED_PREFIX}{kind.replace('_', '-')}", "kind": kind, "title": title}
+    nowhere = Reporter(Document("", written, Marks((1, 1)), ()))
+    policy = read_policy(written, (), nowhere, ordinal=ordinal, project_zone=_project_zone({}))
+    assert policy is not None  # noqa: S101 - the kind's own tests lower an empty mapping
+    return msgspec.structs.replace(policy, builtin=True)
+
+
+def _revision(project: Mapping[str, Any], entries: Iterable[Entry]) -> str:
+    said = {"project": project, "policies": [entry.written for entry in entries]}
+    canonical = json.dumps(said, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return f"sha256:{hashlib.sha256(canonical.encode()).hexdigest()}"
+
+
+def _text(content: str | bytes) -> str:
+    return content if isinstance(content, str) else content.decode("utf-8")
+
+
+def _find(path: Path, problems: list[Problem], *, above: tuple[str, ...]) -> list[Path]:
+    """The file at `path`, or the policy files below it, in order. `above` are the real paths of what leads here."""
+    if not path.is_dir():
+        return [path]
+    real = os.path.realpath(path)
+    if real in above:
+        problems.append(
+            Problem(path.as_posix(), 1, 1, "unreadable-file", "the link leads back to a directory above it")
+        )
+        return []
+    found: list[Path] = []
+    for inner in sorted(path.iterdir()):
+        if not inner.name.startswith(".") and (inner.suffix in SUFFIXES or inner.is_dir()):
+            found += _find(inner, problems, above=(*above, real))
+    return found
+
+
+def _read(path: Path) -> bytes:
+    """What the file holds, as far as one byte more than the reader takes. Raises OSError."""
+    if not stat.S_ISREG(path.stat().st_mode):
+        raise OSError("it is not a regular file")
+    with path.open("rb") as file:
+        return file.read(LARGEST_FILE + 1)
+
+
+def _unreadable(path: Path, error: OSError) -> Problem:
+    reason = (error.strerror or str(error)).lower()
+    return Problem(path.as_posix(), 1, 1, "unreadable-file", f"the file can't be read: {reason}")

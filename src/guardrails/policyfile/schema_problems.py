@@ -1,0 +1,247 @@
+"""What JSON Schema finds wrong, said so that an author can mend it: each error as problems of ours, at their places.
+
+Where a schema offers alternatives (`anyOf`, `oneOf`), only what is wrong with the nearest one is reported.
+"""
+
+from __future__ import annotations
+
+import functools
+import re
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, Protocol
+
+from jsonschema import Draft202012Validator, ValidationError
+from jsonschema.validators import extend
+
+from guardrails.policyfile.document import Path, Reporter
+from guardrails.policyfile.kinds import all_kinds
+from guardrails.policyfile.problems import did_you_mean, quote
+from guardrails.policyfile.schema import file_schema, kind_schema
+
+__all__ = ["validate_file", "validate_policy"]
+
+
+def validate_file(value: Mapping[str, Any], report: Reporter) -> bool:
+    """Report what is wrong with a file outside its policies; return whether nothing is."""
+    return _validate(_file_validator(), value, (), report)
+
+
+def validate_policy(policy: Mapping[str, Any], path: Path, report: Reporter) -> bool:
+    """Report what the schema of the policy's kind finds wrong; return whether nothing is.
+
+    A policy of no known kind is held against the common properties.
+    """
+    kind = policy.get("kind")
+    is_known = isinstance(kind, str) and kind in all_kinds()
+    if isinstance(kind, str) and not is_known:
+        hint = did_you_mean(kind, all_kinds()) or f"it is one of {_listed(all_kinds())}"
+        report.problem("unknown-kind", f"unknown kind {quote(kind)}", (*path, "kind"), hint)
+    return _validate(_policy_validator(kind if is_known else None), policy, path, report) and is_known
+
+
+def _validate(validator: Any, value: object, path: Path, report: Reporter) -> bool:  # noqa: ANN401 - `extend` gives no type
+    errors = list(validator.iter_errors(value))
+    for error in errors:
+        _translate(error, path, report)
+    return not errors
+
+
+def _ecma_pattern(_validator: object, pattern: str, instance: object, _schema: object) -> Iterator[ValidationError]:
+    """`$` in JSON Schema means the very end; in Python it would let a line feed follow."""
+    if isinstance(instance, str) and not re.search(re.sub(r"\$$", r"\\Z", pattern), instance):
+        yield ValidationError(f"{instance!r} does not match {pattern!r}")
+
+
+_Validator = extend(  # type: ignore[no-untyped-call]
+    Draft202012Validator,
+    validators={"pattern": _ecma_pattern},
+    # The language knows integers by how they are written: 3.0 is none.
+    type_checker=Draft202012Validator.TYPE_CHECKER.redefine(
+        "integer", lambda _checker, value: isinstance(value, int) and not isinstance(value, bool)
+    ),
+)
+
+
+@functools.cache
+def _file_validator() -> Any:  # noqa: ANN401 - as above
+    return _Validator(file_schema())
+
+
+@functools.cache
+def _policy_validator(kind: str | None) -> Any:  # noqa: ANN401 - as above
+    return _Validator(kind_schema(None if kind is None else all_kinds()[kind]))
+
+
+class _Error(Protocol):
+    """The part of jsonschema's ValidationError that is read here; there, each of it might be unset."""
+
+    validator: Any
+    validator_value: Any
+    instance: Any
+    schema: Any
+    context: Any
+
+    @property
+    def absolute_path(self) -> Any: ...  # noqa: ANN401
+    @property
+    def relative_path(self) -> Any: ...  # noqa: ANN401
+    @property
+    def relative_schema_path(self) -> Any: ...  # noqa: ANN401
+
+
+def _translate(error: _Error, path: Path, report: Reporter) -> None:
+    """Report one error; `path` leads to what was validated."""
+    here = (*path, *error.absolute_path)
+    _TRANSLATIONS.get(str(error.validator), _bad_value)(error, here, report)
+
+
+_JSON_TYPES = {
+    "string": "text",
+    "integer": "a whole number",
+    "number": "a number",
+    "boolean": "true or false",
+    "array": "a list",
+    "object": "a mapping",
+    "null": "null",
+}
+
+
+def _wrong_type(error: _Error, path: Path, report: Reporter) -> None:
+    wanted = [error.validator_value] if isinstance(error.validator_value, str) else error.validator_value
+    _report_type(" or ".join(_JSON_TYPES[name] for name in wanted), error.instance, path, report)
+
+
+def _report_type(wanted: str, value: object, path: Path, report: Reporter) -> None:
+    is_scalar = isinstance(value, bool | int | float)
+    hint = "put it into quotes" if wanted == "text" and is_scalar else ""
+    report.problem("wrong-type", f"{_name(path)} is {wanted}, not {quote(value)}", path, hint)
+
+
+def _unknown_value(error: _Error, path: Path, report: Reporter) -> None:
+    allowed = [error.validator_value] if error.validator == "const" else error.validator_value
+    hint = did_you_mean(error.instance, allowed) or f"it is {'one of ' if len(allowed) > 1 else ''}{_listed(allowed)}"
+    report.problem("unknown-value", f"{_name(path)} can't be {quote(error.instance)}", path, hint)
+
+
+def _missing_property(error: _Error, path: Path, report: Reporter) -> None:
+    """Every missing one: an error names one of them, and only in its text."""
+    for name in _required_by(error):
+        if name not in error.instance:
+            report.problem("missing-property", f"{quote(name)} is missing", path)
+
+
+def _required_by(error: _Error) -> Sequence[str]:
+    if error.validator == "required":
+        return list(error.validator_value)
+    return [name for given, names in error.validator_value.items() if given in error.instance for name in names]
+
+
+def _unknown_property(error: _Error, path: Path, report: Reporter) -> None:
+    known = error.schema["properties"]
+    for name in error.instance:
+        if name not in known:
+            unused = [other for other in known if other not in error.instance]
+            hint = did_you_mean(name, unused) or f"there are {_listed(known)}"
+            report.key_problem("unknown-property", f"unknown property {quote(name)}", (*path, name), hint)
+
+
+def _out_of_bounds(error: _Error, path: Path, report: Reporter) -> None:
+    size, bound = error.instance, error.validator_value
+    keyword = str(error.validator)
+    limit = f"{'at least' if keyword.startswith('min') else 'at most'} {bound:,}"
+    if keyword in _SIZES:
+        message = f"{_name(path)} has {len(size):,} {_SIZES[keyword]}, {limit} are allowed"
+    else:
+        message = f"{_name(path)} is {quote(size)}, {limit} is allowed"
+    report.problem("out-of-bounds", message, path)
+
+
+_SIZES = {
+    "minLength": "characters",
+    "maxLength": "characters",
+    "minItems": "items",
+    "maxItems": "items",
+    "minProperties": "properties",
+    "maxProperties": "properties",
+}
+
+_FORM_CODES = {"id": "bad-id", "policy id": "bad-id", "duration": "bad-duration", "timestamp": "bad-timestamp"}
+
+
+def _bad_form(error: _Error, path: Path, report: Reporter) -> None:
+    schema = error.schema
+    form = schema.get("title")
+    hint = schema.get("patternErrorMessage") or schema.get("description", "").rstrip(".")
+    message = (
+        f"{quote(error.instance)} is not a {form}" if form else f"{quote(error.instance)} does not have the right form"
+    )
+    report.problem(_FORM_CODES.get(form, "bad-format"), message, path, hint)
+
+
+def _duplicate_item(error: _Error, path: Path, report: Reporter) -> None:
+    items = error.instance
+    for place, item in enumerate(items):
+        if item in items[:place]:
+            report.problem("duplicate-item", f"{quote(item)} stands in the list already", (*path, place))
+
+
+def _no_alternative(error: _Error, path: Path, report: Reporter) -> None:
+    """None of several alternatives fits, or more than one of those of which only one may."""
+    branches: dict[int, list[_Error]] = defaultdict(list)
+    for cause in error.context:
+        branches[int(cause.relative_schema_path[0])].append(cause)
+    if not branches:
+        _conflict(error, path, report)
+    elif all(_lacks_property(branch) for branch in branches.values()):
+        names = [name for branch in branches.values() for name in branch[0].validator_value]
+        report.problem("missing-property", f"one of {_listed(names)} is missing", path)
+    elif all(_is_of_wrong_type(branch) for branch in branches.values()):
+        wanted = " or ".join(_JSON_TYPES[branch[0].validator_value] for branch in branches.values())
+        _report_type(wanted, error.instance, path, report)
+    else:
+        nearest = min(branches.values(), key=lambda branch: (_is_of_wrong_type(branch), len(branch)))
+        for cause in nearest:
+            _translate(cause, path[: len(path) - len(error.absolute_path)], report)  # whose path is absolute, too
+
+
+def _conflict(error: _Error, path: Path, report: Reporter) -> None:
+    named = [name for branch in error.validator_value for name in branch.get("required", ()) if name in error.instance]
+    report.problem("conflicting-properties", f"{_listed(named)} exclude each other", path, "keep one of them")
+
+
+def _lacks_property(branch: Sequence[_Error]) -> bool:
+    return len(branch) == 1 and branch[0].validator == "required" and not branch[0].relative_path
+
+
+def _is_of_wrong_type(branch: Sequence[_Error]) -> bool:
+    return branch[0].validator == "type" and not branch[0].relative_path
+
+
+def _bad_value(error: _Error, path: Path, report: Reporter) -> None:
+    """What no kind of ours asks for so far; a new kind's schema may."""
+    report.problem("bad-value", f"{_name(path)} can't be {quote(error.instance)}: it breaks `{error.validator}`", path)
+
+
+def _name(path: Path) -> str:
+    """What a message calls the value at `path`: its key, or its place in a list."""
+    return quote(path[-1]) if isinstance(path[-1], str) else f"item {path[-1] + 1}"
+
+
+def _listed(names: object) -> str:
+    return ", ".join(quote(name) for name in names)  # type: ignore[attr-defined]
+
+
+_TRANSLATIONS: Mapping[str, Callable[[_Error, Path, Reporter], None]] = {
+    "type": _wrong_type,
+    "enum": _unknown_value,
+    "const": _unknown_value,
+    "required": _missing_property,
+    "dependentRequired": _missing_property,
+    "additionalProperties": _unknown_property,
+    "pattern": _bad_form,
+    "uniqueItems": _duplicate_item,
+    "anyOf": _no_alternative,
+    "oneOf": _no_alternative,
+    **dict.fromkeys(("minimum", "maximum", *_SIZES), _out_of_bounds),
+}

@@ -1,0 +1,139 @@
+"""What only the whole set shows: ids that stand twice, overrides that lead nowhere or in a circle, too many fields."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from graphlib import CycleError, TopologicalSorter
+from typing import Any, NamedTuple
+
+from guardrails.core.conditions import FactType, OneOf, fields_of
+from guardrails.core.facts import CONTENT_CLASSES
+from guardrails.core.index import Group
+from guardrails.core.policy import Policy
+from guardrails.core.policy_set import PolicySet
+from guardrails.policyfile.contradictions import can_meet
+from guardrails.policyfile.document import Path, Reporter
+from guardrails.policyfile.problems import did_you_mean, quote
+
+__all__ = ["MOST_FIELDS", "RESERVED_PREFIX", "Entry", "check_fields", "check_ids", "check_overrides"]
+
+RESERVED_PREFIX = "guardrails-"
+
+MOST_FIELDS = 64
+"""How many facts one candidate may carry into an engine; durable-rules fails at 255 properties."""
+
+
+class Entry(NamedTuple):
+    """One policy as it is written, with its place."""
+
+    written: Mapping[str, Any]
+    path: Path
+    report: Reporter
+
+    @property
+    def id(self) -> str | None:
+        """Its id, None where that is missing or no text."""
+        found = self.written.get("id")
+        return found if isinstance(found, str) else None
+
+
+def check_ids(entries: Iterable[Entry]) -> None:
+    """Report ids that are kept for built-in policies, and those that stand a second time, naming the first place."""
+    first: dict[str, Entry] = {}
+    for entry in entries:
+        if entry.id is None:
+            continue
+        if entry.id.startswith(RESERVED_PREFIX):
+            message = f"{quote(entry.id)} begins with `{RESERVED_PREFIX}`, which is for built-in policies"
+            entry.report.problem("reserved-id", message, (*entry.path, "id"))
+        other = first.setdefault(entry.id, entry)
+        if other is not entry:
+            document = other.report.document
+            line, column = document.place((*other.path, "id"))
+            message = f"the id {quote(entry.id)} is taken already, at {document.file}:{line}:{column}"
+            entry.report.problem("duplicate-id", message, (*entry.path, "id"))
+
+
+def check_overrides(entries: Sequence[Entry], *, is_complete: bool) -> None:
+    """Report overrides of the policy itself and in a circle, and of nothing where the set `is_complete`."""
+    targets: dict[str, list[str]] = {entry.id: [] for entry in entries if entry.id is not None}
+    for entry in entries:
+        for place, target in _overrides(entry):
+            path = (*entry.path, "overrides", place)
+            if target == entry.id:
+                entry.report.problem("self-override", f"{quote(target)} overrides itself", path)
+            elif target in targets:
+                targets[str(entry.id)].append(target)
+            elif is_complete:
+                message = f"no policy has the id {quote(target)}"
+                entry.report.problem("unknown-policy", message, path, did_you_mean(target, targets))
+    _check_cycles(entries, targets)
+
+
+def _overrides(entry: Entry) -> Iterator[tuple[int, str]]:
+    """The places and ids of those overrides that can be followed; what else stands there the schema has reported."""
+    overrides = entry.written.get("overrides")
+    if entry.id is not None and isinstance(overrides, list):
+        yield from ((place, target) for place, target in enumerate(overrides) if isinstance(target, str))
+
+
+def _check_cycles(entries: Sequence[Entry], targets: dict[str, list[str]]) -> None:
+    """Report each circle once, at the policy of it that stands first."""
+    order = {id_: place for place, id_ in reversed(list(enumerate(entry.id for entry in entries)))}
+    while True:
+        try:
+            TopologicalSorter(targets).prepare()
+        except CycleError as error:
+            circle: list[str] = error.args[1][:0:-1]  # each overrides the next; the first stands at both ends
+            start = min(range(len(circle)), key=lambda place: order[circle[place]])
+            circle = [*circle[start:], *circle[:start]]
+            entry = entries[order[circle[0]]]
+            following = circle[1]
+            path = (*entry.path, "overrides", entry.written["overrides"].index(following))
+            chain = " overrides ".join(quote(id_) for id_ in (*circle, circle[0]))
+            entry.report.problem("override-cycle", f"overrides run in a circle: {chain}", path)
+            targets[circle[0]].remove(following)
+        else:
+            return
+
+
+def check_fields(policy_set: PolicySet, entries: Mapping[str, Entry]) -> None:
+    """Report where one candidate's content class can select policies that read more than `MOST_FIELDS` fields.
+
+    Policies that demand different values of an indexed field never meet at one candidate; of those, the group that
+    reads the most counts.
+    """
+    for name in CONTENT_CLASSES:
+        count = _count_fields(policy_set, name)
+        if count > MOST_FIELDS:
+            entry = entries[policy_set.policies[0].id]
+            message = f"the policies for `{name}` content read {count} fields, at most {MOST_FIELDS} are allowed"
+            hint = "narrow `applies_to`, or let several policies be one"
+            entry.report.problem("too-many-fields", message, entry.path, hint)
+
+
+def _count_fields(policy_set: PolicySet, content_class: str) -> int:
+    is_class = OneOf("content.class", FactType.STRING, (content_class,))
+    always: set[str] = set()
+    most: dict[str, int] = {}
+    for group in policy_set.index.groups:
+        fields = {
+            field
+            for policy in _policies_of(group, policy_set)
+            if can_meet(is_class, policy.applies_to)
+            for field in _fields_read(policy)
+        }
+        if group.field is None:
+            always = fields
+        elif group.value is not None:
+            most[group.field] = max(most.get(group.field, 0), len(fields - always))
+    return len(always) + sum(most.values())
+
+
+def _policies_of(group: Group, policy_set: PolicySet) -> Iterator[Policy]:
+    return (policy_set.policies[entry.place] for entry in group.entries)
+
+
+def _fields_read(policy: Policy) -> Iterator[str]:
+    for condition in (policy.applies_to, policy.violated, policy.satisfied):
+        yield from fields_of(condition)

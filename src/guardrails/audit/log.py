@@ -1,0 +1,63 @@
+"""The append-only log of entries: index 0, 1, 2 ... without a gap. An entry's bytes are never looked into."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from sqlalchemy import Connection, bindparam, func, insert, select
+
+from guardrails.storage.memory import Journal
+from guardrails.storage.tables import audit_entries
+
+__all__ = ["MemoryAuditLog", "SqlAuditLog"]
+
+
+class MemoryAuditLog:
+    """The log in a list."""
+
+    def __init__(self, journal: Journal) -> None:
+        self._journal = journal
+        self._entries: list[bytes] = []
+
+    def next_index(self) -> int:
+        """The index that the next entry will get."""
+        return len(self._entries)
+
+    def append(self, entries: Sequence[bytes], /) -> None:
+        """Add entries at the end, in order."""
+        self._journal.extend(self._entries, entries)
+
+    def read(self, start: int, stop: int, /) -> Iterable[tuple[int, bytes]]:
+        """Index and entry of `start <= index < stop`, in order, as many as there are."""
+        return [(index, self._entries[index]) for index in range(max(start, 0), min(stop, len(self._entries)))]
+
+
+_NEXT = select(func.coalesce(func.max(audit_entries.c.index) + 1, 0))
+_READ = (
+    select(audit_entries.c.index, audit_entries.c.entry)
+    .where(audit_entries.c.index >= bindparam("start"), audit_entries.c.index < bindparam("stop"))
+    .order_by(audit_entries.c.index)
+)
+
+
+class SqlAuditLog:
+    """The log in the table `audit_entries`."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def next_index(self) -> int:
+        """The index that the next entry will get. It holds for the unit: nobody else writes meanwhile."""
+        index: int = self._connection.execute(_NEXT).scalar_one()
+        return index
+
+    def append(self, entries: Sequence[bytes], /) -> None:
+        """Add entries at the end, in order, in one statement."""
+        rows = [{"index": index, "entry": entry} for index, entry in enumerate(entries, self.next_index())]
+        if rows:
+            self._connection.execute(insert(audit_entries), rows)
+
+    def read(self, start: int, stop: int, /) -> Iterable[tuple[int, bytes]]:
+        """Index and entry of `start <= index < stop`, in order, as many as there are."""
+        rows = self._connection.execute(_READ, {"start": start, "stop": stop})
+        return [(index, entry) for index, entry in rows]

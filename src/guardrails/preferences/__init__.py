@@ -1,0 +1,9 @@
+"""Preferences: the toggles a recipient has set, as append-only events; the newest of each toggle holds."""
+
+from __future__ import annotations
+
+from guardrails.preferences.service import PreferenceService
+from guardrails.preferences.store import MemoryPreferences, SqlPreferences
+from guardrails.preferences.values import PreferenceEvent, PreferenceRequest
+
+__all__ = ["MemoryPreferences", "PreferenceEvent", "PreferenceRequest", "PreferenceService", "SqlPreferences"]

@@ -1,0 +1,113 @@
+"""Where preferences stay: in memory, or in SQL. The newest event of each toggle holds: by `at`, then by arrival."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Protocol
+
+import msgspec
+from sqlalchemy import Connection, Text, func, insert, select
+
+from guardrails.core.needs import PreferenceQuery, Preferences
+from guardrails.decide.ports import PreferenceReader
+from guardrails.preferences.values import PreferenceEvent
+from guardrails.storage.instants import from_micros, to_micros
+from guardrails.storage.json_rows import encode_rows, json_rows
+from guardrails.storage.memory import Journal
+from guardrails.storage.tables import preference_events
+
+__all__ = ["MemoryPreferences", "PreferenceStore", "SqlPreferences"]
+
+
+class PreferenceStore(PreferenceReader, Protocol):
+    """Events that are only ever added."""
+
+    def append(self, events: Sequence[PreferenceEvent], /) -> None:
+        """Add events."""
+
+    def history(self, recipient: str, /) -> tuple[PreferenceEvent, ...]:
+        """All events of a recipient, oldest first: by `at`, then by arrival."""
+
+
+class MemoryPreferences:
+    """Preference events in a list for each recipient."""
+
+    def __init__(self, journal: Journal) -> None:
+        self._journal = journal
+        self._by_recipient: dict[str, list[PreferenceEvent]] = {}
+
+    def read(self, queries: Sequence[PreferenceQuery], /) -> Mapping[PreferenceQuery, Preferences]:
+        """The toggles of each recipient asked for."""
+        return {
+            query: Preferences({event.toggle: event.is_on for event in self.history(query.recipient)})
+            for query in queries
+        }
+
+    def append(self, events: Sequence[PreferenceEvent], /) -> None:
+        """Add events."""
+        for event in events:
+            self._journal.extend(self._by_recipient.setdefault(event.recipient, []), [event])
+
+    def history(self, recipient: str, /) -> tuple[PreferenceEvent, ...]:
+        """All events of a recipient, oldest first."""
+        return tuple(sorted(self._by_recipient.get(recipient, ()), key=lambda event: event.at))
+
+
+_asked = json_rows("asked", recipient=Text())
+_placed = (
+    select(
+        preference_events.c.recipient,
+        preference_events.c.toggle,
+        preference_events.c.is_on,
+        func.row_number()
+        .over(
+            partition_by=(preference_events.c.recipient, preference_events.c.toggle),
+            order_by=(preference_events.c.at.desc(), preference_events.c.seq.desc()),
+        )
+        .label("place"),
+    )
+    .where(preference_events.c.recipient.in_(select(_asked.c.recipient)))
+    .subquery()
+)
+_READ = select(_placed.c.recipient, _placed.c.toggle, _placed.c.is_on).where(_placed.c.place == 1)
+
+
+class SqlPreferences:
+    """Preference events in the table `preference_events`."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def read(self, queries: Sequence[PreferenceQuery], /) -> Mapping[PreferenceQuery, Preferences]:
+        """The toggles of each recipient asked for, in one statement."""
+        toggles: dict[str, dict[str, bool]] = {query.recipient: {} for query in queries}
+        asked = encode_rows([(recipient,) for recipient in toggles])
+        for recipient, toggle, is_on in self._connection.execute(_READ, {"asked": asked}):
+            toggles[recipient][toggle] = bool(is_on)
+        return {query: Preferences(toggles[query.recipient]) for query in queries}
+
+    def append(self, events: Sequence[PreferenceEvent], /) -> None:
+        """Add events, in one statement."""
+        rows = [
+            msgspec.structs.asdict(event) | {"at": to_micros(event.at), "recorded_at": to_micros(event.recorded_at)}
+            for event in events
+        ]
+        self._connection.execute(insert(preference_events), rows)
+
+    def history(self, recipient: str, /) -> tuple[PreferenceEvent, ...]:
+        """All events of a recipient, oldest first."""
+        rows = self._connection.execute(
+            select(preference_events)
+            .where(preference_events.c.recipient == recipient)
+            .order_by(preference_events.c.at, preference_events.c.seq)
+        )
+        return tuple(
+            PreferenceEvent(
+                recipient=row.recipient,
+                toggle=row.toggle,
+                is_on=bool(row.is_on),
+                at=from_micros(row.at),
+                recorded_at=from_micros(row.recorded_at),
+            )
+            for row in rows
+        )

@@ -1,0 +1,54 @@
+"""What a recipient chose, and when."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated
+
+import msgspec
+from msgspec import Meta
+
+from guardrails.errors import CandidateError
+
+__all__ = ["PreferenceEvent", "PreferenceRequest"]
+
+_NO_NUL = r"^[^\u0000]*$"
+
+Toggle = Annotated[str, Meta(min_length=1, max_length=100, pattern=_NO_NUL)]
+Recipient = Annotated[str, Meta(min_length=1, max_length=200, pattern=_NO_NUL)]
+
+
+class PreferenceRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What a caller wants set: toggles by name; the others stay. `at` is when the recipient chose (left out: now)."""
+
+    toggles: Annotated[dict[Toggle, bool], Meta(min_length=1, max_length=100)]
+    at: Annotated[datetime, Meta(tz=True)] | None = None
+
+
+class PreferenceEvent(msgspec.Struct, frozen=True, kw_only=True):
+    """One toggle set once. `recorded_at` is our own time."""
+
+    recipient: str
+    toggle: str
+    is_on: bool
+    at: datetime
+    recorded_at: datetime
+
+
+def events_of(recipient: str, request: PreferenceRequest, *, now: datetime) -> tuple[PreferenceEvent, ...]:
+    """The events of a request that arrives `now`.
+
+    Raises CandidateError where its `at` lies in the future, or `recipient` can't be the id of one.
+    """
+    try:
+        msgspec.convert(recipient, Recipient)
+    except msgspec.ValidationError as error:
+        raise CandidateError(f"recipient: {error}", problems=(("", f"recipient: {error}"),)) from None
+    at = request.at or now
+    if at > now:
+        message = f"`{at.isoformat()}` lies in the future; nobody has chosen yet"
+        raise CandidateError(f"/at: {message}", problems=(("/at", message),))
+    return tuple(
+        PreferenceEvent(recipient=recipient, toggle=toggle, is_on=is_on, at=at, recorded_at=now)
+        for toggle, is_on in request.toggles.items()
+    )

@@ -1,0 +1,51 @@
+"""The one entry: a transactor by URL.
+
+memory:             in the process, gone with it
+sqlite:///path      a SQLite file, made where it is not there
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from sqlalchemy import Connection
+
+from guardrails.decide.ports import Transactor
+from guardrails.storage.connections import BUSY_SECONDS, Database
+from guardrails.storage.group_commit import GroupCommit
+from guardrails.storage.memory import Journal, MemoryTransactor
+
+__all__ = ["open_transactor", "sql_transactor"]
+
+
+def open_transactor(
+    url: str,
+    *,
+    sql_session: Callable[[Connection], Any],
+    memory_session: Callable[[Journal], Any],
+    busy_seconds: float = BUSY_SECONDS,
+) -> Transactor:
+    """Open the stores at `url`, with the schema brought up to date.
+
+    `sql_session` and `memory_session` join the rooms' stores. Raises SettingsError where the URL or the schema is not
+    one of this release's, DependencyError where the database does not answer.
+    """
+    if url == "memory:":
+        return MemoryTransactor(memory_session)
+    database = Database(url, busy_seconds=busy_seconds)
+    with database.unit():
+        pass  # prepared now: a service that can't reach its database should say so when it starts
+    return sql_transactor(database, sql_session)
+
+
+def sql_transactor(database: Database, session: Callable[[Connection], Any]) -> Transactor:
+    """The transactor over a database, with `session` joining the rooms' stores for each unit."""
+
+    @contextmanager
+    def unit() -> Iterator[Any]:
+        with database.unit() as connection:
+            yield session(connection)
+
+    return GroupCommit(unit, close_unit=database.close, abandon_unit=database.abandon)

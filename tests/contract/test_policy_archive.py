@@ -1,0 +1,24 @@
+from __future__ import annotations
+
+from stores import instant
+
+FILES = {"policies/a.yaml": "policies: []\n", "policies/ü.yaml": 'quoted: "\\n"\n'}
+
+
+def test_files_come_back_by_revision(do):
+    do(lambda session: session.policies.keep("sha256:1", FILES, instant(10)))
+    assert do(lambda session: session.policies.read("sha256:1")) == FILES
+    assert do(lambda session: session.policies.read("sha256:2")) is None
+
+
+def test_a_revision_is_kept_once(do):
+    do(lambda session: session.policies.keep("sha256:1", FILES, instant(10)))
+    do(lambda session: session.policies.keep("sha256:1", {}, instant(11)))
+    assert do(lambda session: session.policies.read("sha256:1")) == FILES
+
+
+def test_what_the_caller_changes_later_is_not_kept(do):
+    files = dict(FILES)
+    do(lambda session: session.policies.keep("sha256:1", files, instant(10)))
+    files.clear()
+    assert do(lambda session: session.policies.read("sha256:1")) == FILES

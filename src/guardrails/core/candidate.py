@@ -26,8 +26,8 @@ __all__ = [
     "candidate_facts",
 ]
 
-Id = Annotated[str, Meta(min_length=1, max_length=200)]
-Word = Annotated[str, Meta(min_length=1, max_length=100)]
+Id = Annotated[str, Meta(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f]*$")]
+Word = Annotated[str, Meta(min_length=1, max_length=100, pattern=r"^[^\x00-\x1f\x7f]*$")]
 Instant = Annotated[datetime, Meta(tz=True)]
 Lane = Literal["transactional", "monetized"]
 ContentClass = Literal["transactional", "sponsored", "affiliate", "recognition", "editorial"]
@@ -36,6 +36,9 @@ Channel = Literal["push", "web_push", "email", "sms", "in_app", "chat", "voice"]
 ATTRIBUTES_MAX = 64
 ATTRIBUTES_DEPTH = 4
 ATTRIBUTE_LENGTH = 1000
+
+YEARS = range(1970, 2200)
+"""The years an instant may lie in: far enough from the calendar's ends that adding any window stays within it."""
 
 
 class _Part(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True, kw_only=True):
@@ -108,9 +111,19 @@ class Candidate(_Part, frozen=True):
     attributes: dict[str, Any] = {}
 
     def __post_init__(self) -> None:
-        """Bound the free part; msgspec turns a ValueError into a ValidationError that carries the path."""
+        """Bound what msgspec's constraints can't; it turns a ValueError into a ValidationError with the path."""
         if self.attributes:
             flatten_attributes(self.attributes)
+        offer, context = self.offer, self.context
+        _check_instant("send_at", self.send_at)
+        _check_instant("offer.expires_at", None if offer is None else offer.expires_at)
+        _check_instant("context.at", None if context is None else context.at)
+
+
+def _check_instant(field: str, instant: datetime | None) -> None:
+    if instant is not None and not YEARS.start <= instant.year < YEARS.stop:
+        msg = f"`{field}` lies outside the years {YEARS.start} to {YEARS.stop - 1}"
+        raise ValueError(msg)
 
 
 def candidate_facts(candidate: Candidate) -> dict[str, object]:

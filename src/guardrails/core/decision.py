@@ -43,7 +43,7 @@ class Obligation(msgspec.Struct, frozen=True):
     values: Mapping[str, Any] = {}
 
 
-class AuditReference(msgspec.Struct, frozen=True):
+class AuditReference(msgspec.Struct, frozen=True, omit_defaults=True):
     """Where the decision is recorded: its index in the log, or its place in the local spool while the log is out."""
 
     index: int | None = None

@@ -10,6 +10,7 @@ from guardrails.core.conditions import fields_of
 from guardrails.core.decision import Obligation, ReasonGiven, RetryAdvice
 from guardrails.core.facts import Facts
 from guardrails.core.policy import Policy, Verdict
+from guardrails.core.reference import evaluate
 from guardrails.decide.case import Case
 from guardrails.decide.retry import holds_from
 
@@ -66,9 +67,8 @@ def _obligations(satisfied: Iterable[Policy], facts: Facts) -> Iterator[Obligati
 
 def _violation(policy: Policy, facts: Facts) -> tuple[str, str]:
     reason = policy.reason
-    if reason.by_fact is None:
-        return reason.code, reason.message
-    return reason.codes.get(str(facts.get(reason.by_fact)), reason.code), reason.message
+    code = next((code for condition, code in reason.cases if evaluate(condition, facts)), reason.code)
+    return code, reason.message
 
 
 def _undetermined(case: Case, policy: Policy, facts: Facts, fields: Iterable[str]) -> tuple[str, str]:

@@ -1,0 +1,238 @@
+"""The composition root: settings in, a running application out. The only place that chooses implementations.
+
+    application = open_application(Settings.load(environ))
+    (answer,) = application.decider.decide([candidate])
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from pathlib import Path
+
+from sqlalchemy import Connection
+
+from guardrails.audit import (
+    AuditService,
+    FileSpool,
+    MemoryAuditLog,
+    MemoryDecisions,
+    MemoryPolicyArchive,
+    MemorySpool,
+    SqlAuditLog,
+    SqlDecisions,
+    SqlPolicyArchive,
+)
+from guardrails.caps import MemoryCaps, SqlCaps
+from guardrails.consent import ConsentService, MemoryConsents, SqlConsents
+from guardrails.core.policy_set import PolicySet
+from guardrails.decide.active_policies import ActivePolicies
+from guardrails.decide.case import Compiled, compile_policies
+from guardrails.decide.decider import Decider, Spool
+from guardrails.decide.explain import Explainer
+from guardrails.decide.outcomes import Outcomes
+from guardrails.decide.ports import (
+    AuditLog,
+    CapStore,
+    ConsentReader,
+    DecisionStore,
+    EngineFactory,
+    PolicyArchive,
+    PreferenceReader,
+    Session,
+    Transactor,
+)
+from guardrails.decide.records import Records
+from guardrails.engine.native import NativeEngine
+from guardrails.policyfile.loader import load_policy_files
+from guardrails.preferences import MemoryPreferences, PreferenceService, SqlPreferences
+from guardrails.settings import EngineName, Settings
+from guardrails.storage.memory import Journal
+from guardrails.storage.transactors import open_transactor
+
+__all__ = [
+    "Application",
+    "build_application",
+    "compiler",
+    "in_memory_application",
+    "open_application",
+    "open_stores",
+    "utc_now",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Application:
+    """Everything a process needs, put together. Safe to use from several threads."""
+
+    policies: ActivePolicies
+    decider: Decider
+    explainer: Explainer
+    outcomes: Outcomes
+    records: Records
+    consents: ConsentService
+    preferences: PreferenceService
+    audit: AuditService
+    transactor: Transactor
+
+    def close(self) -> None:
+        """Finish what was accepted, then let go of the stores."""
+        self.transactor.close()
+
+
+def open_application(settings: Settings, *, clock: Callable[[], datetime] | None = None) -> Application:
+    """The application that the settings describe.
+
+    Raises PolicyError where the policies don't load, SettingsError or DependencyError where the stores don't open.
+    """
+    clock = clock or utc_now
+    state = settings.state_directory
+    compile_set = compiler(settings.engine, disagreements=state / "disagreements")
+    policies = ActivePolicies.from_path(settings.policies, compile_set=compile_set, clock=clock)
+    return build_application(
+        policies,
+        transactor=open_stores(settings.database_url),
+        spool=FileSpool(state / "audit-spool.jsonl"),
+        clock=clock,
+        lease=timedelta(seconds=settings.lease_seconds),
+    )
+
+
+def in_memory_application(
+    policy_set: PolicySet,
+    *,
+    compiled: Compiled | None = None,
+    clock: Callable[[], datetime] | None = None,
+    new_id: Callable[[], str] | None = None,
+) -> Application:
+    """An application that keeps nothing: for tests, the test runner and decisions on the command line.
+
+    `compiled`, where given, is `policy_set` compiled before, so that many applications may share it.
+    """
+    clock = clock or utc_now
+    compiled = compiled or compiler("paired")(policy_set)
+    policies = ActivePolicies(None, policy_set, compile_set=lambda _: compiled, clock=clock)
+    return build_application(
+        policies, transactor=open_stores("memory:"), spool=MemorySpool(), clock=clock, make_id=new_id
+    )
+
+
+def build_application(
+    policies: ActivePolicies,
+    *,
+    transactor: Transactor,
+    spool: Spool,
+    clock: Callable[[], datetime],
+    lease: timedelta = timedelta(minutes=10),
+    make_id: Callable[[], str] | None = None,
+) -> Application:
+    """Put the application together from its parts."""
+    make_id = make_id or new_id
+
+    def snapshot() -> Compiled:
+        return policies.snapshot
+
+    return Application(
+        policies=policies,
+        decider=Decider(
+            snapshot=snapshot, transactor=transactor, spool=spool, clock=clock, new_id=make_id, lease=lease
+        ),
+        explainer=Explainer(snapshot=snapshot, transactor=transactor, clock=clock),
+        outcomes=Outcomes(transactor),
+        records=Records(transactor, compile_files=_compile_files, clock=clock),
+        consents=ConsentService(transactor, new_id=make_id),
+        preferences=PreferenceService(transactor),
+        audit=AuditService(transactor),
+        transactor=transactor,
+    )
+
+
+def compiler(engine: EngineName, *, disagreements: Path | None = None) -> Callable[[PolicySet], Compiled]:
+    """What compiles a policy set for `engine`; the paired engine writes the cases it disagrees on to a folder."""
+    factory = _engine_factory(engine, disagreements)
+
+    def compile_set(policy_set: PolicySet) -> Compiled:
+        return compile_policies(policy_set, engine=factory, native=NativeEngine)
+
+    return compile_set
+
+
+def _engine_factory(engine: EngineName, disagreements: Path | None) -> EngineFactory:
+    if engine == "native":
+        return NativeEngine
+    # durable-rules is compiled code of 2020: it is not even loaded where nobody asked for it.
+    if engine == "durable":
+        from guardrails.engine.durable import DurableEngine  # noqa: PLC0415
+
+        return DurableEngine
+    from guardrails.engine.paired import PairedEngine  # noqa: PLC0415
+
+    return partial(PairedEngine, disagreements=disagreements)
+
+
+def _compile_files(files: Mapping[str, str]) -> Compiled:
+    return compiler("native")(load_policy_files(files))
+
+
+def utc_now() -> datetime:
+    """The clock of a running service."""
+    return datetime.now(UTC)  # noqa: TID251 - the one place where time comes from outside
+
+
+def new_id() -> str:
+    """An id that nobody can guess and nobody else has."""
+    return uuid.uuid4().hex
+
+
+class _Session:
+    """The stores of all rooms, over one unit of work."""
+
+    def __init__(
+        self,
+        *,
+        consents: ConsentReader,
+        preferences: PreferenceReader,
+        caps: CapStore,
+        decisions: DecisionStore,
+        audit: AuditLog,
+        policies: PolicyArchive,
+    ) -> None:
+        self.consents = consents
+        self.preferences = preferences
+        self.caps = caps
+        self.decisions = decisions
+        self.audit = audit
+        self.policies = policies
+
+
+def open_stores(url: str) -> Transactor:
+    """The stores at `url`: `memory:`, or `sqlite:///path` (made and migrated where needed).
+
+    Raises SettingsError where the URL is none of these, DependencyError where the database does not answer.
+    """
+    return open_transactor(url, sql_session=_sql_session, memory_session=_memory_session)
+
+
+def _sql_session(connection: Connection) -> Session:
+    return _Session(
+        consents=SqlConsents(connection),
+        preferences=SqlPreferences(connection),
+        caps=SqlCaps(connection),
+        decisions=SqlDecisions(connection),
+        audit=SqlAuditLog(connection),
+        policies=SqlPolicyArchive(connection),
+    )
+
+
+def _memory_session(journal: Journal) -> Session:
+    return _Session(
+        consents=MemoryConsents(journal),
+        preferences=MemoryPreferences(journal),
+        caps=MemoryCaps(journal),
+        decisions=MemoryDecisions(journal),
+        audit=MemoryAuditLog(journal),
+        policies=MemoryPolicyArchive(journal),
+    )

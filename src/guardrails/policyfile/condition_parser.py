@@ -12,7 +12,7 @@ compared with. Where there is a problem, TRUE stands in its place, so that all o
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from guardrails.core.conditions import (
     AllOf,
@@ -27,6 +27,7 @@ from guardrails.core.conditions import (
     OneOf,
     Operand,
     Ordering,
+    fields_of,
 )
 from guardrails.core.facts import VOCABULARY, Field
 from guardrails.policyfile.contradictions import first_contradiction
@@ -96,9 +97,9 @@ class _Parser:
         parts = tuple(condition for condition, _ in conjuncts)
         place = first_contradiction(parts)
         if place is not None:
-            self._report.problem(
-                "contradiction", "this can't be true together with what else is demanded", conjuncts[place][1]
-            )
+            field = next(fields_of(parts[place]))
+            message = f"this test of `{field}` can never hold together with what else must"
+            self._report.problem("contradiction", message, conjuncts[place][1])
         return parts[0] if len(parts) == 1 else AllOf(parts)
 
     def _conjuncts(self, value: object, path: Path, depth: int) -> list[_Conjunct]:
@@ -178,7 +179,7 @@ class _Parser:
         for operator, operand in value.items():
             here = (*path, operator)
             if operator not in _OPERATORS:
-                hint = did_you_mean(operator, _OPERATORS)
+                hint = did_you_mean(operator, _OPERATORS) or f"there are {_listed(_operators_for(test))}"
                 self._report.key_problem("unknown-operator", f"unknown operator {quote(operator)}", here, hint)
             elif self._fits(test, operator, here, is_written=True):
                 found += ((condition, here) for condition in _OPERATORS[operator](self, test, operand, here))
@@ -186,12 +187,11 @@ class _Parser:
 
     def _fits(self, test: _Test, operator: str, path: Path, *, is_written: bool) -> bool:
         """Whether `operator` suits the type of the field; attributes suit every operator."""
-        if test.type is None or operator in OPERATORS_BY_TYPE[test.type]:
+        if test.type is None or operator in _operators_for(test):
             return True
-        allowed = ", ".join(f"`{name}`" for name in OPERATORS_BY_TYPE[test.type])
         message = f"`{test.name}` is {_TYPE_WORDS[test.type]}, which `{operator}` can't test"
         report = self._report.key_problem if is_written else self._report.problem
-        report("wrong-operator", message, path, f"use one of {allowed}")
+        report("wrong-operator", message, path, f"use one of {_listed(_operators_for(test))}")
         return False
 
     # Each operator: the parts of an AND that it stands for, none where its operand is a problem.
@@ -287,7 +287,7 @@ class _Parser:
             return ()
         kind, bound = operand
         if isinstance(bound, str | bool):  # only an attribute gets here
-            message = f"only numbers and timestamps have an order, and {quote(value)} is {_TYPE_WORDS[kind]}"
+            message = f"{quote(value)} has no order: only numbers and timestamps have"
             self._report.problem("wrong-type", message, path)
             return ()
         return (Compare(test.name, kind, ordering, bound),)
@@ -311,7 +311,7 @@ class _Parser:
         elif written is not expected:
             self._wrong_operand(f"{_TYPE_WORDS[expected]} for `{test.name}`", value, path)
         elif test.values and value not in test.values:
-            hint = did_you_mean(value, test.values) or f"it is one of {', '.join(f'`{name}`' for name in test.values)}"
+            hint = did_you_mean(value, test.values) or f"it is one of {_listed(test.values)}"
             self._report.problem("unknown-value", f"`{test.name}` is never {quote(value)}", path, hint)
         else:
             return expected, value  # type: ignore[return-value] # `written` is the type of a scalar
@@ -333,6 +333,14 @@ class _Parser:
             return
         hint = "put it into quotes" if wanted.startswith("text") and not isinstance(value, dict | list) else ""
         self._report.problem("wrong-type", f"{wanted} is needed here, not {quote(value)}", path, hint)
+
+
+def _operators_for(test: _Test) -> Iterable[str]:
+    return _OPERATORS if test.type is None else OPERATORS_BY_TYPE[test.type]
+
+
+def _listed(names: Iterable[str]) -> str:
+    return ", ".join(f"`{name}`" for name in names)
 
 
 def _type_of(value: object) -> FactType | None:

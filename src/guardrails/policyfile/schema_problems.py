@@ -19,7 +19,7 @@ from guardrails.policyfile.kinds import all_kinds
 from guardrails.policyfile.problems import did_you_mean, quote
 from guardrails.policyfile.schema import file_schema, kind_schema
 
-__all__ = ["validate_file", "validate_policy"]
+__all__ = ["validate_by", "validate_file", "validate_policy"]
 
 
 def validate_file(value: Mapping[str, Any], report: Reporter) -> bool:
@@ -40,10 +40,17 @@ def validate_policy(policy: Mapping[str, Any], path: Path, report: Reporter) -> 
     return _validate(_policy_validator(kind if is_known else None), policy, path, report) and is_known
 
 
+def validate_by(schema: Mapping[str, Any], value: object, report: Reporter) -> bool:
+    """Report what any other schema finds wrong with a whole document; return whether nothing is."""
+    return _validate(_Validator(schema), value, (), report)
+
+
 def _validate(validator: Any, value: object, path: Path, report: Reporter) -> bool:  # noqa: ANN401 - `extend` gives no type
     errors = list(validator.iter_errors(value))
+    mistyped = {tuple(error.absolute_path) for error in errors if error.validator == "type"}
     for error in errors:
-        _translate(error, path, report)
+        if error.validator == "type" or tuple(error.absolute_path) not in mistyped:
+            _translate(error, path, report)
     return not errors
 
 
@@ -115,7 +122,7 @@ def _wrong_type(error: _Error, path: Path, report: Reporter) -> None:
 def _report_type(wanted: str, value: object, path: Path, report: Reporter) -> None:
     is_scalar = isinstance(value, bool | int | float)
     hint = "put it into quotes" if wanted == "text" and is_scalar else ""
-    report.problem("wrong-type", f"{_name(path)} is {wanted}, not {quote(value)}", path, hint)
+    report.problem("wrong-type", f"{_name(path)} must be {wanted}, not {quote(value)}", path, hint)
 
 
 def _unknown_value(error: _Error, path: Path, report: Reporter) -> None:
@@ -151,9 +158,9 @@ def _out_of_bounds(error: _Error, path: Path, report: Reporter) -> None:
     keyword = str(error.validator)
     limit = f"{'at least' if keyword.startswith('min') else 'at most'} {bound:,}"
     if keyword in _SIZES:
-        message = f"{_name(path)} has {len(size):,} {_SIZES[keyword]}, {limit} are allowed"
+        message = f"{_name(path)} has {len(size):,} {_SIZES[keyword]}, it must have {limit}"
     else:
-        message = f"{_name(path)} is {quote(size)}, {limit} is allowed"
+        message = f"{_name(path)} is {quote(size)}, it must be {limit}"
     report.problem("out-of-bounds", message, path)
 
 
@@ -173,6 +180,7 @@ def _bad_form(error: _Error, path: Path, report: Reporter) -> None:
     schema = error.schema
     form = schema.get("title")
     hint = schema.get("patternErrorMessage") or schema.get("description", "").rstrip(".")
+    hint = hint[:1].lower() + hint[1:]
     message = (
         f"{quote(error.instance)} is not a {form}" if form else f"{quote(error.instance)} does not have the right form"
     )

@@ -182,7 +182,8 @@ class _Builder:
     def _refuse_tag(self, event: yaml.ScalarEvent | yaml.CollectionStartEvent, place: Place) -> None:
         if event.tag is not None:
             hint = "quotes make a text of anything"
-            self._problem("yaml-tag", f"the tag {quote(event.tag)} is refused", place, hint)
+            tag = event.tag.replace("tag:yaml.org,2002:", "!!")
+            self._problem("yaml-tag", f"the tag {quote(tag)} is refused", place, hint)
 
     def _begin(self, container: list[Any] | dict[str, Any], place: Place) -> None:
         if len(self._open) == DEEPEST:

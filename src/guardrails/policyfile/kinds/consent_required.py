@@ -18,7 +18,6 @@ from guardrails.core.conditions import FactType, OneOf
 from guardrails.core.needs import Answer, ConsentQuery, ConsentState
 from guardrails.core.policy import Reason
 from guardrails.policyfile.kinds._kind import Kind, Lowered, Lowering
-from guardrails.policyfile.kinds._word import WORD
 
 __all__ = ["KIND", "ConsentNeed"]
 
@@ -96,7 +95,7 @@ KIND = Kind(
     summary="Demands the recipient's recorded and unexpired consent to a purpose.",
     properties={
         "purpose": {
-            **WORD,
+            "$ref": "#/$defs/id",
             "description": "What the recipient consented to: the `purpose` of their consent records.",
         },
         "max_age": {

@@ -16,7 +16,6 @@ from guardrails.core.conditions import FactType, OneOf
 from guardrails.core.needs import Answer, PreferenceQuery, Preferences
 from guardrails.core.policy import Reason
 from guardrails.policyfile.kinds._kind import Kind, Lowered, Lowering
-from guardrails.policyfile.kinds._word import WORD
 
 __all__ = ["KIND", "ToggleNeed"]
 
@@ -63,7 +62,7 @@ KIND = Kind(
     summary="Honours a switch with which recipients turn a sort of content on or off.",
     properties={
         "toggle": {
-            **WORD,
+            "$ref": "#/$defs/id",
             "description": "The name of the toggle in the recipient's preferences, such as `sponsored`.",
         },
         "default": {

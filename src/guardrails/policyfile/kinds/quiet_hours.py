@@ -25,7 +25,12 @@ WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 DAY_MINUTES = 24 * 60
 WEEK_MINUTES = 7 * DAY_MINUTES
 
-CLOCK = {"type": "string", "pattern": "^([01][0-9]|2[0-3]):[0-5][0-9]$"}
+CLOCK = {
+    "title": "time of day",
+    "type": "string",
+    "pattern": "^([01][0-9]|2[0-3]):[0-5][0-9]$",
+    "patternErrorMessage": 'a time of day is written like "08:00" or "22:30"',
+}
 
 
 class QuietNeed(msgspec.Struct, frozen=True):

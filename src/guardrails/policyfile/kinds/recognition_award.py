@@ -17,7 +17,6 @@ from guardrails.core.conditions import AllOf, AnyOf, FactType, Not, OneOf
 from guardrails.core.needs import Answer, Query
 from guardrails.core.policy import ObligationRule, Reason
 from guardrails.policyfile.kinds._kind import Kind, Lowered, Lowering
-from guardrails.policyfile.kinds._word import WORD
 
 __all__ = ["KIND", "TimelinessNeed"]
 
@@ -98,7 +97,7 @@ KIND = Kind(
             "anyOf": [{"required": ["badge"]}, {"required": ["credits"]}],
             "description": "What is granted: a badge, credits, or both.",
             "properties": {
-                "badge": {**WORD, "description": "The id of the badge, such as `quick-responder`."},
+                "badge": {"$ref": "#/$defs/id", "description": "The id of the badge, such as `quick-responder`."},
                 "credits": {
                     "type": "integer",
                     "minimum": 0,

@@ -39,8 +39,10 @@ KIND = Kind(
             ),
         },
         "code": {
+            "title": "reason code",
             "type": "string",
             "pattern": r"^[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)+$",
+            "patternErrorMessage": "a reason code is lower-case words joined by dots, such as `audience.minor`",
             "maxLength": 100,
             "default": DENIED,
             "description": "The reason code of the denial: lower-case words joined by dots, such as `audience.minor`.",

@@ -69,9 +69,11 @@ def key_fields(spec: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def key_words(spec: Mapping[str, Any]) -> str:
-    """The key as a message says it, such as `for each recipient and channel`."""
-    words = [word.replace("_", " ") for word in spec["per"]]
-    return f"for each {' and '.join(words)}" if words else "in all"
+    """The key as a message says it, such as `for each recipient, campaign and channel`."""
+    *others, last = [word.replace("_", " ") for word in spec["per"]] or [""]
+    if not last:
+        return "in all"
+    return f"for each {', '.join(others)} and {last}" if others else f"for each {last}"
 
 
 def count_condition(spec: Mapping[str, Any], lowering: Lowering) -> Condition:

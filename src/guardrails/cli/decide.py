@@ -1,0 +1,108 @@
+"""`guardrails decide`: decide candidates from a file or a pipe, without a server."""
+
+from __future__ import annotations
+
+import itertools
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from datetime import datetime
+from pathlib import Path
+from typing import BinaryIO
+
+import click
+
+from guardrails.bootstrap import Application
+from guardrails.cli import exit_codes
+from guardrails.cli.candidates import Broken, read_candidates
+from guardrails.cli.counting import counted
+from guardrails.cli.decision_view import show_broken, show_decision
+from guardrails.cli.documented import Documented
+from guardrails.cli.opening import opened
+from guardrails.cli.options import at_option, database_option, engine_option, json_option, policies_option
+from guardrails.cli.terminal import is_terminal, output_console
+from guardrails.core.candidate import Candidate
+from guardrails.decide.decider import Answer
+from guardrails.errors import CandidateError
+from guardrails.settings import EngineName
+
+__all__ = ["decide"]
+
+BATCH = 100
+"""Candidates decided together: one durable write for all of them."""
+
+
+@click.command(
+    cls=Documented,
+    examples=(
+        "guardrails decide candidate.json --database sqlite:///guardrails.db",
+        'guardrails decide --at "2026-12-01T23:00 Europe/Berlin" candidate.json',
+        "cat week.ndjson | guardrails decide | jq -r .effect | sort | uniq -c",
+    ),
+    exits={0: "all decided, whether allowed or denied", 1: "a candidate is broken", 2: "could not run"},
+)
+@click.argument("source", type=click.File("rb"), default="-")
+@policies_option
+@database_option
+@at_option
+@engine_option
+@json_option
+def decide(
+    *, source: BinaryIO, policies: Path, database: str | None, at: datetime | None, engine: EngineName, as_json: bool
+) -> int:
+    """Decide the candidates in SOURCE: one JSON object, an array of them, or one on each line.
+
+    SOURCE is a file, or `-`, the default, for standard input. Candidates are decided in order, each seeing what those
+    before it took. Without --database nothing is on record (no consent, no preference, no earlier send), and nothing
+    is kept. In a pipe, or with --json, each candidate gives one line of JSON: a decision, or an `error`.
+    """
+    counts: Counter[str] = Counter()
+    with opened(policies=policies, database=database, engine=engine) as application:
+        results = _results(application, read_candidates(source), at)
+        if as_json or not is_terminal():
+            _print_lines(results, counts)
+        else:
+            _show(results, counts, is_kept=database is not None)
+    return exit_codes.FINDINGS if counts["broken"] else exit_codes.FINE
+
+
+def _results(
+    application: Application, candidates: Iterable[Candidate | Broken], at: datetime | None
+) -> Iterator[Answer | Broken]:
+    """An answer for each candidate, in order; what is broken stays in its place."""
+    numbered = enumerate(candidates, start=1)
+    while batch := list(itertools.islice(numbered, BATCH)):
+        whole = [candidate for _, candidate in batch if isinstance(candidate, Candidate)]
+        answers = iter(application.decider.decide(whole, now=at))
+        for number, candidate in batch:
+            answer = candidate if isinstance(candidate, Broken) else next(answers)
+            yield _broken(number, answer) if isinstance(answer, CandidateError) else answer
+
+
+def _broken(number: int, error: CandidateError) -> Broken:
+    return Broken(number=number, error=str(error), problems=error.problems)
+
+
+def _print_lines(results: Iterable[Answer | Broken], counts: Counter[str]) -> None:
+    for result in results:
+        _count(result, counts)
+        click.echo(result.to_json() if isinstance(result, Broken) else result.body)
+
+
+def _show(results: Iterable[Answer | Broken], counts: Counter[str], *, is_kept: bool) -> None:
+    console = output_console()
+    for result in results:
+        _count(result, counts)
+        if isinstance(result, Broken):
+            show_broken(f"candidate {result.number}", result.error, console)
+        else:
+            show_decision(result.decision, console)
+        console.print()
+    said = [f"{counts[name]:,} {name}" for name in ("allow", "deny", "broken") if counts[name]]
+    if counts.total() > 1:
+        console.print(f"{counted(counts.total(), 'candidate')}: {', '.join(said)}", style="bold")
+    if not is_kept:
+        console.print("decided on what the candidates say alone, and not kept: there is no --database", style="dim")
+
+
+def _count(result: Answer | Broken, counts: Counter[str]) -> None:
+    counts["broken" if isinstance(result, Broken) else result.decision.effect] += 1

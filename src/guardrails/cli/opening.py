@@ -1,0 +1,40 @@
+"""The application that a command works on: over a database, or over nothing but the policies."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from guardrails.bootstrap import Application, compiler, in_memory_application, open_application
+from guardrails.errors import SettingsError
+from guardrails.policyfile.loader import load_policies
+from guardrails.settings import EngineName, Settings
+
+__all__ = ["opened", "require_database"]
+
+_SQLITE = "sqlite:///"
+
+
+@contextmanager
+def opened(*, policies: Path, database: str | None, engine: EngineName) -> Iterator[Application]:
+    """The application, closed afterwards; without a database it knows of no consent and no earlier send.
+
+    Raises PolicyError where the policies don't load, SettingsError or DependencyError where the database doesn't open.
+    """
+    if database is None:
+        policy_set = load_policies(policies)
+        application = in_memory_application(policy_set, compiled=compiler(engine)(policy_set))
+    else:
+        require_database(database)
+        application = open_application(Settings(policies=policies, database_url=database, engine=engine))
+    try:
+        yield application
+    finally:
+        application.close()
+
+
+def require_database(url: str) -> None:
+    """Refuse to make a new, empty database where one was named that isn't there. Raises SettingsError."""
+    if url.startswith(_SQLITE) and not Path(url.removeprefix(_SQLITE)).is_file():
+        raise SettingsError(f"there is no database at `{url}`; `guardrails serve` makes one")

@@ -1,0 +1,65 @@
+"""Options that several commands share, and how their values are read."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+from pathlib import Path
+from typing import Any, TypeVar, get_args
+
+import click
+
+from guardrails.policytest.times import parse_instant
+from guardrails.settings import EngineName
+
+__all__ = ["INSTANT", "at_option", "database_option", "engine_option", "json_option", "policies_option"]
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+class _Instant(click.ParamType[datetime]):
+    """A point in time, as policy tests write it."""
+
+    name = "time"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
+        """Read the value, or say what is wrong with it."""
+        if isinstance(value, datetime):
+            return value
+        try:
+            return parse_instant(str(value))
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+
+
+INSTANT = _Instant()
+
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON, whoever reads it.")
+
+policies_option = click.option(
+    "--policies",
+    type=click.Path(path_type=Path),
+    default="policies",
+    show_default=True,
+    help="A policy file, or a directory of them.",
+)
+
+at_option = click.option(
+    "--at",
+    type=INSTANT,
+    help="Decide as of this time: `2026-12-01T12:00:00Z` or `2026-12-01T12:00 Europe/Berlin`. Else now.",
+)
+
+database_option = click.option(
+    "--database",
+    metavar="URL",
+    help="Decide by what is recorded here, such as `sqlite:///guardrails.db`. Else nothing is on record.",
+)
+
+engine_option = click.option(
+    "--engine",
+    type=click.Choice(get_args(EngineName)),
+    default="paired",
+    show_default=True,
+    help="Which engine decides; `paired` is both, and they must agree.",
+)

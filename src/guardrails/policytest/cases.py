@@ -1,0 +1,89 @@
+"""What a policy test says, once read: plain values, with the lines that a report points to.
+
+A case is a timeline of steps; one that only has an `expect` is a timeline of one step.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Literal
+
+import msgspec
+
+__all__ = [
+    "Expectation",
+    "GivenConsent",
+    "GivenSend",
+    "PolicyTestCase",
+    "PolicyTestFile",
+    "Step",
+]
+
+Overrides = Mapping[str, Any]
+"""A candidate, or a part of one, as JSON values; not yet decoded."""
+
+
+class GivenConsent(msgspec.Struct, frozen=True, kw_only=True):
+    """A consent record to make at `at`; `recipient` is None where it is the candidate's."""
+
+    purpose: str
+    state: Literal["granted", "withdrawn", "denied"]
+    at: datetime
+    expires_at: datetime | None = None
+    recipient: str | None = None
+
+
+class GivenSend(msgspec.Struct, frozen=True, kw_only=True):
+    """A send of the past, of the whole candidate given, and how far it came."""
+
+    at: datetime
+    outcome: Literal["reserved", "sent", "delivered"]
+    candidate: Overrides
+    line: int
+
+
+class Expectation(msgspec.Struct, frozen=True, kw_only=True):
+    """What a decision must say: the expected values by name, instants as datetimes, and the line of each name."""
+
+    line: int
+    wanted: Mapping[str, Any]
+    lines: Mapping[str, int]
+
+
+class Step(msgspec.Struct, frozen=True, kw_only=True):
+    """One moment of a timeline. What is set takes place in the order of the fields."""
+
+    line: int
+    at: datetime
+    consent: GivenConsent | None = None
+    preferences: Mapping[str, bool] = {}
+    candidate: Overrides | None = None
+    expect: Expectation | None = None
+    outcome: Literal["sent", "delivered", "failed", "cancelled"] | None = None
+
+
+class PolicyTestCase(msgspec.Struct, frozen=True, kw_only=True):
+    """One case: what is on record when it begins, and what takes place then.
+
+    `at` is the clock it begins with; `candidate` is whole, as far as the file says.
+    """
+
+    path: Path
+    line: int
+    name: str
+    at: datetime
+    candidate: Overrides
+    consents: tuple[GivenConsent, ...] = ()
+    preferences: Mapping[str, bool] = {}
+    sent: tuple[GivenSend, ...] = ()
+    steps: tuple[Step, ...]
+
+
+class PolicyTestFile(msgspec.Struct, frozen=True, kw_only=True):
+    """One file of cases; `policies` is the path that it names, made absolute, or None."""
+
+    path: Path
+    policies: Path | None
+    cases: tuple[PolicyTestCase, ...]

@@ -1,7 +1,7 @@
 """The index: picks, by the equality tests of `applies_to`, the policies that can apply to a candidate.
 
 Policies are put into *groups*. Group 0 holds those that are always asked. A policy whose `applies_to` demands, in
-its outermost AND, that a field be one of a few values goes into one group for each value. For each such field there
+its outermost AND, that a field be one of a few texts goes into one group for each of them. For each such field there
 is one more group for the candidates in which the field is missing or wrongly typed: there the test is unknown, not
 false, so all policies indexed on the field are asked.
 
@@ -17,8 +17,8 @@ from collections.abc import Iterable, Mapping
 
 import msgspec
 
-from guardrails.core.conditions import AllOf, Condition, FactType, OneOf, Operand
-from guardrails.core.facts import Facts, typed
+from guardrails.core.conditions import AllOf, Condition, FactType, OneOf
+from guardrails.core.facts import Facts
 
 __all__ = ["Entry", "Group", "Index", "Selection"]
 
@@ -27,6 +27,9 @@ FEWEST_VALUES = 8
 
 MOST_VALUES = 8
 """An entry that lists more values than this is asked always, rather than copied into as many groups."""
+
+MOST_REMEMBERED = 10_000
+"""Selections kept ready; there is one for each combination of indexed values that candidates show."""
 
 
 class Entry(msgspec.Struct, frozen=True):
@@ -45,8 +48,7 @@ class Group(msgspec.Struct, frozen=True):
     number: int
     entries: tuple[Entry, ...]
     field: str | None = None
-    type: FactType | None = None
-    value: Operand | None = None
+    value: str | None = None
 
 
 class Selection(msgspec.Struct, frozen=True):
@@ -60,59 +62,61 @@ class Index:
     """Finds the groups of a candidate with one dictionary look-up for each indexed field."""
 
     def __init__(self, entries: Iterable[Entry]) -> None:
-        entries = tuple(entries)
-        fields = _worthwhile_fields(entries)
-        always: list[Entry] = []
-        by_field: dict[str, list[tuple[Entry, OneOf]]] = {}
-        for entry in entries:
-            test = _index_test(entry.applies_to, fields)
-            if test is None:
-                always.append(entry)
-            else:
-                by_field.setdefault(test.field, []).append((entry, test))
+        always, by_field = _distribute(tuple(entries))
         groups = [Group(0, tuple(always))]
-        look_ups: list[tuple[str, FactType, dict[object, int], int]] = []
+        look_ups: list[tuple[str, dict[str, int], int]] = []
         for field, members in by_field.items():
-            kind = members[0][1].type
-            by_value: dict[Operand, list[Entry]] = {}
-            for entry, test in members:
-                residual = Entry(entry.place, _without(entry.applies_to, test))
-                for value in test.values:
-                    by_value.setdefault(value, []).append(residual)
-            numbers: dict[object, int] = {}
-            for value, residuals in by_value.items():
+            numbers: dict[str, int] = {}
+            for value, residuals in _by_value(members).items():
                 numbers[value] = len(groups)
-                groups.append(Group(len(groups), tuple(residuals), field, kind, value))
-            look_ups.append((field, kind, numbers, len(groups)))
-            groups.append(Group(len(groups), tuple(entry for entry, _ in members), field, kind))
+                groups.append(Group(len(groups), tuple(residuals), field, value))
+            look_ups.append((field, numbers, len(groups)))
+            groups.append(Group(len(groups), tuple(entry for entry, _ in members), field))
         self.groups = tuple(groups)
         self._look_ups = tuple(look_ups)
-        self._everything_always = Selection((0,), tuple(entry.place for entry in always))
-        self._known: dict[tuple[int, ...], Selection] = {(0,): self._everything_always}
+        self._known: dict[tuple[int, ...], Selection] = {}
 
     def select(self, facts: Facts) -> Selection:
         """The groups and entries to ask for these facts. Never misses an entry that could apply or be unknown."""
-        if not self._look_ups:
-            return self._everything_always
-        numbers = [0]
-        for field, kind, by_value, unknown in self._look_ups:
-            value = typed(facts.get(field), kind)
-            if value is None:
-                numbers.append(unknown)
-            elif (number := by_value.get(value)) is not None:
-                numbers.append(number)
-        key = tuple(numbers)
-        known = self._known.get(key)
-        if known is None:
-            places = tuple(entry.place for number in key for entry in self.groups[number].entries)
-            known = Selection(key, places)
-            if len(self._known) < MOST_REMEMBERED:
-                self._known[key] = known
-        return known
+        groups: tuple[int, ...] = (0,)
+        for field, by_value, unknown in self._look_ups:
+            value = facts.get(field)
+            if type(value) is not str:
+                groups += (unknown,)
+            elif value in by_value:
+                groups += (by_value[value],)
+        known = self._known.get(groups)
+        return known if known is not None else self._selection(groups)
+
+    def _selection(self, groups: tuple[int, ...]) -> Selection:
+        selection = Selection(groups, tuple(entry.place for number in groups for entry in self.groups[number].entries))
+        if len(self._known) < MOST_REMEMBERED:
+            self._known[groups] = selection
+        return selection
 
 
-MOST_REMEMBERED = 10_000
-"""Selections kept ready; there is one for each combination of indexed values that candidates show."""
+def _distribute(entries: tuple[Entry, ...]) -> tuple[list[Entry], dict[str, list[tuple[Entry, OneOf]]]]:
+    """The entries that are always asked; the others with their index test, by the field it reads."""
+    fields = _worthwhile_fields(entries)
+    always: list[Entry] = []
+    by_field: dict[str, list[tuple[Entry, OneOf]]] = {}
+    for entry in entries:
+        test = _index_test(entry.applies_to, fields)
+        if test is None:
+            always.append(entry)
+        else:
+            by_field.setdefault(test.field, []).append((entry, test))
+    return always, by_field
+
+
+def _by_value(members: Iterable[tuple[Entry, OneOf]]) -> dict[str, list[Entry]]:
+    """For each text that the index tests name, the entries that demand it, with what is left of their conditions."""
+    by_value: dict[str, list[Entry]] = {}
+    for entry, test in members:
+        residual = Entry(entry.place, _without(entry.applies_to, test))
+        for value in dict.fromkeys(test.values):
+            by_value.setdefault(str(value), []).append(residual)
+    return by_value
 
 
 def _parts(condition: Condition) -> tuple[Condition, ...]:
@@ -127,7 +131,9 @@ def _indexable(condition: Condition) -> Iterable[OneOf]:
 
 def _worthwhile_fields(entries: tuple[Entry, ...]) -> Mapping[str, int]:
     """How many different values the entries demand, for each field that is worth an index."""
-    values = {(test.field, value) for entry in entries for test in _indexable(entry.applies_to) for value in test.values}
+    values = {
+        (test.field, value) for entry in entries for test in _indexable(entry.applies_to) for value in test.values
+    }
     counts = Counter(field for field, _ in values)
     return {field: count for field, count in counts.items() if count >= FEWEST_VALUES}
 

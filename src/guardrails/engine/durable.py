@@ -1,0 +1,127 @@
+"""The rules engine: durable-rules 2.0.28, driven below its public surface. The only module that knows the vendor.
+
+A decision asserts one fact, collects the names of the rules that fire, and retracts the fact. What the facts and
+rules look like, and which bounds they keep, is `durable_lowering`. What has to be true of driving them is kept here:
+
+- one session for ever: a new one costs a megabyte that nothing gives back, and the 1,025th ends in MemoryError
+- facts and never events: an event is consumed by the first rule that it matches
+- no Host: it starts timer threads that work on the rules behind their owner's back
+- no actions: what they raise is swallowed, so nothing but the name of the rule leaves the engine
+- no `delete_state`: it frees what was never set
+- one thread at a time in a ruleset. The C code never lets go of the interpreter, so a ruleset for each thread would
+  gain nothing and cost 13 kB a rule; but a decision is several calls, and another's must not come between
+- a ruleset whose decision was broken off is not used again: its session stays locked for a minute, half done
+"""
+
+from __future__ import annotations
+
+import threading
+import weakref
+
+import durable_rules_engine as vendor
+
+from guardrails.core.facts import Facts
+from guardrails.core.index import Selection
+from guardrails.core.policy import Verdict
+from guardrails.core.policy_set import PolicySet
+from guardrails.engine.durable_lowering import FACT_ID, Ask, Shard, Then, lower
+from guardrails.errors import EngineFault, PolicyError
+
+__all__ = ["DurableEngine"]
+
+FACT = f'{{"id":"{FACT_ID}"}}'
+"""Names the fact to retract. Its `sid` is left out, which means session 0."""
+
+OK, NOT_HANDLED = 0, 1
+"""What asserting a fact may answer: rules matched, or none did."""
+
+
+class DurableEngine:
+    """Gives the verdicts of one policy set.
+
+    Raises PolicyError where a policy is too complex for it. Several threads may call it at once.
+    """
+
+    def __init__(self, policy_set: PolicySet) -> None:
+        lowered = lower(policy_set)
+        self._plans = lowered.plans
+        self._shards = [_LoadedShard(shard) for shard in lowered.shards]
+
+    def evaluate(self, selection: Selection, facts: Facts) -> list[Verdict]:
+        """One verdict for each of `selection.places`, in that order. Raises EngineFault where it lacks one."""
+        verdicts: list[Verdict] = []
+        for group in selection.groups:
+            plan = self._plans[group]
+            outcomes: dict[int, Verdict | Then] = {}
+            for ask in plan.asks:
+                outcomes.update(self._shards[ask.shard].answer(ask, facts))
+            for slot in plan.picks:
+                outcome = outcomes[slot]
+                while isinstance(outcome, Then):
+                    outcome = outcomes[outcome.slot]
+                verdicts.append(outcome)
+        return verdicts
+
+
+class _LoadedShard:
+    """A shard with its ruleset."""
+
+    def __init__(self, shard: Shard) -> None:
+        self._encoders = [line.encode for line in shard.lines]
+        self._fact = shard.fact
+        self._rules = {str(name): (rule.unit, rule.slot, rule.outcome) for name, rule in enumerate(shard.rules)}
+        self._ruleset = _Ruleset(shard.definition)
+
+    def answer(self, ask: Ask, facts: Facts) -> dict[int, Verdict | Then]:
+        """The outcome of each slot that the unit settles. Raises EngineFault."""
+        fact = self._fact % tuple([encode(facts) for encode in self._encoders])
+        fired = self._ruleset.fire(fact)
+        outcomes = {slot: outcome for unit, slot, outcome in map(self._rules.__getitem__, fired) if unit == ask.unit}
+        if not len(fired) == len(outcomes) == ask.slots:
+            raise EngineFault(f"durable-rules fired {len(fired)} rules where {ask.slots} had to")
+        return outcomes
+
+
+class _Ruleset:
+    """A compiled ruleset and its one session."""
+
+    def __init__(self, definition: str) -> None:
+        self._definition = definition
+        self._lock = threading.Lock()
+        self._handle: int | None = self._compile()
+
+    def _compile(self) -> int:
+        try:
+            handle: int = vendor.create_ruleset("policies", self._definition)
+        except vendor.error as error:
+            raise PolicyError(f"durable-rules does not take the policies: {error}") from error
+        # Gives back what the compiled rules take; the session's part of it, 13 kB a rule, is lost.
+        weakref.finalize(self, vendor.delete_ruleset, handle).atexit = False
+        return handle
+
+    def fire(self, fact: str) -> list[str]:
+        """The names of all rules that fire on `fact`, which is gone again afterwards. Raises EngineFault."""
+        with self._lock:
+            handle, self._handle = self._handle, None
+            if handle is None:
+                handle = self._compile()
+            try:
+                names = _fire(handle, fact)
+            except vendor.error as error:
+                raise EngineFault(f"durable-rules failed: {error}") from error
+            self._handle = handle
+        return names
+
+
+def _fire(handle: int, fact: str) -> list[str]:
+    names: list[str] = []
+    code, state = vendor.assert_fact(handle, fact)
+    if code not in (OK, NOT_HANDLED):
+        raise EngineFault(f"durable-rules answered a fact with code {code}")
+    started = vendor.start_action_for_state(handle, state)
+    message = None if started is None else started[1]
+    while message is not None:
+        names.append(message[2 : message.index('"', 2)])  # {"<name>":{"m":{...}}}
+        message = vendor.complete_and_start_action(handle, state)
+    vendor.retract_fact(handle, FACT)
+    return names

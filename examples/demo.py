@@ -47,6 +47,10 @@ class Service:
         self.port = port
         self._connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
 
+    def close(self) -> None:
+        """Let go of a connection that failed; the next request opens another."""
+        self._connection.close()
+
     def send(self, method: str, path: str, body: Any = None, *, at: str | None = None) -> Any:
         """One request, at the replay clock's `at`; the decoded answer. Raises RuntimeError where it is a problem."""
         headers = {"Content-Type": "application/json"} | ({"Replay-At": at} if at else {})
@@ -147,6 +151,7 @@ def _wait_until_ready(process: subprocess.Popen[bytes], service: Service) -> flo
         with contextlib.suppress(OSError, http.client.HTTPException, RuntimeError):
             service.send("GET", "/readyz")
             return time.monotonic() - started
+        service.close()
         time.sleep(0.05)
     raise RuntimeError(f"the service did not start:\n{(STATE / 'service.log').read_text()}")
 

@@ -8,10 +8,12 @@ A file is taken where it says `apiVersion: guardrails/...`; other tools name the
 
 from __future__ import annotations
 
+import os.path
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 import pytest
 
 if TYPE_CHECKING:  # the engines are imported only where there is a policy test to run
@@ -40,6 +42,11 @@ def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Col
     return collector
 
 
+def _from_here(path: Path, config: pytest.Config) -> str:
+    """The path as people see it: from the directory that pytest was started in."""
+    return os.path.relpath(path, config.invocation_params.dir)
+
+
 _RUNNER = pytest.StashKey["Runner"]()
 
 
@@ -63,7 +70,9 @@ class PolicyTestModule(pytest.File):
         try:
             file = load_test_file(self.path)
         except PolicyProblems as error:
-            raise self.CollectError(str(error)) from None
+            shown = _from_here(self.path, self.config)
+            problems = (msgspec.structs.replace(problem, file=shown) for problem in error.problems)
+            raise self.CollectError("\n".join(map(str, problems))) from None
         for case in file.cases:
             yield PolicyTestItem.from_parent(self, name=case.name, file=file, case=case)
 
@@ -87,9 +96,10 @@ class PolicyTestItem(pytest.Item):
         from guardrails.policytest.report import failure_lines  # noqa: PLC0415 - as above
         from guardrails.policytest.trace_view import plain  # noqa: PLC0415 - as above
 
-        if isinstance(excinfo.value, PolicyTestFailed):
-            return "\n".join(map(plain, failure_lines(excinfo.value.failure)))
-        return super().repr_failure(excinfo)
+        if not isinstance(excinfo.value, PolicyTestFailed):
+            return super().repr_failure(excinfo)
+        path = Path(_from_here(self.path, self.config))
+        return "\n".join(map(plain, failure_lines(msgspec.structs.replace(excinfo.value.failure, path=path))))
 
     def reportinfo(self) -> tuple[Path, int, str]:
         """Where the case stands; pytest counts lines from 0."""

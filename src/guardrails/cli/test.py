@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from guardrails.cli import exit_codes
-from guardrails.cli.case_view import FileResult, show_coverage, show_file, summary
+from guardrails.cli.case_view import FileResult, show_coverage, show_file, show_totals, summary
 from guardrails.cli.documented import Documented
 from guardrails.cli.options import engine_option, json_option
 from guardrails.cli.terminal import output_console, print_json

@@ -82,7 +82,7 @@ def stored_decision(number: int, **changes: Any) -> StoredDecision:
         "candidate_id": f"c-{number}",
         "body_hash": bytes([number % 256]) * 32,
         "answer": b'{"effect":"allow"}',
-        "evaluated_at": instant(10, microsecond=number),
+        "evaluated_at": instant(10, microsecond=number % 1_000_000),
         "audit_index": number,
         "state": "reserved",
         "lease_until": instant(10, 10),

@@ -11,9 +11,10 @@ from stores import instant
 NOW = instant(12)
 LEASE = instant(13)
 LONG_AGO = instant(0)
+TEN = instant(10)
 
 
-def reserve(do, number: int, *takes: Take, at=instant(10), lease_until=LEASE) -> None:
+def reserve(do, number: int, *takes: Take, at=TEN, lease_until=LEASE) -> None:
     reservation = Reservation(decision_id=f"d-{number}", takes=takes, at=at, lease_until=lease_until)
     do(lambda session: session.caps.reserve([reservation]))
 

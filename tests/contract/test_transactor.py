@@ -91,7 +91,7 @@ def test_a_handler_owes_one_result_an_item(transactor, results):
         session.audit.append([b"lost"])
         return results
 
-    with pytest.raises(ValueError, match="values|results"):
+    with pytest.raises(ValueError, match=r"values|results"):
         transactor.call(miscount, None)
     assert log(transactor) == []
 

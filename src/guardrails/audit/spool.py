@@ -18,7 +18,7 @@ _CHUNK = 65_536
 
 
 class FileSpool:
-    """Entries in the file at `path`, which is made when the first one comes."""
+    """Entries in the file at `path`, which is made, with its directory, when the first one comes."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -76,6 +76,7 @@ def _check(entry: bytes) -> None:
 @contextmanager
 def _locked(path: Path) -> Iterator[int]:
     is_new = not path.exists()
+    path.parent.mkdir(parents=True, exist_ok=True)
     file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         fcntl.flock(file, fcntl.LOCK_EX)

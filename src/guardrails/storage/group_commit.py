@@ -19,6 +19,7 @@ import weakref
 from collections import deque
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from functools import partial
 from itertools import groupby
 from typing import Any
 
@@ -81,7 +82,8 @@ class GroupCommit:
         self._waiting_max = waiting_max
         self._closed = False
         self._reset()
-        _forget_in_children(self)
+        # Weakly, because what is registered there stays for as long as the process.
+        os.register_at_fork(after_in_child=partial(_start_afresh, weakref.ref(self)))
 
     def call(self, handler: Handler[Item, Result], item: Item) -> Result:
         """Run `handler` for `item` and return its result once it is durable.
@@ -111,15 +113,15 @@ class GroupCommit:
             writer.join()
         self._close_unit()
 
+    def leave_to_parent(self) -> None:
+        """In the child of a fork: the writer did not come along, and what waits is the parent's to do."""
+        self._abandon_unit()
+        self._reset()
+
     def _reset(self) -> None:
         self._changed = threading.Condition(threading.Lock())
         self._waiting: deque[_Call] = deque()
         self._writer: threading.Thread | None = None
-
-    def _after_fork(self) -> None:
-        # The writer did not come along, and what waits is the parent's to do.
-        self._abandon_unit()
-        self._reset()
 
     def _ensure_writer(self) -> None:
         # Asks whether it lives, not whether it was started: an interrupt may fall between the two.
@@ -173,13 +175,8 @@ def _results(session: object, calls: list[_Call]) -> list[Any]:
     return results
 
 
-def _forget_in_children(transactor: GroupCommit) -> None:
-    """Reset `transactor` in the child of every fork, for as long as it lives."""
-    alive = weakref.WeakMethod(transactor._after_fork)  # noqa: SLF001 - the same module's own
-
-    def in_child() -> None:
-        after_fork = alive()
-        if after_fork is not None:
-            after_fork()
-
-    os.register_at_fork(after_in_child=in_child)
+def _start_afresh(alive: weakref.ref[GroupCommit]) -> None:
+    """In the child of a fork: the transactor, where it still lives, leaves behind what is the parent's."""
+    transactor = alive()
+    if transactor is not None:
+        transactor.leave_to_parent()

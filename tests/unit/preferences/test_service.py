@@ -1,0 +1,67 @@
+from __future__ import annotations
+
+import msgspec
+import pytest
+
+from guardrails.core.needs import Preferences
+from guardrails.errors import CandidateError
+from guardrails.preferences import PreferenceEvent, PreferenceRequest, PreferenceService
+from guardrails.storage.memory import MemoryTransactor
+from stores import instant, memory_session
+
+NOW = instant(12)
+
+
+@pytest.fixture
+def service():
+    return PreferenceService(MemoryTransactor(memory_session))
+
+
+def test_toggles_not_named_stay_as_they_are(service):
+    service.set("r-1", PreferenceRequest(toggles={"sponsored": True, "rewards": True}), now=NOW)
+    after = service.set("r-1", PreferenceRequest(toggles={"sponsored": False}), now=NOW)
+    assert after == Preferences({"sponsored": False, "rewards": True})
+    assert service.current("r-1") == after
+    assert service.current("r-2") == Preferences()
+
+
+def test_an_older_choice_that_arrives_late_does_not_hold(service):
+    service.set("r-1", PreferenceRequest(toggles={"sponsored": False}, at=instant(9)), now=NOW)
+    after = service.set("r-1", PreferenceRequest(toggles={"sponsored": True}, at=instant(8)), now=NOW)
+    assert after.toggles == {"sponsored": False}
+    assert service.history("r-1") == (
+        PreferenceEvent(recipient="r-1", toggle="sponsored", is_on=True, at=instant(8), recorded_at=NOW),
+        PreferenceEvent(recipient="r-1", toggle="sponsored", is_on=False, at=instant(9), recorded_at=NOW),
+    )
+
+
+def test_a_choice_in_the_future_is_refused(service):
+    with pytest.raises(CandidateError, match="future") as caught:
+        service.set("r-1", PreferenceRequest(toggles={"sponsored": True}, at=instant(12, 0, 0, 1)), now=NOW)
+    assert [pointer for pointer, _ in caught.value.problems] == ["/at"]
+    assert service.history("r-1") == ()
+
+
+@pytest.mark.parametrize("recipient", ["", "x" * 201, "r\0"])
+def test_a_recipient_that_can_not_be_one_is_refused(service, recipient):
+    with pytest.raises(CandidateError, match="recipient"):
+        service.set(recipient, PreferenceRequest(toggles={"sponsored": True}), now=NOW)
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {},
+        {"toggles": {}},
+        {"toggles": {"": True}},
+        {"toggles": {"x" * 101: True}},
+        {"toggles": {"a\0": True}},
+        {"toggles": {"a": 1}},
+        {"toggles": {f"t-{number}": True for number in range(101)}},
+        {"toggles": {"a": True}, "at": "2026-12-01T09:00:00"},
+        {"toggles": {"a": True}, "unknown": 1},
+    ],
+)
+def test_requests_are_bounded(fields):
+    with pytest.raises(msgspec.ValidationError):
+        msgspec.convert(fields, PreferenceRequest)

@@ -1,0 +1,336 @@
+"""Group commit over a unit that is a plain list: what it keeps, whom it fails, and that it never loses a call."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import weakref
+from contextlib import contextmanager
+
+import pytest
+
+from guardrails.errors import CandidateError, DependencyError
+from guardrails.storage.group_commit import GroupCommit, _start_afresh
+
+
+class Store:
+    """A list with transactions. `begin_errors` and `commit_errors` are raised one by one while they last."""
+
+    def __init__(self) -> None:
+        self.kept: list[object] = []
+        self.units: list[list[object]] = []
+        self.begun = 0
+        self.closed = 0
+        self.abandoned = 0
+        self.begin_errors: list[Exception] = []
+        self.commit_errors: list[Exception] = []
+
+    @contextmanager
+    def unit(self):
+        self.begun += 1
+        if self.begin_errors:
+            raise self.begin_errors.pop(0)
+        written: list[object] = []
+        yield written
+        if self.commit_errors:
+            raise self.commit_errors.pop(0)
+        self.kept.extend(written)
+        self.units.append(written)
+
+    def close(self) -> None:
+        self.closed += 1
+
+    def abandon(self) -> None:
+        self.abandoned += 1
+
+
+@pytest.fixture
+def store():
+    return Store()
+
+
+@pytest.fixture
+def transactor(store):
+    transactor = GroupCommit(store.unit, close_unit=store.close, abandon_unit=store.abandon, unit_max=8, waiting_max=20)
+    yield transactor
+    transactor.close()
+
+
+class Gate:
+    """Holds the writer inside a unit, so that the calls of a test pile up behind it in a known order."""
+
+    def __init__(self, transactor: GroupCommit) -> None:
+        self._transactor = transactor
+        self._entered = threading.Event()
+        self._open = threading.Event()
+        self._threads: list[threading.Thread] = []
+        self.outcomes: dict[object, object] = {}
+
+    def hold(self) -> None:
+        self._start(self._block, "gate")
+        self._entered.wait()
+
+    def queue(self, handler, *items) -> None:
+        """Queue one call an item, in this order."""
+        for item in items:
+            waiting = len(self._transactor._waiting)
+            self._start(handler, item)
+            while len(self._transactor._waiting) == waiting:
+                pass
+
+    def release(self) -> dict[object, object]:
+        """Let the writer go on; returns each item's result or error, once all have one."""
+        self._open.set()
+        for thread in self._threads:
+            thread.join()
+        self.outcomes.pop("gate")
+        return self.outcomes
+
+    def _block(self, session, items):
+        self._entered.set()
+        self._open.wait()
+        return items
+
+    def _start(self, handler, item) -> None:
+        thread = threading.Thread(target=self._call, args=(handler, item))
+        thread.start()
+        self._threads.append(thread)
+
+    def _call(self, handler, item) -> None:
+        try:
+            self.outcomes[item] = self._transactor.call(handler, item)
+        except BaseException as error:  # noqa: BLE001 - the test looks at it
+            self.outcomes[item] = error
+
+
+@pytest.fixture
+def gate(transactor):
+    gate = Gate(transactor)
+    gate.hold()
+    return gate
+
+
+def write(session, items):
+    session.extend(items)
+    return [f"wrote {item}" for item in items]
+
+
+def write_too(session, items):
+    session.append(tuple(items))
+    return [f"too {item}" for item in items]
+
+
+def refuse_poison(session, items):
+    session.extend(items)
+    if "poison" in items:
+        raise ZeroDivisionError
+    return [f"wrote {item}" for item in items]
+
+
+def test_no_thread_is_started_before_the_first_call(store):
+    before = threading.active_count()
+    transactor = GroupCommit(store.unit)
+    assert threading.active_count() == before
+    transactor.close()
+    assert store.begun == 0
+
+
+def test_calls_that_pile_up_share_units_in_order_of_arrival(gate, store):
+    gate.queue(write, *range(10))
+    assert gate.release() == {number: f"wrote {number}" for number in range(10)}
+    assert store.units == [[], [0, 1, 2, 3, 4, 5, 6, 7], [8, 9]]
+
+
+def test_runs_of_equal_handlers_are_called_once_each(gate, store):
+    gate.queue(write_too, 1, 2)
+    gate.queue(write, 3)
+    gate.queue(write_too, 4)
+    assert gate.release() == {1: "too 1", 2: "too 2", 3: "wrote 3", 4: "too 4"}
+    assert store.units[1:] == [[(1, 2), 3, (4,)]]
+
+
+def test_an_item_that_fails_does_not_fail_its_neighbours(gate, store):
+    gate.queue(refuse_poison, "a", "poison", "b")
+    gate.queue(write, "c")
+    outcomes = gate.release()
+    assert isinstance(outcomes.pop("poison"), ZeroDivisionError)
+    assert outcomes == {"a": "wrote a", "b": "wrote b", "c": "wrote c"}
+    assert store.kept == ["a", "b", "c"]
+
+
+def test_a_commit_that_fails_once_is_made_up_for(gate, store):
+    gate.queue(write, "a", "b")
+    store.commit_errors = [DependencyError("full", dependency="database")] * 2  # the gate's own unit takes the first
+    outcomes = gate.release()
+    assert outcomes == {"a": "wrote a", "b": "wrote b"}
+    assert store.kept == ["a", "b"]
+
+
+def test_a_commit_that_fails_alone_is_the_callers_error(transactor, store):
+    store.commit_errors = [DependencyError("full", dependency="database")]
+    with pytest.raises(DependencyError, match="full"):
+        transactor.call(write, "a")
+    assert store.kept == []
+    assert transactor.call(write, "b") == "wrote b"
+
+
+def test_where_no_unit_opens_all_fail_together_at_once(gate, store):
+    gate.queue(write, "a", "b", "c")
+    store.begin_errors = [DependencyError("locked", dependency="database")]
+    outcomes = gate.release()
+    assert [str(outcomes[item]) for item in "abc"] == ["locked"] * 3
+    assert store.begun == 2
+
+
+def test_where_no_unit_opens_any_more_the_rest_wait_for_it_only_once(gate, store):
+    def lose_the_database(session, items):
+        if len(items) > 1:
+            store.begin_errors = [DependencyError("locked", dependency="database") for _ in range(2)]
+            raise ZeroDivisionError
+        return items
+
+    gate.queue(lose_the_database, "a", "b", "c", "d")
+    outcomes = gate.release()
+    assert [str(outcomes[item]) for item in "abcd"] == ["locked"] * 4
+    assert store.begun == 4
+
+
+def test_where_the_last_of_a_failed_unit_finds_no_database_only_it_fails(gate, store):
+    def lose_the_database(session, items):
+        if len(items) > 1:
+            raise ZeroDivisionError
+        store.begin_errors = [DependencyError("locked", dependency="database")]
+        return items
+
+    gate.queue(lose_the_database, "a", "b")
+    outcomes = gate.release()
+    assert outcomes["a"] == "a"
+    assert str(outcomes["b"]) == "locked"
+
+
+def test_an_exception_as_a_result_is_raised_at_its_caller_alone(gate, store):
+    def judge(session, items):
+        session.extend(items)
+        return [CandidateError("bad") if item == "bad" else item for item in items]
+
+    gate.queue(judge, "a", "bad", "b")
+    outcomes = gate.release()
+    assert isinstance(outcomes.pop("bad"), CandidateError)
+    assert outcomes == {"a": "a", "b": "b"}
+    assert store.units[1:] == [["a", "bad", "b"]]
+
+
+@pytest.mark.parametrize("error", [SystemExit, KeyboardInterrupt, MemoryError])
+def test_nothing_that_a_handler_raises_stops_the_writer(transactor, error):
+    def fail(session, items):
+        raise error
+
+    with pytest.raises(error):
+        transactor.call(fail, 1)
+    assert transactor.call(write, 2) == "wrote 2"
+
+
+def test_too_many_waiting_calls_are_refused(gate, transactor):
+    gate.queue(write, *range(20))
+    with pytest.raises(DependencyError, match="20 calls wait") as caught:
+        transactor.call(write, 20)
+    assert caught.value.dependency == "database"
+    assert len(gate.release()) == 20
+
+
+def test_close_finishes_what_was_accepted_and_refuses_the_rest(gate, transactor, store):
+    gate.queue(write, *range(10))
+    closing = threading.Thread(target=transactor.close)
+    closing.start()
+    while not transactor._closed:
+        pass
+    with pytest.raises(DependencyError, match="closed"):
+        transactor.call(write, 10)
+    assert store.closed == 0
+    assert gate.release() == {number: f"wrote {number}" for number in range(10)}
+    closing.join()
+    assert store.kept == list(range(10))
+    assert store.closed == 1
+
+
+def test_no_wakeup_is_lost(store):
+    transactor = GroupCommit(store.unit, unit_max=3)
+    results: list[str] = []
+
+    def work(thread: int) -> None:
+        results.extend(transactor.call(write, (thread, number)) for number in range(300))
+
+    threads = [threading.Thread(target=work, args=(number,)) for number in range(24)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    transactor.close()
+    assert sorted(store.kept) == [(thread, number) for thread in range(24) for number in range(300)]
+    assert len(set(results)) == 24 * 300
+    assert max(len(unit) for unit in store.units) <= 3
+
+
+def test_an_interrupted_caller_leaves_the_writer_at_work(store):
+    transactor = GroupCommit(store.unit)
+    entered, go_on = threading.Event(), threading.Event()
+
+    def interrupt_caller(session, items):
+        session.extend(items)
+        signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
+        entered.set()
+        go_on.wait()
+        return items
+
+    with pytest.raises(KeyboardInterrupt):
+        transactor.call(interrupt_caller, 1)
+    entered.wait()
+    go_on.set()
+    assert transactor.call(write, 2) == "wrote 2"
+    transactor.close()
+    assert store.kept == [1, 2]
+
+
+def test_a_writer_that_never_came_to_life_is_replaced(transactor):
+    transactor._writer = threading.Thread(target=lambda: None)  # as an interrupt within `start` leaves it
+    assert transactor.call(write, 1) == "wrote 1"
+
+
+def exit_code_of_child(work) -> int:
+    """Fork, do `work` in the child; 0 where it gives True."""
+    child = os.fork()
+    if child == 0:
+        code = 1
+        try:
+            code = 0 if work() else 2
+        finally:
+            os._exit(code)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+def test_the_child_of_a_fork_starts_afresh_and_leaves_the_parents_calls_alone(gate, transactor, store):
+    gate.queue(write, "parent's")
+
+    def in_child() -> bool:
+        return (
+            transactor.call(write, "child's") == "wrote child's"
+            and store.units == [["child's"]]
+            and store.abandoned == 1
+        )
+
+    assert exit_code_of_child(in_child) == 0
+    assert gate.release() == {"parent's": "wrote parent's"}
+    assert store.kept == ["parent's"]
+    assert store.abandoned == 0
+
+
+def test_what_a_fork_leaves_behind_is_left_by_those_that_live(store):
+    transactor = GroupCommit(store.unit, abandon_unit=store.abandon)
+    _start_afresh(weakref.ref(transactor))
+    assert store.abandoned == 1
+    gone = weakref.ref(transactor)
+    del transactor
+    _start_afresh(gone)
+    assert store.abandoned == 1

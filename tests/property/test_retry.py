@@ -29,7 +29,9 @@ zones = st.sampled_from(["recipient", *ZONES])
 
 @st.composite
 def quiet_hours(draw):
-    spans = draw(st.lists(st.tuples(clock_times, clock_times).filter(lambda span: span[0] != span[1]), min_size=1, max_size=2))
+    spans = draw(
+        st.lists(st.tuples(clock_times, clock_times).filter(lambda span: span[0] != span[1]), min_size=1, max_size=2)
+    )
     text = ", ".join(f"{{from: {start}, to: {end}}}" for start, end in spans)
     return f"kind: quiet_hours, spans: [{text}], {zoned(draw(zones))}"
 
@@ -163,3 +165,20 @@ policies:
     decision = judge(case, "d")
     assert decision.retry_at.isoformat() == "2026-12-02T08:00:00+01:00"
     assert decision.reasons[0].holds_from.isoformat() == "2026-12-02T00:00:00+01:00"
+
+
+def test_an_override_that_comes_into_force_is_when_it_would_hold():
+    text = f"""
+apiVersion: guardrails/v1
+policies:
+  - {{id: never, kind: rule, deny_when: {{channel: push}}}}
+  - {{id: sale, kind: rule, deny_when: {{channel: sms}}, overrides: [never], valid: {{from: "{START.isoformat()}"}}}}
+  - {{id: late, kind: rule, deny_when: {{channel: sms}}, overrides: [sale], valid: {{until: "{(START + 3 * MINUTE).isoformat()}"}}}}
+"""
+    candidate = Candidate(
+        id="c", lane="monetized", channel="push", recipient=Recipient(id="r"), content=Content(class_="sponsored")
+    )
+    case = open_case(compile_native(load_policy_files({"p.yaml": text})), candidate, START - MINUTE)
+    decision = judge(case, "d")
+    assert decision.retry_at == START + 3 * MINUTE
+    assert decision.reasons[0].holds_from is None

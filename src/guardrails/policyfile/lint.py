@@ -115,7 +115,7 @@ def _shadowed(subjects: Sequence[_Subject]) -> Iterator[Problem]:
         for subject in (by_id[id_] for id_ in policy.overrides if id_ in by_id):
             if policy.applies_to in (TRUE, subject.policy.applies_to):
                 message = f"{quote(policy.id)} overrides {quote(subject.policy.id)} wherever it applies"
-                yield subject.problem("shadowed", message, hint="remove it, or narrow the other's `applies_to`")
+                yield subject.problem("shadowed", message, hint="remove it, or narrow the other")
 
 
 def _is_always_on(policy: Policy) -> bool:

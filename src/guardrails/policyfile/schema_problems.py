@@ -199,8 +199,10 @@ def _no_alternative(error: _Error, path: Path, report: Reporter) -> None:
     branches: dict[int, list[_Error]] = defaultdict(list)
     for cause in error.context:
         branches[int(cause.relative_schema_path[0])].append(cause)
-    if not branches:
+    if not branches and isinstance(error.instance, dict):
         _conflict(error, path, report)
+    elif not branches:
+        _bad_value(error, path, report)
     elif all(_lacks_property(branch) for branch in branches.values()):
         names = [name for branch in branches.values() for name in branch[0].validator_value]
         report.problem("missing-property", f"one of {_listed(names)} is missing", path)

@@ -1,0 +1,184 @@
+import hashlib
+from datetime import UTC, datetime, timedelta, timezone
+
+import pytest
+
+from guardrails.core.conditions import TRUE, FactType, OneOf
+from guardrails.core.timing import Zone
+from guardrails.policyfile.loader import load_policies, load_policy_files
+from guardrails.policyfile.problems import PolicyProblems
+
+RULE = """\
+apiVersion: guardrails/v1
+policies:
+  - id: no-sms
+    kind: rule
+    deny_when: {channel: sms}
+"""
+
+
+def _load(text):
+    return load_policy_files({"a.yaml": text})
+
+
+def _only(text):
+    return _load(f"apiVersion: guardrails/v1\nproject: {{timezone: Europe/Berlin}}\npolicies:\n{text}").policies[0]
+
+
+def test_common_fields_reach_the_policy():
+    policy = _only("""
+  - id: quiet
+    kind: rule
+    title: A title
+    owner: growth
+    applies_to: {lane: monetized}
+    mode: monitor
+    on_missing: allow
+    message: no
+    overrides: [other]
+    valid: {from: 2026-07-01, until: "2026-12-31T00:00:00Z"}
+    tags: [a, b]
+    deny_when: {channel: sms}
+  - id: other
+    kind: rule
+    deny_when: {channel: sms}
+""")
+    assert (
+        policy.id,
+        policy.kind,
+        policy.title,
+        policy.owner,
+        policy.mode,
+        policy.on_missing,
+    ) == ("quiet", "rule", "A title", "growth", "monitor", "allow")
+    assert OneOf("lane", FactType.STRING, ("monetized",)) == policy.applies_to
+    assert policy.reason.message == "no"
+    assert policy.overrides == ("other",)
+    assert policy.tags == ("a", "b")
+    assert datetime(2026, 7, 1, tzinfo=timezone(timedelta(hours=2))) == policy.valid_from
+    assert datetime(2026, 12, 31, tzinfo=UTC) == policy.valid_until
+    assert (policy.ordinal, policy.builtin) == (0, False)
+
+
+def test_what_is_left_out_has_its_default():
+    policy = _load(RULE).policies[0]
+    assert (policy.mode, policy.on_missing, policy.applies_to) == ("enforce", None, TRUE)
+    assert (
+        policy.valid_from,
+        policy.valid_until,
+        policy.overrides,
+        policy.tags,
+        policy.title,
+        policy.owner,
+    ) == (None, None, (), (), "", "")
+
+
+def test_project_stands_for_the_projects_zone():
+    cap = "  - {id: c, kind: frequency_cap, limit: 1, per: [], window: {calendar: day, timezone: %s, fallback: %s}}"
+    assert Zone("Europe/Berlin", "deny") == _only(cap % ("project", "deny")).cap.window.zone
+    assert Zone("recipient", "Europe/Berlin") == _only(cap % ("recipient", "project")).cap.window.zone
+    assert Zone("Asia/Tokyo", "strictest") == _only(cap % ("Asia/Tokyo", "strictest")).cap.window.zone
+
+
+def test_the_project_may_stand_in_a_file_of_its_own_and_is_utc_without_one():
+    text = RULE + "    valid: {from: 2026-07-01}\n"
+    project = "apiVersion: guardrails/v1\nproject: {timezone: Asia/Tokyo}\n"
+    there = load_policy_files({"a.yaml": text, "z.yaml": project})
+    assert datetime(2026, 6, 30, 15, tzinfo=UTC) == there.policies[0].valid_from
+    assert datetime(2026, 7, 1, tzinfo=UTC) == _load(text).policies[0].valid_from
+
+
+def test_a_set_without_enforced_lane_separation_gets_a_built_in_one():
+    policies = _load(RULE).policies
+    assert [policy.id for policy in policies] == ["no-sms", "guardrails-lane-separation"]
+    assert (
+        policies[1].kind,
+        policies[1].mode,
+        policies[1].builtin,
+        policies[1].ordinal,
+    ) == ("lane_separation", "enforce", True, 1)
+
+
+@pytest.mark.parametrize(("mode", "builtins"), [("enforce", 0), ("monitor", 1), ("off", 1)])
+def test_only_an_enforced_lane_separation_replaces_the_built_in_one(mode, builtins):
+    policies = _load(RULE + f"  - {{id: lanes, kind: lane_separation, mode: {mode}}}\n").policies
+    assert builtins == sum(policy.builtin for policy in policies)
+
+
+def test_the_revision_is_the_hash_of_canonical_json():
+    canonical = '{"policies":[{"deny_when":{"channel":"sms"},"id":"no-sms","kind":"rule"}],"project":{}}'
+    assert f"sha256:{hashlib.sha256(canonical.encode()).hexdigest()}" == _load(RULE).revision
+
+
+def test_comments_layout_and_files_do_not_change_the_revision():
+    same = '# why\n{"apiVersion": guardrails/v1, policies: [{kind: rule, id: "no-sms", deny_when: {channel: "sms"}}]}'
+    assert _load(RULE).revision == load_policy_files({"other.yaml": same}).revision
+    second = RULE.replace("no-sms", "again")
+    together = RULE + second.partition("policies:\n")[2]
+    assert _load(together).revision == load_policy_files({"a.yaml": RULE, "b.yaml": second}).revision
+
+
+@pytest.mark.parametrize(
+    "other", [RULE.replace("sms", "push"), RULE + "    mode: monitor\n", RULE + "project: {timezone: UTC}\n"]
+)
+def test_what_is_said_changes_the_revision(other):
+    assert _load(RULE).revision != _load(other).revision
+
+
+def test_a_set_can_be_loaded_again_from_its_files():
+    first = load_policy_files({"b.yaml": RULE.encode(), "a.yaml": RULE.replace("no-sms", "first")})
+    again = load_policy_files(first.files)
+    assert first.revision == again.revision
+    assert [policy.id for policy in again.policies[:2]] == ["first", "no-sms"]
+
+
+def test_directories_are_read_in_the_order_of_names_without_hidden_and_other_files(tmp_path):
+    read = ("set/a.yaml", "set/a/z.yaml", "set/b.yml", "elsewhere/c.yaml", "elsewhere/one.txt")
+    left_out = ("set/.hidden.yaml", "set/.git/c.yaml", "set/notes.txt", "set/c.yaml.bak")
+    for name in (*read, *left_out):
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(RULE.replace("no-sms", name.replace("/", "-").replace(".", "-")), "utf-8")
+    (tmp_path / "set" / "linked").symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "set" / "linked.yaml").symlink_to(tmp_path / "elsewhere" / "one.txt")
+    policy_set = load_policies(str(tmp_path / "set"))
+    wanted = ["set-a-yaml", "set-a-z-yaml", "set-b-yml", "elsewhere-one-txt", "elsewhere-c-yaml"]
+    assert wanted == [policy.id for policy in policy_set.policies if not policy.builtin]
+    assert f"{tmp_path}/set/linked/c.yaml" in policy_set.files
+
+
+def test_a_single_file_is_read_whatever_its_name(tmp_path):
+    path = tmp_path / "policies.txt"
+    path.write_text(RULE, "utf-8")
+    assert _load(RULE).revision == load_policies(path).revision
+
+
+def test_no_files_are_no_policies():
+    with pytest.raises(PolicyProblems, match=r"^policies:1:1: \[no-policies\]"):
+        load_policy_files({})
+
+
+def test_policies_of_different_campaigns_do_not_add_up_to_too_many_fields():
+    policies = "".join(
+        f"  - {{id: p{n}, kind: rule, applies_to: {{campaign.id: c{n}}}, deny_when: {{attributes.a{n}: 1}}}}\n"
+        for n in range(100)
+    )
+    assert len(_load(f"apiVersion: guardrails/v1\npolicies:\n{policies}").policies) == 101
+
+
+def test_policies_of_different_classes_do_not_add_up_to_too_many_fields():
+    policies = "".join(
+        f"  - {{id: p{n}, kind: rule, applies_to: {{content.class: {name}}}, deny_when: {{attributes.a{n}: 1}}}}\n"
+        for n, name in enumerate(["sponsored", "affiliate"] * 50)
+    )
+    assert len(_load(f"apiVersion: guardrails/v1\npolicies:\n{policies}").policies) == 101
+
+
+def test_a_field_that_several_policies_read_counts_once():
+    fields = ", ".join(f"{{attributes.a{n}: 1}}" for n in range(60))
+    some = ", ".join(f"{{attributes.a{n}: 1}}" for n in range(10))
+    policies = f"  - {{id: all, kind: rule, deny_when: {{any: [{fields}]}}}}\n" + "".join(
+        f"  - {{id: p{n}, kind: rule, applies_to: {{campaign.id: c{n}}}, deny_when: {{any: [{some}]}}}}\n"
+        for n in range(10)
+    )
+    assert len(_load(f"apiVersion: guardrails/v1\npolicies:\n{policies}").policies) == 12

@@ -196,7 +196,7 @@ REGIONS_OF_ZONE: Mapping[str, Mapping[str, str]] = {
         "America/North_Dakota/Center": "ND",
         "America/North_Dakota/New_Salem": "ND",
         "America/Phoenix": "AZ",
-        "America/Puerto_Rico": "PR VI",  # PR VI AS GU MP UM are countries to ISO 3166-1, and regions of US to ISO 3166-2
+        "America/Puerto_Rico": "PR VI",  # AS GU MP PR UM VI: regions here, and countries of their own to ISO 3166-1
         "America/Sitka": "AK",
         "America/Yakutat": "AK",
         "Pacific/Guam": "GU MP",

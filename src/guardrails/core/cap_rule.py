@@ -8,44 +8,96 @@ The three windows, and the instants at which they change:
 
 A send that is already planned for later counts for a rolling or countdown window too, so that no two sends, decided
 in whatever order, can stand closer than the cap allows.
+
+Where more sends count than a question lists one by one, the unlisted ones, which are the oldest, are taken to count
+as long as they may: the fact is never too small, and it is exact where none is unlisted.
 """
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
-from typing import Literal
+from bisect import bisect_left
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime, timedelta
+from functools import lru_cache
+from typing import ClassVar, Literal, cast
 
 import msgspec
 
-from guardrails.core.candidate import Candidate, candidate_facts
+from guardrails.core.candidate import Candidate, Recipient
 from guardrails.core.conditions import TRUE, Condition, FactType
 from guardrails.core.needs import Answer, CountOn, Take, Usage, UsageQuery
-from guardrails.core.timing import Zone, calendar_window
+from guardrails.core.timing import CalendarUnit, Zone, calendar_window, zones_of
 
-__all__ = ["CalendarWindow", "CapNeed", "CapRule", "CountdownWindow", "RollingWindow", "Window", "cap_keys"]
+__all__ = [
+    "CAP_PARTS",
+    "LISTED_TIMES",
+    "CalendarWindow",
+    "CapNeed",
+    "CapRule",
+    "CountdownWindow",
+    "RollingWindow",
+    "Window",
+    "cap_keys",
+]
 
 LISTED_TIMES = 1000
 """How many sends are listed one by one at most; limits of rolling and countdown windows stay within it."""
+
+Interval = tuple[datetime, datetime]
+"""Half-open: the sends whose instant (`UsageQuery.by`) lies in it count."""
+
+_TICK = timedelta.resolution  # the step from "at" to "after"
+_FOREVER = datetime.max.replace(tzinfo=UTC)
 
 
 class RollingWindow(msgspec.Struct, frozen=True, tag=True):
     """The last `seconds` before the instant."""
 
     seconds: int
+    by: ClassVar[Literal["counted_at", "until"]] = "counted_at"
+
+    def intervals(self, _recipient: Recipient, at: datetime) -> tuple[Interval, ...]:
+        """Sends after `seconds` ago; `at` is in UTC."""
+        return ((at - timedelta(seconds=self.seconds) + _TICK, _FOREVER),)
+
+    def lapses(self, time: datetime, _end: datetime) -> datetime:
+        """A send at `time` counts for `seconds`."""
+        return time.astimezone(UTC) + timedelta(seconds=self.seconds)
 
 
 class CalendarWindow(msgspec.Struct, frozen=True, tag=True):
     """The calendar day, week or month around the instant, in `zone`. `week_starts`: 0 is Monday."""
 
-    unit: Literal["day", "week", "month"]
+    unit: CalendarUnit
     zone: Zone
     week_starts: int = 0
+    by: ClassVar[Literal["counted_at", "until"]] = "counted_at"
+
+    def intervals(self, recipient: Recipient, at: datetime) -> tuple[Interval, ...] | None:
+        """Sends in the unit around `at`, for each zone that the recipient may be in; None where that is unknown."""
+        zones = zones_of(self.zone, recipient)
+        if zones is None:
+            return None
+        return tuple(calendar_window(self.unit, zone, at, week_starts=self.week_starts) for zone in zones)
+
+    def lapses(self, _time: datetime, end: datetime) -> datetime:
+        """All sends of the unit, which ends at `end`, cease to count with it."""
+        return end
 
 
 class CountdownWindow(msgspec.Struct, frozen=True, tag=True):
     """`seconds` from each send on, fixed when that send began to count."""
 
     seconds: int
+    by: ClassVar[Literal["counted_at", "until"]] = "until"
+
+    def intervals(self, _recipient: Recipient, at: datetime) -> tuple[Interval, ...]:
+        """Countdowns that end after `at`, which is in UTC."""
+        return ((at + _TICK, _FOREVER),)
+
+    def lapses(self, time: datetime, _end: datetime) -> datetime:
+        """A countdown counts until its end, `time`."""
+        return time
 
 
 Window = RollingWindow | CalendarWindow | CountdownWindow
@@ -54,8 +106,9 @@ Window = RollingWindow | CalendarWindow | CountdownWindow
 class CapRule(msgspec.Struct, frozen=True, kw_only=True):
     """At most `limit` sends in `window` for each combination of the facts named in `per`.
 
-    `per` holds field names; empty for one counter over everything. `content.tags` makes one counter a tag. `counts`
-    says which sends count, whether or not the policy applies to them; where it is unknown, they do.
+    `per` holds field names, of those in `CAP_PARTS`; empty for one counter over everything. `content.tags` makes one
+    counter a tag. `counts` says which sends count, whether or not the policy applies to them; where it is unknown,
+    they do.
     """
 
     id: str
@@ -77,3 +130,95 @@ class CapNeed(msgspec.Struct, frozen=True):
     fact: str
     rule: CapRule
     type: FactType = FactType.NUMBER
+
+    def queries(self, candidate: Candidate, at: datetime) -> tuple[UsageQuery, ...] | None:
+        """One question a key; None where a part of the key or the zone is missing."""
+        rule = self.rule
+        keys = cap_keys(rule.per, candidate)
+        intervals = rule.window.intervals(candidate.recipient, at.astimezone(UTC))
+        if keys is None or intervals is None:
+            return None
+        since = min(start for start, _ in intervals).astimezone(UTC)
+        # Of a calendar unit as many as can be: the newest may all be planned for later units and say nothing of this.
+        newest = LISTED_TIMES if isinstance(rule.window, CalendarWindow) else rule.limit
+        return tuple(UsageQuery(rule.id, key, since, newest, rule.window.by) for key in keys)
+
+    def value(self, answers: tuple[Answer, ...], candidate: Candidate, at: datetime) -> int | None:
+        """How many count at `at`; None where `queries` is."""
+        intervals = self._intervals(answers, candidate, at)
+        if intervals is None:
+            return None
+        used = 0
+        for usage in cast("tuple[Usage, ...]", answers):
+            for start, end in intervals:
+                used = max(used, _used(usage, start, end))
+        return used
+
+    def next_change(self, answers: tuple[Answer, ...], candidate: Candidate, at: datetime) -> datetime | None:
+        """When the first of the sends that count stops to, or a calendar unit ends that has sends in it or after it."""
+        changes = [
+            self.rule.window.lapses(usage.times[place], end)
+            for start, end in self._intervals(answers, candidate, at) or ()
+            for usage in cast("tuple[Usage, ...]", answers)
+            if (place := bisect_left(usage.times, start)) < len(usage.times)
+        ]
+        return min(changes, default=None)
+
+    def _intervals(
+        self, answers: tuple[Answer, ...], candidate: Candidate, at: datetime
+    ) -> tuple[Interval, ...] | None:
+        # No answers: either there is no key to count under (no tags), or a part of the key is missing.
+        if not answers and cap_keys(self.rule.per, candidate) is None:
+            return None
+        return self.rule.window.intervals(candidate.recipient, at.astimezone(UTC))
+
+
+def _used(usage: Usage, start: datetime, end: datetime) -> int:
+    times = usage.times
+    if not times:
+        return usage.older
+    listed = bisect_left(times, end) - bisect_left(times, start)
+    return listed + usage.older if start <= times[0] else listed
+
+
+def cap_keys(per: tuple[str, ...], candidate: Candidate) -> tuple[str, ...] | None:
+    """The keys that `candidate` counts under, or None: a part is missing.
+
+    A key is the JSON array of the values, in the order of `CAP_PARTS` however `per` is ordered. With `content.tags`
+    there is one key for each tag; none where there are no tags. Raises ValueError for a name not in `CAP_PARTS`.
+    """
+    values: list[object] = []
+    for part in _parts(per):
+        value = part(candidate)
+        if value is None:
+            return None
+        values.append(value)
+    if _TAGS not in per:
+        return (_key(values),)
+    tags = cast("tuple[str, ...]", values.pop())
+    return tuple(_key([*values, tag]) for tag in dict.fromkeys(tags))
+
+
+def _key(values: list[object]) -> str:
+    return msgspec.json.encode(values).decode()
+
+
+_TAGS = "content.tags"
+
+CAP_PARTS: Mapping[str, Callable[[Candidate], str | tuple[str, ...] | None]] = {
+    "recipient.id": lambda candidate: candidate.recipient.id,
+    "channel": lambda candidate: candidate.channel,
+    "campaign.id": lambda candidate: None if candidate.campaign is None else candidate.campaign.id,
+    "sponsor.id": lambda candidate: None if candidate.sponsor is None else candidate.sponsor.id,
+    "content.topic": lambda candidate: candidate.content.topic,
+    "content.class": lambda candidate: candidate.content.class_,
+    _TAGS: lambda candidate: candidate.content.tags,  # last: `cap_keys` makes a key of each
+}
+"""What a cap's key may be made of. The order is part of every key that is stored: add at the end, before the tags."""
+
+
+@lru_cache(maxsize=1_000)
+def _parts(per: tuple[str, ...]) -> tuple[Callable[[Candidate], str | tuple[str, ...] | None], ...]:
+    """What reads the parts of a key from a candidate, in the order of `CAP_PARTS`."""
+    order = list(CAP_PARTS)
+    return tuple(CAP_PARTS[field] for field in sorted(set(per), key=order.index))

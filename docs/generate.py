@@ -14,7 +14,7 @@ from typing import Any
 from guardrails.core.facts import VOCABULARY
 from guardrails.policyfile.kinds import all_kinds
 from guardrails.policyfile.kinds._kind import Kind
-from guardrails.policyfile.problems import CODES
+from guardrails.policyfile.problems import CODES, WARNINGS
 
 REFERENCE = Path(__file__).parent / "reference"
 NOTE = "<!-- Written by docs/generate.py from the code; edit there. -->\n"
@@ -108,6 +108,9 @@ def _problems() -> Iterator[str]:
     yield NOTE
     yield "`guardrails validate` prints them as `file:line:column: [code] message; hint`, all at once.\n"
     yield from _table(("code", "meaning"), ((f"`{code}`", text) for code, text in sorted(CODES.items())))
+    yield "\n## Warnings\n"
+    yield "`guardrails lint` prints them in the same form: what is legal and probably not meant.\n"
+    yield from _table(("code", "meaning"), ((f"`{code}`", text) for code, text in sorted(WARNINGS.items())))
 
 
 def _table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> Iterator[str]:

@@ -1,0 +1,185 @@
+"""`guardrails serve`: the HTTP service, served by Granian until it is told to stop.
+
+This process checks that the service can start, then looks after the workers; each worker opens the application for
+itself, after the fork. The worker is loaded by name, as every WSGI server loads its application: `cli` and `web` are
+side by side and don't know each other.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import functools
+import http.client
+import multiprocessing.util
+import os
+import pkgutil
+import socket
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, get_args
+
+import click
+import msgspec
+from granian.constants import Interfaces
+from granian.log import LogLevels
+from granian.server.mp import MPServer
+
+from guardrails.bootstrap import open_application
+from guardrails.cli import exit_codes
+from guardrails.errors import SettingsError
+from guardrails.settings import EngineName, LogLevel, Settings, read_keys
+
+__all__ = ["serve"]
+
+WORKER = "guardrails.web.worker:Worker"
+SERVER_LOG = "guardrails.web.logs:server_log_config"
+
+CONNECTIONS_MOST = 1024
+"""Connections that a worker holds at once; more wait in the backlog, which is the backpressure a caller feels."""
+
+STOP_SECONDS = 30
+"""How long a worker may take to finish what is in flight before it is killed."""
+
+Wsgi = Callable[..., Any]
+
+
+@click.command()
+@click.option("--policies", type=click.Path(path_type=Path), help="The policy file or directory.  [default: policies]")
+@click.option("--database-url", help="`sqlite:///file` or `memory:`.  [default: sqlite:///guardrails.db]")
+@click.option("--state-directory", type=click.Path(path_type=Path), help="[default: guardrails-state]")
+@click.option("--host", help="The address to listen on.  [default: 127.0.0.1]")
+@click.option("--port", type=click.IntRange(0, 65_535), help="The port; 0 picks a free one.  [default: 8080]")
+@click.option("--workers", type=click.IntRange(1, 256), help="Processes that serve.  [default: 1]")
+@click.option("--threads", type=click.IntRange(1, 1024), help="Threads of each worker.  [default: 16]")
+@click.option("--engine", type=click.Choice(get_args(EngineName)), help="[default: paired]")
+@click.option("--keys-file", type=click.Path(path_type=Path), help="The API keys, JSON Lines; see docs/operations.md.")
+@click.option("--log-level", type=click.Choice(get_args(LogLevel)), help="[default: info]")
+@click.option(
+    "--replay-clock/--no-replay-clock", default=None, help="Let `Replay-At` set a request's time; loopback only."
+)
+def serve(*, keys_file: Path | None, **flags: Any) -> int:  # noqa: ANN401 - one for each option, typed by click
+    r"""Serve decisions over HTTP.
+
+    Everything can also be set by a variable named GUARDRAILS_ and the option in capitals, such as GUARDRAILS_PORT;
+    an option wins. SIGTERM and Ctrl-C finish what is in flight. A saved policy file is live within a second; one that
+    does not load leaves the last good set deciding.
+
+    \b
+    Examples:
+      guardrails serve
+      guardrails serve --policies policies --database-url sqlite:////var/lib/guardrails.db
+      GUARDRAILS_KEYS_FILE=keys.jsonl guardrails serve --host 0.0.0.0 --workers 2
+    \b
+    Exit codes: 0 it was stopped, 1 a worker failed, 2 it could not start.
+    """
+    settings = Settings.load(os.environ, keys=_keys(keys_file), **flags)  # noqa: TID251 - handed to the one reader
+    open_application(settings).close()  # whatever keeps it from starting is said here, in one line, and not by a worker
+    settings = _with_free_port(settings)
+    with _counted_together(settings):
+        server = _server(settings)
+        server.on_startup(lambda: _announce_in_background(settings))
+        server.serve(target_loader=functools.partial(_load_worker, settings), wrap_loader=False)
+    return exit_codes.FINE
+
+
+def _keys(path: Path | None) -> object:
+    if path is None:
+        return None
+    try:
+        return read_keys(path)
+    except ValueError as error:
+        raise SettingsError(f"--keys-file: `{path}` {error}") from None
+
+
+def _with_free_port(settings: Settings) -> Settings:
+    """The settings with the port that will be used. Raises SettingsError where it can't be.
+
+    Granian's workers share their port, so a second service would silently join the first if nobody looked.
+    """
+    host = "127.0.0.1" if settings.host == "localhost" else settings.host
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, settings.port))
+        except OSError as error:
+            raise SettingsError(f"can't listen on `{host}` port {settings.port}: {_why(error)}") from None
+        return msgspec.structs.replace(settings, host=host, port=probe.getsockname()[1])
+
+
+def _why(error: OSError) -> str:
+    if error.errno == errno.EADDRINUSE:
+        return "another program does; choose another with --port"
+    return (error.strerror or str(error)).lower()
+
+
+@contextlib.contextmanager
+def _counted_together(settings: Settings) -> Iterator[None]:
+    """Where several workers serve, a directory in which they count together; prometheus-client asks for a variable."""
+    if settings.workers == 1:
+        yield
+        return
+    with tempfile.TemporaryDirectory(prefix="guardrails-metrics-") as directory:
+        os.environ["PROMETHEUS_MULTIPROC_DIR"] = directory  # noqa: TID251 - written, for the library, never read here
+        yield
+
+
+def _server(settings: Settings) -> MPServer:
+    return MPServer(
+        WORKER,
+        address=settings.host,
+        port=settings.port,
+        interface=Interfaces.WSGI,
+        workers=settings.workers,
+        blocking_threads=settings.threads,
+        backpressure=CONNECTIONS_MOST,
+        websockets=False,
+        respawn_failed_workers=True,
+        respawn_interval=0.1,
+        workers_kill_timeout=STOP_SECONDS,
+        log_level=LogLevels.warning,
+        log_dictconfig=pkgutil.resolve_name(SERVER_LOG)(),
+    )
+
+
+def _load_worker(settings: Settings) -> Wsgi:
+    """In the worker's process: its WSGI application. What it holds is closed when the process ends."""
+    worker = pkgutil.resolve_name(WORKER)(settings)
+    multiprocessing.util.Finalize(None, worker.close, exitpriority=100)
+    application: Wsgi = worker.app
+    return application
+
+
+def _announce_in_background(settings: Settings) -> None:
+    threading.Thread(target=_announce, args=(settings,), name="announce", daemon=True).start()
+
+
+def _announce(settings: Settings) -> None:
+    """Say where the service is, once it answers and not before."""
+    for _ in range(1000):
+        if _answers(settings):
+            break
+        time.sleep(0.02)
+    else:
+        return
+    host = f"[{settings.host}]" if ":" in settings.host else settings.host
+    note = " · no keys are configured, so only this machine can reach it" if settings.is_open else ""
+    clock = " · the replay clock is on" if settings.replay_clock else ""
+    address = f"http://{host}:{settings.port}"
+    click.echo(f"guardrails listens on {address} · docs at {address}/docs{note}{clock}")
+
+
+def _answers(settings: Settings) -> bool:
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(settings.host, settings.host)  # noqa: S104 - asked, not bound
+    connection = http.client.HTTPConnection(host, settings.port, timeout=1)
+    try:
+        connection.request("GET", "/livez")
+        return connection.getresponse().status == http.HTTPStatus.OK
+    except OSError:
+        return False
+    finally:
+        connection.close()

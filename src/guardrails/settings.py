@@ -1,0 +1,218 @@
+"""The settings: frozen, read once, from the environment and the flags of `serve`; nothing else reads the environment.
+
+    Settings.load({"GUARDRAILS_PORT": "9000"}, host="127.0.0.1")
+
+A flag wins over a variable, a variable over the default. Everything wrong is said at once, an unknown `GUARDRAILS_*`
+variable included: a misspelt setting that is silently ignored is a setting that somebody relies on.
+
+The keys file is JSON Lines, one key a line; the key itself (at least 20 random bytes) is nowhere in it:
+
+    {"name": "sender", "sha256": "9f86d081884c7d65...", "scopes": ["decide"]}
+
+A hash without salt and stretching is enough because a key is random and long, unlike a password.
+"""
+
+from __future__ import annotations
+
+import difflib
+import ipaddress
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, get_args
+
+import msgspec
+from msgspec import Meta
+
+from guardrails.core.timing import parse_duration
+from guardrails.errors import SettingsError
+
+__all__ = ["EngineName", "Key", "LogLevel", "Scope", "Settings", "is_loopback", "read_keys"]
+
+EngineName = Literal["paired", "native", "durable"]
+LogLevel = Literal["debug", "info", "warning", "error"]
+
+Scope = Literal["decide", "consent:write", "consent:read", "audit:read", "policy:read", "policy:admin"]
+
+PREFIX = "GUARDRAILS_"
+
+
+class Key(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One API key: a name for the log, the SHA-256 of the key in hexadecimal, and what it may do."""
+
+    name: Annotated[str, Meta(min_length=1, max_length=100)]
+    sha256: Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
+    scopes: frozenset[Scope]
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """How one process runs. Each field's variable is in `_VARIABLES`, and explained in docs/operations.md.
+
+    `state_directory` is for what is local to the machine: the audit spool, and the cases on which engines disagreed.
+    `port` 0 picks a free one. `lease_seconds` is how long an allow holds its capacity before an outcome must be
+    reported. Without `keys` nobody is asked for one, so the host must be loopback. `replay_clock` lets a caller set
+    the time of a request, and is for loopback only.
+    """
+
+    policies: Path = Path("policies")
+    database_url: str = "sqlite:///guardrails.db"
+    state_directory: Path = Path("guardrails-state")
+    host: str = "127.0.0.1"
+    port: int = 8080
+    workers: int = 1
+    threads: int = 16
+    engine: EngineName = "paired"
+    lease_seconds: int = 600
+    replay_clock: bool = False
+    keys: tuple[Key, ...] = ()
+    log_level: LogLevel = "info"
+
+    @classmethod
+    def load(cls, environ: Mapping[str, str], **flags: object) -> Settings:
+        """Read `environ`, let the `flags` that are not None win, and check that the whole makes sense.
+
+        Raises SettingsError that names every problem.
+        """
+        problems: list[str] = []
+        given = _from_environment(environ, problems)
+        given.update({name: value for name, value in flags.items() if value is not None})
+        settings = cls(**given)
+        problems.extend(_contradictions(settings))
+        if problems:
+            raise SettingsError("; ".join(problems))
+        return settings
+
+    @property
+    def is_open(self) -> bool:
+        """Whether anybody who reaches the port may call: no keys are configured."""
+        return not self.keys
+
+
+def is_loopback(host: str) -> bool:
+    """Whether `host` (a name or an address) can only be reached from this machine."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def read_keys(path: Path) -> tuple[Key, ...]:
+    """The keys in a keys file. Raises ValueError that says what is wrong with it, and in which line."""
+    try:
+        lines = path.read_bytes().splitlines()
+    except OSError as error:
+        raise ValueError(f"can't be read: {error.strerror}") from None
+    keys = tuple(_key(number, line) for number, line in enumerate(lines, start=1) if line.strip())
+    if not keys:
+        raise ValueError("holds no key")
+    for column in ("name", "sha256"):
+        values = [getattr(key, column) for key in keys]
+        if len(set(values)) < len(values):
+            raise ValueError(f"holds two keys with the same {column}")
+    return keys
+
+
+def _key(number: int, line: bytes) -> Key:
+    try:
+        return msgspec.json.decode(line, type=Key)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise ValueError(f"line {number}: {error}; a line is a JSON object of name, sha256 and scopes") from None
+
+
+def _integer(low: int, high: int) -> Callable[[str], int]:
+    def parse(text: str) -> int:
+        if not text.isascii() or not text.isdigit() or not low <= int(text) <= high:
+            raise ValueError(f"is not a whole number from {low} to {high}")
+        return int(text)
+
+    return parse
+
+
+def _one_of(words: tuple[str, ...]) -> Callable[[str], str]:
+    def parse(text: str) -> str:
+        if text not in words:
+            raise ValueError(f"is not one of {', '.join(words)}{_near(text, words)}")
+        return text
+
+    return parse
+
+
+def _switch(text: str) -> bool:
+    return _one_of(("on", "off"))(text) == "on"
+
+
+def _text(text: str) -> str:
+    if not text:
+        raise ValueError("is empty")
+    return text
+
+
+def _path(text: str) -> Path:
+    return Path(_text(text))
+
+
+def _seconds(text: str) -> int:
+    try:
+        seconds = parse_duration(text)
+    except ValueError:
+        seconds = 0
+    if seconds <= 0:
+        raise ValueError("is not a duration such as `90s`, `10m` or `24h`")
+    return seconds
+
+
+_VARIABLES: Mapping[str, tuple[str, Callable[[str], Any]]] = {
+    "GUARDRAILS_POLICIES": ("policies", _path),
+    "GUARDRAILS_DATABASE_URL": ("database_url", _text),
+    "GUARDRAILS_STATE_DIRECTORY": ("state_directory", _path),
+    "GUARDRAILS_HOST": ("host", _text),
+    "GUARDRAILS_PORT": ("port", _integer(0, 65_535)),
+    "GUARDRAILS_WORKERS": ("workers", _integer(1, 256)),
+    "GUARDRAILS_THREADS": ("threads", _integer(1, 1024)),
+    "GUARDRAILS_ENGINE": ("engine", _one_of(get_args(EngineName))),
+    "GUARDRAILS_LEASE": ("lease_seconds", _seconds),
+    "GUARDRAILS_REPLAY_CLOCK": ("replay_clock", _switch),
+    "GUARDRAILS_KEYS_FILE": ("keys", lambda text: read_keys(_path(text))),
+    "GUARDRAILS_LOG_LEVEL": ("log_level", _one_of(get_args(LogLevel))),
+}
+
+
+def _from_environment(environ: Mapping[str, str], problems: list[str]) -> dict[str, Any]:
+    """The fields that `environ` sets; what is wrong with it goes to `problems`."""
+    given: dict[str, Any] = {}
+    for variable in sorted(name for name in environ if name.startswith(PREFIX)):
+        known = _VARIABLES.get(variable)
+        if known is None:
+            problems.append(f"{variable}: unknown setting{_near(variable, _VARIABLES, shared=PREFIX)}")
+            continue
+        field, parse = known
+        try:
+            given[field] = parse(environ[variable])
+        except ValueError as error:
+            problems.append(f"{variable}: `{environ[variable]}` {error}")
+    return given
+
+
+def _near(word: str, known: Iterable[str], *, shared: str = "") -> str:
+    """The hint that names the nearest known word; what all words share says nothing about which is near."""
+    names = {name.removeprefix(shared): name for name in known}
+    close = difflib.get_close_matches(word.removeprefix(shared), names, n=1)
+    return f"; did you mean `{names[close[0]]}`?" if close else ""
+
+
+def _contradictions(settings: Settings) -> list[str]:
+    if is_loopback(settings.host):
+        return []
+    problems = []
+    if settings.is_open:
+        problems.append(
+            f"host `{settings.host}` can be reached from elsewhere and no keys are configured; "
+            "set GUARDRAILS_KEYS_FILE, or bind to 127.0.0.1"
+        )
+    if settings.replay_clock:
+        problems.append(
+            f"the replay clock lets a caller choose the time, so it is refused where others reach it; "
+            f"host `{settings.host}` is not loopback"
+        )
+    return problems

@@ -1,0 +1,257 @@
+"""The room of decisions: one, a batch, a dry run with its trace, and one read back."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import Annotated, Any, Literal
+
+import msgspec
+from msgspec import Meta
+
+from guardrails.core.candidate import Candidate
+from guardrails.core.decision import Decision
+from guardrails.core.policy import Verdict
+from guardrails.core.reference import PolicyTrace, TraceNode
+from guardrails.decide.decider import Answer, Decider
+from guardrails.decide.explain import Explainer
+from guardrails.decide.ports import ReservationState
+from guardrails.decide.records import Records
+from guardrails.errors import GuardrailsError
+from guardrails.web.body import Body
+from guardrails.web.exchange import Exchange, Reply
+from guardrails.web.metrics import Metrics
+from guardrails.web.problems import Refusal, problem_for
+from guardrails.web.route import Route, path_id, results_of
+
+__all__ = ["BATCH_BYTES", "BATCH_MOST", "CANDIDATE_BYTES", "Decisions"]
+
+CANDIDATE_BYTES = 256 * 1024
+BATCH_BYTES = 8 * 1024 * 1024
+BATCH_MOST = 1000
+
+_encoder = msgspec.json.Encoder()
+
+VerdictWord = Literal["not_applicable", "satisfied", "violated", "undetermined"]
+_VERDICTS: Mapping[Verdict, VerdictWord] = {
+    Verdict.NOT_APPLICABLE: "not_applicable",
+    Verdict.SATISFIED: "satisfied",
+    Verdict.VIOLATED: "violated",
+    Verdict.UNDETERMINED: "undetermined",
+}
+
+
+class Candidates(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Candidates to decide in this order, each seeing what those before it took."""
+
+    candidates: Annotated[tuple[Candidate, ...], Meta(min_length=1, max_length=BATCH_MOST)]
+
+
+class _RawCandidates(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The same, not yet decoded: what one of them does wrong is no fault of the others."""
+
+    candidates: Annotated[tuple[msgspec.Raw, ...], Meta(min_length=1, max_length=BATCH_MOST)]
+
+
+class Trace(msgspec.Struct, frozen=True):
+    """What one policy came to and why. The formulas are told even where the policy does not apply."""
+
+    policy: str
+    verdict: VerdictWord
+    applies_to: TraceNode
+    violated: TraceNode
+    satisfied: TraceNode
+
+
+class Explained(msgspec.Struct, frozen=True):
+    """A decision and, policy by policy, how its conditions came out. `not_applicable` are ids without a trace."""
+
+    decision: Decision
+    traces: tuple[Trace, ...]
+    not_applicable: tuple[str, ...]
+
+
+class Recorded(msgspec.Struct, frozen=True):
+    """A recorded decision, the state of its reservation, and its traces, computed again from the audit entry.
+
+    `traces` is empty where the decision was made without its facts; `fault` says why.
+    """
+
+    decision: Decision
+    state: ReservationState
+    lease_until: datetime | None
+    traces: tuple[Trace, ...]
+    not_applicable: tuple[str, ...]
+    fault: str | None
+
+
+class Decisions:
+    """The handlers."""
+
+    def __init__(self, decider: Decider, explainer: Explainer, records: Records, metrics: Metrics) -> None:
+        self._decider = decider
+        self._explainer = explainer
+        self._records = records
+        self._metrics = metrics
+        self._candidate = Body(Candidate, limit=CANDIDATE_BYTES)
+        self._batch = msgspec.json.Decoder(Candidates)
+        self._raw_batch = Body(_RawCandidates, limit=BATCH_BYTES)
+
+    def decide(self, exchange: Exchange) -> Reply:
+        """`POST /v1/decisions`."""
+        candidate = self._candidate.read(exchange)
+        (answer,) = self._decider.decide((candidate,), now=exchange.replay_at, trace_id=exchange.trace_id)
+        if not isinstance(answer, Answer):
+            raise answer
+        self._count(answer)
+        decision = answer.decision
+        exchange.log["decision_id"] = decision.decision_id
+        exchange.log["effect"] = decision.effect
+        return Reply(200, answer.body)
+
+    def decide_batch(self, exchange: Exchange) -> Reply:
+        """`POST /v1/decisions/batch`."""
+        candidates = self._decode_batch(exchange.read_body(limit=BATCH_BYTES))
+        decided = iter(
+            self._decider.decide(
+                tuple(candidate for candidate in candidates if isinstance(candidate, Candidate)),
+                now=exchange.replay_at,
+                trace_id=exchange.trace_id,
+            )
+        )
+        answers = [next(decided) if isinstance(candidate, Candidate) else candidate for candidate in candidates]
+        exchange.log["candidates"] = len(answers)
+        exchange.log["allowed"] = sum(
+            isinstance(answer, Answer) and answer.decision.effect == "allow" for answer in answers
+        )
+        return Reply(200, b'{"results":[' + b",".join([self._result(answer, exchange) for answer in answers]) + b"]}")
+
+    def _decode_batch(self, body: bytes) -> Sequence[Candidate | Refusal]:
+        """All at once where all are right; else one by one, a refusal standing where a candidate is wrong."""
+        try:
+            return self._batch.decode(body).candidates
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            return [self._candidate.try_decode(raw) for raw in self._raw_batch.decode(body).candidates]
+
+    def _result(self, answer: Answer | GuardrailsError, exchange: Exchange) -> bytes:
+        if isinstance(answer, Answer):
+            self._count(answer)
+            return answer.body
+        return _encoder.encode(problem_for(answer, request_id=exchange.request_id))
+
+    def _count(self, answer: Answer) -> None:
+        if answer.repeated:
+            return
+        decision = answer.decision
+        codes = [reason.code for reason in decision.reasons]
+        self._metrics.decision(decision.effect, decision.lane, codes, degraded=decision.degraded)
+
+    def explain(self, exchange: Exchange) -> Reply:
+        """`POST /v1/explain`."""
+        candidate = self._candidate.read(exchange)
+        explanation = self._explainer.explain(candidate, now=exchange.replay_at)
+        traces = _traces(explanation.traces)
+        return Reply(200, _encoder.encode(Explained(explanation.decision, traces, explanation.not_applicable)))
+
+    def read(self, exchange: Exchange, decision_id: str) -> Reply:
+        """`GET /v1/decisions/{decision_id}`."""
+        exchange.log["decision_id"] = path_id(decision_id)
+        record = self._records.read(decision_id)
+        recorded = Recorded(
+            record.decision,
+            record.state,
+            record.lease_until,
+            _traces(record.traces),
+            record.not_applicable,
+            record.fault,
+        )
+        return Reply(200, _encoder.encode(recorded))
+
+    def routes(self) -> tuple[Route, ...]:
+        """What this room answers."""
+        return (
+            Route(
+                method="POST",
+                path="/v1/decisions",
+                handler=self.decide,
+                name="decide",
+                tag="decisions",
+                summary="Decide one candidate",
+                description="An allow reserves the capacity it takes until its outcome is reported or the lease ends. "
+                "The same candidate again is answered with the same bytes and takes nothing twice; the same id with "
+                "another body is a conflict. A deny is a 200.",
+                scope="decide",
+                takes=Candidate,
+                gives=Decision,
+                problems=("invalid", "conflict", "unavailable"),
+                example=EXAMPLE,
+            ),
+            Route(
+                method="POST",
+                path="/v1/decisions/batch",
+                handler=self.decide_batch,
+                name="decide_batch",
+                tag="decisions",
+                summary=f"Decide up to {BATCH_MOST} candidates, in order",
+                description="Each candidate sees what those before it took, and has its own result in the same place: "
+                "a decision, or the problem that this candidate alone has.",
+                scope="decide",
+                takes=Candidates,
+                gives=results_of(Decision),
+                problems=("invalid", "unavailable"),
+                example={"candidates": [EXAMPLE]},
+            ),
+            Route(
+                method="GET",
+                path="/v1/decisions/{decision_id}",
+                handler=self.read,
+                name="read_decision",
+                tag="decisions",
+                summary="One decision with its trace",
+                description="What was answered, what became of it, and for each policy how its conditions came out, "
+                "computed again from the audit entry.",
+                scope="audit:read",
+                gives=Recorded,
+                problems=("unavailable",),
+            ),
+            Route(
+                method="POST",
+                path="/v1/explain",
+                handler=self.explain,
+                name="explain",
+                tag="decisions",
+                summary="What would be decided, and why",
+                description="A dry run: nothing is reserved and nothing recorded.",
+                scope="decide",
+                takes=Candidate,
+                gives=Explained,
+                problems=("invalid", "unavailable"),
+                example=EXAMPLE,
+            ),
+        )
+
+
+def _traces(traces: Iterable[PolicyTrace]) -> tuple[Trace, ...]:
+    """Traces with verdicts as words: their numbers are the engines' own."""
+    return tuple(
+        Trace(each.policy, _VERDICTS[each.verdict], each.applies_to, each.violated, each.satisfied) for each in traces
+    )
+
+
+EXAMPLE: dict[str, Any] = {
+    "id": "c-1001",
+    "lane": "monetized",
+    "channel": "push",
+    "recipient": {"id": "r-42", "timezone": "Europe/Berlin", "country": "DE", "age": 34, "locale": "de-DE"},
+    "content": {
+        "class": "sponsored",
+        "topic": "upgrade",
+        "tags": ["promotional"],
+        "disclosure": "Sponsored by Acme Air",
+        "steps": 2,
+    },
+    "campaign": {"id": "cmp-7"},
+    "sponsor": {"id": "acme-air"},
+    "offer": {"id": "o-1", "amount_minor": 1500, "currency": "EUR", "expires_at": "2026-12-01T12:00:00Z"},
+    "context": {"kind": "booking", "id": "b-9", "at": "2026-12-01T18:00:00Z"},
+}

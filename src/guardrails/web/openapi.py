@@ -1,0 +1,146 @@
+"""The OpenAPI 3.1 document, made of the routes and of the structs that they take and give; nothing is said twice."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import msgspec
+
+from guardrails.web import problems
+from guardrails.web.problems import PROBLEMS, Problem
+from guardrails.web.route import Route
+
+__all__ = ["openapi_document"]
+
+REF = "#/components/schemas/{name}"
+Json = dict[str, Any]
+
+TAGS: Mapping[str, str] = {
+    "decisions": "The pre-send decision: allow or deny, with reasons, duties and the time to try again.",
+    "outcomes": "What became of an allowed send; it settles what the decision reserved.",
+    "consents": "Append-only consent records. Silence is never consent.",
+    "preferences": "What recipients switched on or off.",
+    "policies": "The policy set that decides now.",
+    "service": "For operators and machines.",
+}
+
+_ALWAYS = ("malformed", "internal")
+_WITH_BODY = ("unsupported-media-type", "too-large")
+_WITH_SCOPE = ("unauthenticated", "forbidden")
+
+REPLAY_AT = {
+    "name": "Replay-At",
+    "in": "header",
+    "required": False,
+    "description": "The instant to answer for, where the service runs with the replay clock; a 400 where it doesn't.",
+    "schema": {"type": "string", "format": "date-time"},
+}
+REQUEST_ID = {
+    "name": "X-Request-Id",
+    "in": "header",
+    "required": False,
+    "description": "Up to 128 letters, digits and `._:@/+=-`; sent back, and on the request's log line.",
+    "schema": {"type": "string", "maxLength": 128},
+}
+TRACEPARENT = {
+    "name": "traceparent",
+    "in": "header",
+    "required": False,
+    "description": "W3C Trace Context; its trace id goes to the log line and the audit entry.",
+    "schema": {"type": "string"},
+}
+
+
+def openapi_document(routes: Iterable[Route], *, version: str, with_keys: bool) -> Json:
+    """The document for these routes. `with_keys`: calls need one."""
+    routes = tuple(routes)
+    paths: dict[str, Json] = {}
+    for route in routes:
+        paths.setdefault(route.path, {})[route.method.lower()] = _operation(route, with_keys=with_keys)
+    used = {route.tag for route in routes}
+    document: Json = {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "guardrails",
+            "version": version,
+            "summary": "Decides every notification before it is sent.",
+            "description": "Allow or deny, with reasons, duties, the earliest time at which it would hold, and an "
+            "audit trail. A deny is a 200; errors are RFC 9457 problem details.",
+            "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
+        },
+        "servers": [{"url": "/"}],
+        "tags": [{"name": name, "description": text} for name, text in TAGS.items() if name in used],
+        "paths": paths,
+        "components": {"schemas": _schemas(routes)},
+    }
+    if with_keys:
+        document["components"]["securitySchemes"] = {"key": {"type": "http", "scheme": "bearer"}}
+    return document
+
+
+def _schemas(routes: tuple[Route, ...]) -> Json:
+    types = {type_ for route in routes for type_ in (route.takes, route.gives) if isinstance(type_, type)}
+    ordered = sorted({*types, Problem}, key=lambda type_: type_.__name__)
+    _, schemas = msgspec.json.schema_components(ordered, ref_template=REF)
+    return dict(sorted(schemas.items()))
+
+
+def _operation(route: Route, *, with_keys: bool) -> Json:
+    operation: Json = {
+        "operationId": route.name,
+        "summary": route.summary,
+        "tags": [route.tag],
+        "parameters": [*(_parameter(name) for name in route.parameters), *_headers(route)],
+        "responses": {str(route.status): _answer(route), **_problems(route, with_keys=with_keys)},
+    }
+    if route.description:
+        operation["description"] = route.description
+    if route.takes is not None:
+        operation["requestBody"] = {"required": True, "content": {"application/json": _media(route)}}
+    if with_keys and route.scope is not None:
+        operation["security"] = [{"key": []}]
+        operation["x-scope"] = route.scope
+    return operation
+
+
+def _headers(route: Route) -> list[Json]:
+    return [REPLAY_AT, REQUEST_ID, TRACEPARENT] if route.path.startswith("/v1/") else []
+
+
+def _parameter(name: str) -> Json:
+    return {
+        "name": name,
+        "in": "path",
+        "required": True,
+        "schema": {"type": "string", "minLength": 1, "maxLength": 200},
+    }
+
+
+def _media(route: Route) -> Json:
+    media: Json = {"schema": _schema(route.takes)}
+    if route.example is not None:
+        media["example"] = route.example
+    return media
+
+
+def _schema(type_: type | Json) -> Json:
+    return {"$ref": REF.format(name=type_.__name__)} if isinstance(type_, type) else dict(type_)
+
+
+def _answer(route: Route) -> Json:
+    content = {} if route.gives is None else {"schema": _schema(route.gives)}
+    return {"description": route.summary, "content": {route.answers: content}}
+
+
+def _problems(route: Route, *, with_keys: bool) -> Json:
+    kinds = [*_ALWAYS, *route.problems]
+    if route.takes is not None:
+        kinds += _WITH_BODY
+    if route.parameters:
+        kinds.append("not-found")
+    if with_keys and route.scope is not None:
+        kinds += _WITH_SCOPE
+    by_status = {str(PROBLEMS[kind].status): PROBLEMS[kind].title for kind in kinds}
+    content = {problems.CONTENT_TYPE: {"schema": {"$ref": REF.format(name="Problem")}}}
+    return {status: {"description": title, "content": content} for status, title in sorted(by_status.items())}

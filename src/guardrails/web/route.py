@@ -1,0 +1,99 @@
+"""Routes: a method, a path, a handler, and what the OpenAPI document says of them, in one value.
+
+    Route("POST", "/v1/decisions", self.decide, name="decide", summary="Decide one candidate", scope="decide",
+          takes=Candidate, gives=Decision)
+
+A room of the API is a tuple of routes; `blueprint` makes it a Flask blueprint. Parameters stand in the path as
+`{recipient_id}` and arrive as keyword arguments.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Literal
+
+import flask
+import msgspec
+
+from guardrails.settings import Scope
+from guardrails.web.exchange import Exchange, Reply
+from guardrails.web.problems import Refusal
+
+__all__ = ["EXCHANGE", "Route", "as_response", "blueprint", "path_id", "results_of"]
+
+EXCHANGE = "guardrails.exchange"
+"""Where the exchange travels in the WSGI environ when a request goes through Flask."""
+
+Handler = Callable[..., Reply]
+Answerer = Callable[["Route", Exchange, Mapping[str, str]], Reply]
+
+
+class Route(msgspec.Struct, frozen=True, kw_only=True):
+    """One operation of the API.
+
+    `takes` and `gives` are the types of the bodies; `answers` tells of bodies that are no JSON value of ours, by
+    content type. `problems` are the kinds that the operation adds to those that any has. `scope` None is open to all.
+    """
+
+    method: Literal["GET", "POST", "PUT"]
+    path: str
+    handler: Handler
+    name: str
+    summary: str
+    tag: str
+    scope: Scope | None
+    description: str = ""
+    takes: Any = None
+    gives: Any = None
+    answers: str = "application/json"
+    status: int = 200
+    problems: tuple[str, ...] = ()
+    example: Any = None
+
+    @property
+    def parameters(self) -> tuple[str, ...]:
+        """The names in the path, in order."""
+        return tuple(re.findall(r"{(\w+)}", self.path))
+
+
+def blueprint(name: str, routes: Iterable[Route], answer: Answerer) -> flask.Blueprint:
+    """The routes of one room as a Flask blueprint; `answer` runs a route's handler and never raises."""
+    room = flask.Blueprint(name, __name__)
+    for route in routes:
+        rule = re.sub(r"{(\w+)}", r"<\1>", route.path)
+        room.add_url_rule(rule, route.name, _view(route, answer), methods=[route.method])
+    return room
+
+
+def _view(route: Route, answer: Answerer) -> Callable[..., flask.Response]:
+    def view(**parameters: str) -> flask.Response:
+        exchange: Exchange = flask.request.environ[EXCHANGE]
+        return as_response(answer(route, exchange, parameters))
+
+    return view
+
+
+def as_response(reply: Reply) -> flask.Response:
+    """A reply as Flask hands it on."""
+    return flask.Response(reply.body, reply.status, list(reply.headers), content_type=reply.content_type)
+
+
+LONGEST_ID = 200
+
+
+def path_id(text: str) -> str:
+    """An id as it stands in a path. Raises Refusal (404) where no id can be like that."""
+    if len(text) > LONGEST_ID or not text.isprintable():
+        raise Refusal("not-found", f"an id is 1 to {LONGEST_ID} printable characters")
+    return text
+
+
+def results_of(type_: type) -> dict[str, Any]:
+    """The schema of a batch's answer: one result an item, in order, a `type_` or a problem."""
+    either = [{"$ref": f"#/components/schemas/{name}"} for name in (type_.__name__, "Problem")]
+    return {
+        "type": "object",
+        "required": ["results"],
+        "properties": {"results": {"type": "array", "items": {"anyOf": either}}},
+    }

@@ -1,0 +1,169 @@
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+import pytest
+
+from guardrails.errors import SettingsError
+from guardrails.settings import Key, Settings, is_loopback, read_keys
+
+ANYWHERE = "0.0.0.0"  # noqa: S104 - named, never bound
+HASH = hashlib.sha256(b"a key").hexdigest()
+LINE = f'{{"name": "sender", "sha256": "{HASH}", "scopes": ["decide", "audit:read"]}}\n'
+
+
+@pytest.fixture
+def keys_file(tmp_path):
+    path = tmp_path / "keys.jsonl"
+    path.write_text(LINE, encoding="utf-8")
+    return path
+
+
+def test_nothing_given_is_a_local_service_on_sqlite():
+    settings = Settings.load({"PATH": "/bin"})
+    assert settings == Settings()
+    assert (settings.host, settings.port, settings.database_url, settings.engine) == (
+        "127.0.0.1",
+        8080,
+        "sqlite:///guardrails.db",
+        "paired",
+    )
+    assert settings.is_open
+
+
+def test_every_variable_is_read(keys_file):
+    settings = Settings.load(
+        {
+            "GUARDRAILS_POLICIES": "rules",
+            "GUARDRAILS_DATABASE_URL": "memory:",
+            "GUARDRAILS_STATE_DIRECTORY": "state",
+            "GUARDRAILS_HOST": "::1",
+            "GUARDRAILS_PORT": "0",
+            "GUARDRAILS_WORKERS": "2",
+            "GUARDRAILS_THREADS": "4",
+            "GUARDRAILS_ENGINE": "native",
+            "GUARDRAILS_LEASE": "90s",
+            "GUARDRAILS_REPLAY_CLOCK": "on",
+            "GUARDRAILS_KEYS_FILE": str(keys_file),
+            "GUARDRAILS_LOG_LEVEL": "debug",
+        }
+    )
+    assert settings == Settings(
+        policies=Path("rules"),
+        database_url="memory:",
+        state_directory=Path("state"),
+        host="::1",
+        port=0,
+        workers=2,
+        threads=4,
+        engine="native",
+        lease_seconds=90,
+        replay_clock=True,
+        keys=(Key("sender", HASH, frozenset({"decide", "audit:read"})),),
+        log_level="debug",
+    )
+
+
+def test_a_flag_wins_over_a_variable_and_an_absent_flag_does_not():
+    settings = Settings.load({"GUARDRAILS_PORT": "9000", "GUARDRAILS_WORKERS": "3"}, port=9001, workers=None)
+    assert (settings.port, settings.workers) == (9001, 3)
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "expected"),
+    [
+        ("GUARDRAILS_PORT", "70000", "GUARDRAILS_PORT: `70000` is not a whole number from 0 to 65535"),
+        ("GUARDRAILS_PORT", "80 80", "GUARDRAILS_PORT: `80 80` is not a whole number from 0 to 65535"),
+        ("GUARDRAILS_PORT", "²", "GUARDRAILS_PORT: `²` is not a whole number from 0 to 65535"),
+        ("GUARDRAILS_WORKERS", "0", "GUARDRAILS_WORKERS: `0` is not a whole number from 1 to 256"),
+        (
+            "GUARDRAILS_ENGINE",
+            "pared",
+            "GUARDRAILS_ENGINE: `pared` is not one of paired, native, durable; did you mean `paired`?",
+        ),
+        ("GUARDRAILS_LEASE", "10", "GUARDRAILS_LEASE: `10` is not a duration such as `90s`, `10m` or `24h`"),
+        ("GUARDRAILS_LEASE", "0s", "GUARDRAILS_LEASE: `0s` is not a duration such as `90s`, `10m` or `24h`"),
+        ("GUARDRAILS_REPLAY_CLOCK", "yes", "GUARDRAILS_REPLAY_CLOCK: `yes` is not one of on, off"),
+        ("GUARDRAILS_POLICIES", "", "GUARDRAILS_POLICIES: `` is empty"),
+        ("GUARDRAILS_PROT", "1", "GUARDRAILS_PROT: unknown setting; did you mean `GUARDRAILS_PORT`?"),
+        ("GUARDRAILS_XYZZY", "1", "GUARDRAILS_XYZZY: unknown setting"),
+    ],
+)
+def test_a_wrong_variable_is_refused_by_name(variable, value, expected):
+    with pytest.raises(SettingsError) as refused:
+        Settings.load({variable: value})
+    assert str(refused.value) == expected
+
+
+def test_everything_wrong_is_said_at_once():
+    with pytest.raises(SettingsError) as refused:
+        Settings.load({"GUARDRAILS_PORT": "x", "GUARDRAILS_ENGIN": "paired", "GUARDRAILS_HOST": ANYWHERE})
+    problems = str(refused.value).split("; ")
+    assert [problem.partition(":")[0] for problem in problems if problem.startswith("GUARDRAILS")] == [
+        "GUARDRAILS_ENGIN",
+        "GUARDRAILS_PORT",
+    ]
+    assert f"host `{ANYWHERE}` can be reached from elsewhere and no keys are configured" in problems
+
+
+@pytest.mark.parametrize("host", [ANYWHERE, "::", "192.0.2.7", "example.org"])
+def test_without_keys_only_loopback_is_served(host):
+    with pytest.raises(SettingsError, match="no keys are configured"):
+        Settings.load({}, host=host)
+
+
+def test_with_keys_any_host_is_served(keys_file):
+    settings = Settings.load({"GUARDRAILS_KEYS_FILE": str(keys_file)}, host=ANYWHERE)
+    assert (settings.host, settings.is_open) == (ANYWHERE, False)
+
+
+def test_the_replay_clock_is_refused_where_others_reach_it(keys_file):
+    with pytest.raises(SettingsError, match="the replay clock lets a caller choose the time"):
+        Settings.load({"GUARDRAILS_KEYS_FILE": str(keys_file), "GUARDRAILS_REPLAY_CLOCK": "on"}, host=ANYWHERE)
+
+
+@pytest.mark.parametrize(
+    ("host", "expected"),
+    [
+        ("127.0.0.1", True),
+        ("127.9.9.9", True),
+        ("::1", True),
+        ("localhost", True),
+        (ANYWHERE, False),
+        ("::", False),
+        ("localhost.example.org", False),
+        ("", False),
+    ],
+)
+def test_loopback_is_what_only_this_machine_reaches(host, expected):
+    assert is_loopback(host) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("", "holds no key"),
+        ("\n\n", "holds no key"),
+        ("sender:decide\n", "line 1: JSON is malformed"),
+        (LINE + LINE.replace("sender", "other"), "holds two keys with the same sha256"),
+        (LINE + LINE.replace(HASH, "0" * 64), "holds two keys with the same name"),
+        (LINE + "\n" + LINE.replace('"decide"', '"decid"'), "line 3: Invalid enum value 'decid'"),
+        (LINE.replace(HASH, "a key"), "line 1: Expected `str` matching regex"),
+        (LINE.replace("}", ', "note": "x"}'), "line 1: Object contains unknown field `note`"),
+    ],
+    ids=["empty", "blank", "no-json", "same-hash", "same-name", "scope", "plain-key", "unknown"],
+)
+def test_a_wrong_keys_file_is_refused_by_line(tmp_path, text, expected):
+    path = tmp_path / "keys.jsonl"
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(ValueError, match=r".") as refused:
+        read_keys(path)
+    assert str(refused.value).startswith(expected)
+
+
+def test_a_missing_keys_file_is_refused_by_its_variable(tmp_path):
+    path = tmp_path / "nowhere"
+    with pytest.raises(SettingsError) as refused:
+        Settings.load({"GUARDRAILS_KEYS_FILE": str(path)})
+    assert str(refused.value) == f"GUARDRAILS_KEYS_FILE: `{path}` can't be read: No such file or directory"

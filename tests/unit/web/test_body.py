@@ -1,0 +1,127 @@
+from __future__ import annotations
+
+import json
+
+import msgspec
+import pytest
+
+from guardrails.core.candidate import Candidate
+from guardrails.web.body import MAX_ERRORS, Body
+from guardrails.web.problems import Refusal
+
+CANDIDATE = {
+    "id": "c",
+    "lane": "monetized",
+    "channel": "push",
+    "recipient": {"id": "r"},
+    "content": {"class": "sponsored"},
+}
+BODY = Body(Candidate, limit=1000)
+
+
+def errors_of(value):
+    with pytest.raises(Refusal) as refused:
+        BODY.decode(json.dumps(value).encode())
+    assert refused.value.kind == "invalid"
+    return [(error.pointer, error.detail) for error in refused.value.errors]
+
+
+def test_a_right_body_is_decoded():
+    assert BODY.decode(json.dumps(CANDIDATE).encode()) == msgspec.convert(CANDIDATE, Candidate)
+
+
+def test_every_error_is_told_at_once_by_pointer():
+    wrong = {
+        "id": "",
+        "lane": "monetised",
+        "chanel": "push",
+        "recipient": {"id": "r", "age": 30.5, "country": "deu", "email": "x@example.org"},
+        "content": {"class": "sponsored", "tags": ["a", 3], "steps": 101},
+        "send_at": "2026-12-01T12:00:00",
+        "attributes": [],
+    }
+    assert sorted(errors_of(wrong)) == [
+        ("/attributes", "expected an object, got an array"),
+        ("/chanel", "unknown field `chanel`; did you mean `channel`?"),
+        ("/channel", "is required"),
+        ("/content/steps", "`101` is more than 100"),
+        ("/content/tags/1", "expected a string, got an integer"),
+        ("/id", "is shorter than 1 characters"),
+        ("/lane", "`monetised` is not one of `monetized`, `transactional`; did you mean `monetized`?"),
+        ("/recipient/age", "expected an integer, got a number"),
+        ("/recipient/country", "`deu` does not match `^[A-Z]{2}$`"),
+        ("/recipient/email", "unknown field `email`"),
+        ("/send_at", "`2026-12-01T12:00:00` is not an RFC 3339 date and time with a zone"),
+    ]
+
+
+def test_a_single_error_is_the_detail():
+    with pytest.raises(Refusal) as refused:
+        BODY.decode(json.dumps(CANDIDATE | {"recipient": {}}).encode())
+    assert refused.value.detail == "`/recipient/id`: is required"
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        ([], [("", "expected an object, got an array")]),
+        (None, [("", "expected an object, got null")]),
+        (CANDIDATE | {"recipient": None}, [("/recipient", "expected an object, got null")]),
+        (CANDIDATE | {"x/y~z": 1}, [("/x~1y~0z", "unknown field `x/y~z`")]),
+        (
+            CANDIDATE | {"recipient": {"id": "r", "age": 30.0}},
+            [("/recipient/age", "expected an integer, got a number")],
+        ),
+        (
+            CANDIDATE | {"recipient": {"id": "r", "age": True}},
+            [("/recipient/age", "expected an integer, got a boolean")],
+        ),
+        (CANDIDATE | {"id": "i" * 201}, [("/id", "is 201 characters long; at most 200 are taken")]),
+    ],
+    ids=["array", "null", "null-part", "escaped", "whole-float", "boolean", "long"],
+)
+def test_one_error_by_pointer(value, expected):
+    assert errors_of(value) == expected
+
+
+def test_what_only_the_type_itself_knows_is_told_too():
+    ((pointer, detail),) = errors_of(CANDIDATE | {"attributes": {"a.b": 1}})
+    assert (pointer, "a.b" in detail) == ("", True)
+
+
+def test_a_number_out_of_range_is_told_by_pointer():
+    with pytest.raises(Refusal) as refused:
+        BODY.decode(json.dumps(CANDIDATE).replace('"c"', '"c", "attributes": {"a": 1e999}').encode())
+    assert [(error.pointer, error.detail) for error in refused.value.errors] == [("/attributes", "number out of range")]
+
+
+def test_errors_are_bounded_however_many_there_are():
+    many = CANDIDATE | {f"x{number}": 1 for number in range(500)}
+    assert len(errors_of(many)) == MAX_ERRORS
+
+
+def test_what_is_shown_back_is_bounded_and_printable():
+    ((_, detail),) = errors_of(CANDIDATE | {"lane": "\u202e\x00" + "x" * 5000})
+    assert detail.isprintable()
+    assert len(detail) < 300
+
+
+@pytest.mark.parametrize(
+    ("body", "detail"),
+    [
+        (b"", "input data was truncated"),
+        (b'{"id": ', "input data was truncated"),
+        (b'{"id": 1,}', "JSON is malformed: trailing comma in object (byte 9)"),
+        (b"{'id': 1}", "JSON is malformed: object keys must be strings (byte 1)"),
+        (b'{"id": NaN}', "JSON is malformed: invalid character (byte 7)"),
+        (b"\xef\xbb\xbf{}", "JSON is malformed: invalid character (byte 0)"),
+        (b'{"id": "\xff"}', "the body is not UTF-8 (byte 8)"),
+        (b'{"id": "c"}x', "JSON is malformed: trailing characters (byte 12)"),
+        (b'{"attributes":{"a":' + b"[" * 100_000 + b"]" * 100_000 + b"}}", "the JSON is nested too deep"),
+    ],
+    ids=["empty", "cut", "comma", "quotes", "nan", "bom", "latin", "trailing", "deep"],
+)
+def test_what_is_no_json_is_malformed(body, detail):
+    with pytest.raises(Refusal) as refused:
+        BODY.decode(body)
+    assert (refused.value.kind, refused.value.detail, refused.value.errors) == ("malformed", detail, ())

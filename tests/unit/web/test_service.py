@@ -1,0 +1,127 @@
+"""What operators and machines ask: liveness, readiness, the active policies, metrics, the watcher."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+
+import pytest
+
+from guardrails.settings import Key, Settings
+from guardrails.web import create_app
+from guardrails.web.metrics import Metrics
+from guardrails.web.watcher import PolicyWatcher
+
+BROKEN = "apiVersion: guardrails/v1\npolicies:\n  - id: broken\n    kind: ruel\n"
+
+
+def test_a_service_is_alive(client):
+    assert client.get("/livez").get_json() == {"status": "alive"}
+
+
+def test_a_service_is_ready_with_its_revision(client, compiled):
+    ready = client.get("/readyz").get_json()
+    assert (ready["status"], ready["store"], ready["policies"]["ok"]) == ("ready", {"ok": True}, True)
+    assert ready["policies"]["revision"] == compiled.policy_set.revision
+    assert "problems" not in ready["policies"]
+
+
+def test_a_service_whose_store_does_not_answer_is_not_ready(make_client, tmp_path):
+    client = make_client(database_url=f"sqlite:///{tmp_path}/g.db")
+    for path in tmp_path.glob("g.db*"):
+        path.write_bytes(b"no database any more " * 1000)
+    answer = client.get("/readyz")
+    assert (answer.status_code, answer.get_json()["status"]) == (503, "unavailable")
+    assert client.get("/livez").status_code == 200
+
+
+def test_a_broken_edit_is_told_while_the_last_good_set_decides(watched):
+    application, client, policies = watched
+    revision = client.get("/v1/policies").get_json()["revision"]
+    policies.write_text(BROKEN, encoding="utf-8")
+    application.policies.reload_if_changed()
+    answer = client.get("/readyz")
+    told = answer.get_json()["policies"]
+    assert (answer.status_code, told["ok"], told["revision"]) == (200, False, revision)
+    assert told["pending_problems"] == len(told["problems"]) > 0
+    assert any(problem.startswith(f"{policies}:4:") and "`ruel`" in problem for problem in told["problems"])
+    assert "guardrails_policies_broken_edit 1.0" in client.get("/metrics").text
+
+
+def test_with_keys_only_their_number_is_told_to_whom_may_not_read_policies(watched):
+    application, _, policies = watched
+    presented = "a-key-to-read-policies"
+    key = Key("reader", hashlib.sha256(presented.encode()).hexdigest(), frozenset({"policy:read"}))
+    client = create_app(application, Settings(keys=(key,)), Metrics()).test_client()
+    policies.write_text(BROKEN, encoding="utf-8")
+    application.policies.reload_if_changed()
+    anybody = client.get("/readyz").get_json()["policies"]
+    reader = client.get("/readyz", headers={"Authorization": f"Bearer {presented}"}).get_json()["policies"]
+    assert anybody["pending_problems"] == reader["pending_problems"] == len(reader["problems"])
+    assert "problems" not in anybody
+
+
+def test_the_active_policies_are_listed(watched):
+    _, client, _ = watched
+    answer = client.get("/v1/policies").get_json()
+    (policy,) = [policy for policy in answer["policies"] if not policy["builtin"]]
+    assert policy == {
+        "id": "nothing-by-voice",
+        "kind": "rule",
+        "mode": "enforce",
+        "title": "Nobody is called",
+        "owner": "growth",
+        "tags": [],
+        "valid_from": None,
+        "valid_until": None,
+        "builtin": False,
+    }
+
+
+def save(path, text):
+    """As editors save: the file is whole at every moment."""
+    beside = path.with_suffix(".new")
+    beside.write_text(text, encoding="utf-8")
+    beside.replace(path)
+
+
+def until(condition):
+    deadline = time.monotonic() + 10
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
+
+
+@pytest.fixture
+def watcher(watched):
+    application, _, _ = watched
+    metrics = Metrics()
+    watcher = PolicyWatcher(application.policies, metrics, period_seconds=0.005)
+    watcher.start()
+    yield metrics
+    watcher.stop()
+
+
+def test_the_watcher_makes_good_edits_active_and_tells_of_broken_ones(watched, watcher, log_lines):
+    application, _, policies = watched
+    first = application.policies.status.revision
+    good = policies.read_text(encoding="utf-8")
+    save(policies, BROKEN)
+    until(lambda: application.policies.status.error is not None)
+    save(policies, good.replace("voice", "sms"))
+    until(lambda: application.policies.status.revision != first)
+    until(lambda: log_lines[-1]["event"] == "policies.reloaded")
+    assert [line["event"] for line in log_lines] == ["policies.broken_edit", "policies.reloaded"]
+    assert log_lines[0]["active_revision"] == first
+    assert 'guardrails_policy_reloads_total{result="active"} 1.0' in watcher.render().decode()
+    assert 'guardrails_policy_reloads_total{result="broken"} 1.0' in watcher.render().decode()
+
+
+def test_the_watcher_outlives_what_it_can_not_foresee(watched, watcher, log_lines):
+    application, _, policies = watched
+    first = application.policies.status.revision
+    application.policies._path = 3  # no path at all: looking raises
+    until(lambda: any(line["event"] == "policies.watch_failed" for line in log_lines))
+    application.policies._path = policies
+    save(policies, policies.read_text(encoding="utf-8").replace("voice", "sms"))
+    until(lambda: application.policies.status.revision != first)

@@ -194,6 +194,9 @@ def _flatten(prefix: str, attributes: Mapping[str, Any], depth: int, flat: dict[
         if isinstance(value, dict):
             _flatten(field, value, depth - 1, flat)
         elif isinstance(value, list):
+            if any(isinstance(member, list | dict) for member in value):
+                msg = f"`{field}` is a list that holds more than plain values"
+                raise ValueError(msg)
             flat[field] = tuple(value)
         elif value is not None:
             flat[field] = value

@@ -30,6 +30,7 @@ from granian.server.mp import MPServer
 
 from guardrails.bootstrap import open_application
 from guardrails.cli import exit_codes
+from guardrails.cli.documented import Documented
 from guardrails.errors import SettingsError
 from guardrails.settings import EngineName, LogLevel, Settings, read_keys
 
@@ -47,7 +48,15 @@ STOP_SECONDS = 30
 Wsgi = Callable[..., Any]
 
 
-@click.command()
+@click.command(
+    cls=Documented,
+    examples=(
+        "guardrails serve",
+        "guardrails serve --policies policies --database-url sqlite:////var/lib/guardrails.db",
+        "GUARDRAILS_KEYS_FILE=keys.jsonl guardrails serve --host 0.0.0.0 --workers 2",
+    ),
+    exits={0: "it was stopped", 1: "a worker failed", 2: "it could not start"},
+)
 @click.option("--policies", type=click.Path(path_type=Path), help="The policy file or directory.  [default: policies]")
 @click.option("--database-url", help="`sqlite:///file` or `memory:`.  [default: sqlite:///guardrails.db]")
 @click.option("--state-directory", type=click.Path(path_type=Path), help="[default: guardrails-state]")
@@ -62,19 +71,11 @@ Wsgi = Callable[..., Any]
     "--replay-clock/--no-replay-clock", default=None, help="Let `Replay-At` set a request's time; loopback only."
 )
 def serve(*, keys_file: Path | None, **flags: Any) -> int:  # noqa: ANN401 - one for each option, typed by click
-    r"""Serve decisions over HTTP.
+    """Serve decisions over HTTP.
 
     Everything can also be set by a variable named GUARDRAILS_ and the option in capitals, such as GUARDRAILS_PORT;
     an option wins. SIGTERM and Ctrl-C finish what is in flight. A saved policy file is live within a second; one that
     does not load leaves the last good set deciding.
-
-    \b
-    Examples:
-      guardrails serve
-      guardrails serve --policies policies --database-url sqlite:////var/lib/guardrails.db
-      GUARDRAILS_KEYS_FILE=keys.jsonl guardrails serve --host 0.0.0.0 --workers 2
-    \b
-    Exit codes: 0 it was stopped, 1 a worker failed, 2 it could not start.
     """
     settings = Settings.load(os.environ, keys=_keys(keys_file), **flags)  # noqa: TID251 - handed to the one reader
     open_application(settings).close()  # whatever keeps it from starting is said here, in one line, and not by a worker

@@ -2,12 +2,13 @@
 
 The three windows, and the instants at which they change:
 
-- rolling     a send counts for `seconds` after it counted; half-open: exactly `seconds` later it no longer does
+- rolling     a send counts for every instant less than `seconds` away; exactly `seconds` later it no longer does
 - calendar    sends within the day, week or month that the instant falls into, in the recipient's or a given zone
 - countdown   a send counts until the countdown that it started ends; later edits of the policy don't move that end
 
-A send that is already planned for later counts for a rolling or countdown window too, so that no two sends, decided
-in whatever order, can stand closer than the cap allows.
+A send that is already planned for later counts too, so that no two sends, decided in whatever order, stand closer
+than the cap allows: for a rolling window within `seconds` before it, for a countdown at any time before it, since how
+long its own countdown will be is already fixed and ours may differ.
 
 Where more sends count than a question lists one by one, the unlisted ones, which are the oldest, are taken to count
 as long as they may: the fact is never too small, and it is exact where none is unlisted.
@@ -51,18 +52,23 @@ _FOREVER = datetime.max.replace(tzinfo=UTC)
 
 
 class RollingWindow(msgspec.Struct, frozen=True, tag=True):
-    """The last `seconds` before the instant."""
+    """Less than `seconds` from the instant, before it or after it."""
 
     seconds: int
     by: ClassVar[Literal["counted_at", "until"]] = "counted_at"
 
     def intervals(self, _recipient: Recipient, at: datetime) -> tuple[Interval, ...]:
-        """Sends after `seconds` ago; `at` is in UTC."""
-        return ((at - timedelta(seconds=self.seconds) + _TICK, _FOREVER),)
+        """Sends less than `seconds` away; `at` is in UTC."""
+        span = timedelta(seconds=self.seconds)
+        return ((at - span + _TICK, at + span),)
 
-    def lapses(self, time: datetime, _end: datetime) -> datetime:
-        """A send at `time` counts for `seconds`."""
-        return time.astimezone(UTC) + timedelta(seconds=self.seconds)
+    def next_change(self, times: tuple[datetime, ...], interval: Interval) -> datetime | None:
+        """When the first of the sends that count is `seconds` old, or a planned one comes nearer than that."""
+        span = timedelta(seconds=self.seconds)
+        first, beyond = (bisect_left(times, bound) for bound in interval)
+        leaves = times[first].astimezone(UTC) + span if first < beyond else None
+        enters = times[beyond].astimezone(UTC) - span + _TICK if beyond < len(times) else None
+        return min((change for change in (leaves, enters) if change is not None), default=None)
 
 
 class CalendarWindow(msgspec.Struct, frozen=True, tag=True):
@@ -80,9 +86,10 @@ class CalendarWindow(msgspec.Struct, frozen=True, tag=True):
             return None
         return tuple(calendar_window(self.unit, zone, at, week_starts=self.week_starts) for zone in zones)
 
-    def lapses(self, _time: datetime, end: datetime) -> datetime:
-        """All sends of the unit, which ends at `end`, cease to count with it."""
-        return end
+    def next_change(self, times: tuple[datetime, ...], interval: Interval) -> datetime | None:
+        """The end of the unit, where there are sends in it or after it."""
+        start, end = interval
+        return end if bisect_left(times, start) < len(times) else None
 
 
 class CountdownWindow(msgspec.Struct, frozen=True, tag=True):
@@ -95,9 +102,10 @@ class CountdownWindow(msgspec.Struct, frozen=True, tag=True):
         """Countdowns that end after `at`, which is in UTC."""
         return ((at + _TICK, _FOREVER),)
 
-    def lapses(self, time: datetime, _end: datetime) -> datetime:
-        """A countdown counts until its end, `time`."""
-        return time
+    def next_change(self, times: tuple[datetime, ...], interval: Interval) -> datetime | None:
+        """The first end of a countdown that runs."""
+        first = bisect_left(times, interval[0])
+        return times[first] if first < len(times) else None
 
 
 Window = RollingWindow | CalendarWindow | CountdownWindow
@@ -131,6 +139,13 @@ class CapNeed(msgspec.Struct, frozen=True):
     rule: CapRule
     type: FactType = FactType.NUMBER
 
+    @property
+    def fields(self) -> tuple[str, ...]:
+        """What the key is made of and, for a calendar of the recipient's, their zone."""
+        window = self.rule.window
+        zoned = isinstance(window, CalendarWindow) and window.zone.name == "recipient"
+        return (*self.rule.per, "recipient.timezone") if zoned else self.rule.per
+
     def queries(self, candidate: Candidate, at: datetime) -> tuple[UsageQuery, ...] | None:
         """One question a key; None where a part of the key or the zone is missing."""
         rule = self.rule
@@ -139,9 +154,8 @@ class CapNeed(msgspec.Struct, frozen=True):
         if keys is None or intervals is None:
             return None
         since = min(start for start, _ in intervals).astimezone(UTC)
-        # Of a calendar unit as many as can be: the newest may all be planned for later units and say nothing of this.
-        newest = LISTED_TIMES if isinstance(rule.window, CalendarWindow) else rule.limit
-        return tuple(UsageQuery(rule.id, key, since, newest, rule.window.by) for key in keys)
+        # As many as can be, and not just `limit`: the newest may all be planned for later and say nothing of now.
+        return tuple(UsageQuery(rule.id, key, since, LISTED_TIMES, rule.window.by) for key in keys)
 
     def value(self, answers: tuple[Answer, ...], candidate: Candidate, at: datetime) -> int | None:
         """How many count at `at`; None where `queries` is."""
@@ -155,14 +169,13 @@ class CapNeed(msgspec.Struct, frozen=True):
         return used
 
     def next_change(self, answers: tuple[Answer, ...], candidate: Candidate, at: datetime) -> datetime | None:
-        """When the first of the sends that count stops to, or a calendar unit ends that has sends in it or after it."""
-        changes = [
-            self.rule.window.lapses(usage.times[place], end)
-            for start, end in self._intervals(answers, candidate, at) or ()
+        """When, for one of the keys and zones, a send stops to count or begins to."""
+        changes = (
+            self.rule.window.next_change(usage.times, interval)
+            for interval in self._intervals(answers, candidate, at) or ()
             for usage in cast("tuple[Usage, ...]", answers)
-            if (place := bisect_left(usage.times, start)) < len(usage.times)
-        ]
-        return min(changes, default=None)
+        )
+        return min((change for change in changes if change is not None), default=None)
 
     def _intervals(
         self, answers: tuple[Answer, ...], candidate: Candidate, at: datetime

@@ -119,6 +119,10 @@ class Need(Protocol):
     def type(self) -> FactType:
         """The fact's type."""
 
+    @property
+    def fields(self) -> tuple[str, ...]:
+        """The candidate's fields without which the fact is missing; what a sender is told to send."""
+
     def queries(self, candidate: Candidate, at: datetime) -> tuple[Query, ...] | None:
         """The questions to ask; empty where time alone decides; None where the candidate lacks what they need."""
 

@@ -32,18 +32,17 @@ def reason_of(case: Case, blocked: Blocked, facts: Facts, zone: tzinfo) -> Reaso
     """One policy's reason, with the earliest instant at which it alone would hold, told in `zone`."""
     policy = blocked.policy
     if blocked.verdict == Verdict.VIOLATED:
-        code, message = _violation(policy, facts)
         fields: Iterable[str] = case.compiled.policy_set.fields[policy.id]
+        code, message = _violation(policy, facts)
     else:
-        fields = tuple(dict.fromkeys((*fields_of(policy.applies_to), *case.compiled.policy_set.fields[policy.id])))
+        fields = _fields_asked(case, policy, facts)
         code, message = _undetermined(case, policy, facts, fields)
-    held = holds_from(case, blocked)
     return ReasonGiven(
         code=code,
         policy=policy.id,
         message=message,
         facts={field: facts.get(field) for field in fields},
-        holds_from=None if held is None else held.astimezone(zone),
+        holds_from=local(holds_from(case, blocked), zone),
         retry=None if policy.retry is None else RetryAdvice(policy.retry.every_seconds, policy.retry.attempts),
     )
 
@@ -71,12 +70,23 @@ def _violation(policy: Policy, facts: Facts) -> tuple[str, str]:
     return code, reason.message
 
 
+def _fields_asked(case: Case, policy: Policy, facts: Facts) -> tuple[str, ...]:
+    """The fields that an undetermined policy reads; a fact that is missing is followed by what it is made of."""
+    made_of = {need.fact: need.fields for need in policy.needs if need.fact not in facts}
+    read = (*fields_of(policy.applies_to), *case.compiled.policy_set.fields[policy.id])
+    return tuple(dict.fromkeys(each for field in read for each in (field, *made_of.get(field, ()))))
+
+
 def _undetermined(case: Case, policy: Policy, facts: Facts, fields: Iterable[str]) -> tuple[str, str]:
     if case.unavailable(policy):
         return FACTS_UNAVAILABLE, "a store did not answer, so this policy can't be judged"
-    missing = [f"`{field}`" for field in fields if field not in facts]
-    what = " and ".join(missing) + (" are missing" if len(missing) > 1 else " is missing") if missing else "a fact is of another type"
-    return FACTS_MISSING, f"{what}, so this policy can't be judged"
+    derived = {need.fact for need in policy.needs}
+    missing = [f"`{field}`" for field in fields if field not in facts and field not in derived]
+    if missing:
+        return FACTS_MISSING, f"{' and '.join(missing)} {'are' if len(missing) > 1 else 'is'} missing, so this policy can't be judged"
+    unusable = next((need.fields for need in policy.needs if need.fact not in facts), tuple(fields))
+    named = " or ".join(f"`{field}`" for field in unusable)
+    return FACTS_MISSING, f"the value of {named} can't be used, so this policy can't be judged"
 
 
 def local(instant: datetime | None, zone: tzinfo) -> datetime | None:

@@ -126,12 +126,12 @@ def test_a_slot_of_a_countdown_carries_its_length():
 
 def test_a_rolling_window_asks_for_what_counted_after_its_start():
     (query,) = need(RollingWindow(DAY)).queries(candidate(), NOON)
-    assert query == UsageQuery("x", '["r-42"]', NOON - timedelta(days=1) + TICK, 3, "counted_at")
+    assert query == UsageQuery("x", '["r-42"]', NOON - timedelta(days=1) + TICK, LISTED_TIMES, "counted_at")
 
 
 def test_a_countdown_asks_for_what_ends_after_the_instant():
     (query,) = need(CountdownWindow(DAY)).queries(candidate(), NOON)
-    assert query == UsageQuery("x", '["r-42"]', NOON + TICK, 3, "until")
+    assert query == UsageQuery("x", '["r-42"]', NOON + TICK, LISTED_TIMES, "until")
 
 
 def test_a_calendar_window_asks_from_its_start_for_all_that_can_be_listed():

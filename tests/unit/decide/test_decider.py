@@ -185,11 +185,39 @@ def test_a_past_send_at_is_refused_and_its_neighbours_are_decided(route):
 
 def test_a_planned_send_is_decided_for_its_instant_and_takes_its_slot_there(route):
     route.grant()
-    planned = NOW + timedelta(days=2)
-    (answer,) = route.decide(candidate("later", send_at=planned.isoformat()))
-    assert answer.decision.evaluated_at == planned
-    effects = [route.decide(candidate(f"c-{number}"))[0].decision.effect for number in range(2)]
-    assert effects == ["allow", "deny"]  # the planned one counts for a rolling window already
+    planned = NOW + timedelta(hours=24)
+    answers = route.decide(*(candidate(f"later-{number}", send_at=planned.isoformat()) for number in range(2)))
+    assert [answer.decision.evaluated_at for answer in answers] == [planned, planned]
+    (now,) = route.decide(candidate("now"))
+    assert now.decision.effect == "allow"  # a day lies between them
+    (soon,) = route.decide(candidate("soon", send_at=(NOW + timedelta(seconds=1)).isoformat()))
+    assert codes(soon) == ["cap.exceeded"]
+    assert soon.decision.retry_at == planned + timedelta(hours=24)
+
+
+@pytest.mark.parametrize(
+    ("rest", "message"),
+    [
+        ({}, "`campaign.id` and `recipient.timezone` are missing, so this policy can't be judged"),
+        ({"campaign": {"id": "c"}}, "`recipient.timezone` is missing, so this policy can't be judged"),
+        (
+            {"campaign": {"id": "c"}, "recipient": {"id": "r", "timezone": "Mars/Base"}},
+            "the value of `recipient.id` or `campaign.id` or `recipient.timezone` can't be used, so this policy can't be judged",
+        ),
+    ],
+)
+def test_an_undetermined_policy_says_what_the_sender_left_out(route, rest, message):
+    policies = """
+apiVersion: guardrails/v1
+policies:
+  - {id: cap, kind: frequency_cap, limit: 1, per: [recipient, campaign],
+     window: {calendar: day, timezone: recipient, fallback: deny}}
+"""
+    route = Route(open_stores("memory:"), policies=policies)
+    (answer,) = route.decide(candidate(**{"recipient": {"id": "r"}, **rest}))
+    (reason,) = answer.decision.reasons
+    assert (reason.code, reason.message) == ("facts.missing", message)
+    assert set(reason.facts) == {"cap.cap.used", "recipient.id", "campaign.id", "recipient.timezone"}
 
 
 @pytest.mark.parametrize(

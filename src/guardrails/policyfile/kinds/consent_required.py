@@ -32,6 +32,11 @@ class ConsentNeed(msgspec.Struct, frozen=True):
     max_age_seconds: int | None = None
     type: FactType = FactType.STRING
 
+    @property
+    def fields(self) -> tuple[str, ...]:
+        """A recipient always has an id."""
+        return ()
+
     def queries(self, candidate: Candidate, _at: datetime) -> tuple[ConsentQuery]:
         """One question: the newest record of the recipient for the purpose."""
         return (ConsentQuery(candidate.recipient.id, self.purpose),)

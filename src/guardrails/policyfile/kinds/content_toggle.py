@@ -28,6 +28,11 @@ class ToggleNeed(msgspec.Struct, frozen=True):
     default: Literal["on", "off"]
     type: FactType = FactType.STRING
 
+    @property
+    def fields(self) -> tuple[str, ...]:
+        """A recipient always has an id."""
+        return ()
+
     def queries(self, candidate: Candidate, _at: datetime) -> tuple[PreferenceQuery]:
         """One question: the recipient's preferences."""
         return (PreferenceQuery(candidate.recipient.id),)

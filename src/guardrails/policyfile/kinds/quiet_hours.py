@@ -41,6 +41,11 @@ class QuietNeed(msgspec.Struct, frozen=True):
     zone: Zone
     type: FactType = FactType.BOOLEAN
 
+    @property
+    def fields(self) -> tuple[str, ...]:
+        """Their zone, where the hours are the recipient's."""
+        return ("recipient.timezone",) if self.zone.name == "recipient" else ()
+
     def queries(self, candidate: Candidate, _at: datetime) -> tuple[Query, ...] | None:
         """No question; None where no zone can be told for the recipient."""
         return None if zones_of(self.zone, candidate.recipient) is None else ()

@@ -30,6 +30,11 @@ class TimelinessNeed(msgspec.Struct, frozen=True):
     within_seconds: int
     type: FactType = FactType.STRING
 
+    @property
+    def fields(self) -> tuple[str, ...]:
+        """When the thing took place that is to be recognised."""
+        return ("context.at",)
+
     def queries(self, candidate: Candidate, _at: datetime) -> tuple[Query, ...] | None:
         """No question; None where the candidate doesn't say when the action was."""
         return None if _acted_at(candidate) is None else ()

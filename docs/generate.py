@@ -1,7 +1,7 @@
 """Writes the parts of the documentation that follow from the code: kinds, fields, reason codes, problems.
 
-    python docs/generate.py           write them
-    python docs/generate.py --check   exit 1 where what is written is not what would be written
+python docs/generate.py           write them
+python docs/generate.py --check   exit 1 where what is written is not what would be written
 """
 
 from __future__ import annotations
@@ -80,10 +80,7 @@ def _fields() -> Iterator[str]:
     yield "Every field that a condition may test. An absent or null field is missing: a test of it is unknown.\n"
     yield from _table(
         ("field", "type", "meaning"),
-        (
-            (f"`{name}`", field.type.value, field.meaning + _values(field.values))
-            for name, field in VOCABULARY.items()
-        ),
+        ((f"`{name}`", field.type.value, field.meaning + _values(field.values)) for name, field in VOCABULARY.items()),
     )
     yield "| `attributes.*` | by its value | the caller's own fields, nested with dots |"
 
@@ -99,7 +96,9 @@ def _reason_codes() -> Iterator[str]:
     yield "Codes are stable: programs may rely on them.\n"
     rows = [(f"`{code}`", "the route", text) for code, text in ROUTE_CODES.items()]
     for kind in all_kinds().values():
-        rows += [(f"`{code}`", f"[`{kind.name}`](kinds.md#{kind.name})", text) for code, text in kind.reason_codes.items()]
+        rows += [
+            (f"`{code}`", f"[`{kind.name}`](kinds.md#{kind.name})", text) for code, text in kind.reason_codes.items()
+        ]
     yield from _table(("code", "given by", "when"), sorted(rows))
 
 

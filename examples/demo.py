@@ -39,6 +39,9 @@ BATCH = 100
 START_SECONDS = 20
 ROWS = 60_000
 
+Json = Any
+"""What `json` reads and writes."""
+
 
 class Service:
     """A connection to the service, kept open."""
@@ -51,7 +54,7 @@ class Service:
         """Let go of a connection that failed; the next request opens another."""
         self._connection.close()
 
-    def send(self, method: str, path: str, body: Any = None, *, at: str | None = None) -> Any:
+    def send(self, method: str, path: str, body: Json = None, *, at: str | None = None) -> Json:
         """One request, at the replay clock's `at`; the decoded answer. Raises RuntimeError where it is a problem."""
         headers = {"Content-Type": "application/json"} | ({"Replay-At": at} if at else {})
         self._connection.request(method, path, None if body is None else json.dumps(body), headers)
@@ -174,7 +177,13 @@ def _decide_week(service: Service, console: Console, limit: int) -> None:
     )
     tally = Tally()
     started = time.monotonic()
-    columns = (TextColumn("deciding"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[day]}"), TimeRemainingColumn())
+    columns = (
+        TextColumn("deciding"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[day]}"),
+        TimeRemainingColumn(),
+    )
     with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
         task = progress.add_task("deciding", total=len(week), day="")
         for batch in _batches(week, during, service):
@@ -223,10 +232,12 @@ def _report(console: Console, tally: Tally, seconds: float) -> None:
         console.print(table)
         console.print()
     console.print("[dim]a denied candidate may have several reasons[/dim]")
-    console.print(f"{decided:,} candidates in {seconds:.1f} s: {decided / seconds:,.0f} a second, each audited before it was answered\n", highlight=False)
+    rate = f"{decided:,} candidates in {seconds:.1f} s: {decided / seconds:,.0f} a second"
+    console.print(f"{rate}, each audited before it was answered\n", highlight=False)
     for effect, (asked, decision) in sorted(tally.shown.items()):
         console.print(f"[bold]one {effect}[/bold]")
-        console.print(Syntax(json.dumps({"candidate": asked, "decision": decision}, indent=1), "json", background_color="default", word_wrap=True))
+        shown = json.dumps({"candidate": asked, "decision": decision}, indent=1)
+        console.print(Syntax(shown, "json", background_color="default", word_wrap=True))
 
 
 def _leave_running(process: subprocess.Popen[bytes], service: Service, console: Console) -> None:
@@ -236,7 +247,7 @@ def _leave_running(process: subprocess.Popen[bytes], service: Service, console: 
             "lane": "monetized",
             "channel": "push",
             "recipient": {"id": "r-42", "timezone": "Europe/Berlin", "country": "DE", "age": 34},
-            "content": {"class": "sponsored", "topic": "upgrade", "tags": [], "disclosure": "Sponsored by Acme Air", "steps": 2},
+            "content": {"class": "sponsored", "topic": "upgrade", "disclosure": "Sponsored by Acme Air", "steps": 2},
             "campaign": {"id": "cmp-7"},
             "sponsor": {"id": "acme-air"},
         }

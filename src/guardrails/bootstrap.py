@@ -1,7 +1,7 @@
 """The composition root: settings in, a running application out. The only place that chooses implementations.
 
-    application = open_application(Settings.load(environ))
-    (answer,) = application.decider.decide([candidate])
+application = open_application(Settings.load(environ))
+(answer,) = application.decider.decide([candidate])
 """
 
 from __future__ import annotations

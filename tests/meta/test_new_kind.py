@@ -71,8 +71,12 @@ def test_it_decides(new_kind):
     def codes(candidate_id, locale):
         recipient = {"id": "r", "locale": locale}
         candidate = {
-            "id": candidate_id, "lane": "monetized", "channel": "push", "recipient": recipient, "content": {"class": "sponsored"},
-        }  # fmt: skip
+            "id": candidate_id,
+            "lane": "monetized",
+            "channel": "push",
+            "recipient": recipient,
+            "content": {"class": "sponsored"},
+        }
         (answer,) = application.decider.decide([msgspec.convert(candidate, Candidate)], now=now)
         return [reason.code for reason in answer.decision.reasons]
 

@@ -74,7 +74,7 @@ GUARANTEED = {
 def condition(random: Random, depth: int) -> Condition:
     """A condition nested at most `depth` deep."""
     if depth <= 0 or random.random() < 0.25:
-        return _test(random)
+        return test_of_a_fact(random)
     kind = random.randrange(8)
     if kind == 0:
         return random.choice((TRUE, FALSE))
@@ -84,7 +84,7 @@ def condition(random: Random, depth: int) -> Condition:
     return AllOf(parts) if kind <= 5 else AnyOf(parts)
 
 
-def _test(random: Random) -> Condition:
+def test_of_a_fact(random: Random) -> Condition:
     some: dict[str, Callable[[], Condition]] = {
         "exists": lambda: Exists(random.choice(ALL_FIELDS)),
         "text": lambda: OneOf(random.choice(TEXT_FIELDS), FactType.STRING, _several(random, TEXTS)),

@@ -168,12 +168,13 @@ policies:
 
 
 def test_an_override_that_comes_into_force_is_when_it_would_hold():
+    until = (START + 3 * MINUTE).isoformat()
     text = f"""
 apiVersion: guardrails/v1
 policies:
   - {{id: never, kind: rule, deny_when: {{channel: push}}}}
   - {{id: sale, kind: rule, deny_when: {{channel: sms}}, overrides: [never], valid: {{from: "{START.isoformat()}"}}}}
-  - {{id: late, kind: rule, deny_when: {{channel: sms}}, overrides: [sale], valid: {{until: "{(START + 3 * MINUTE).isoformat()}"}}}}
+  - {{id: late, kind: rule, deny_when: {{channel: sms}}, overrides: [sale], valid: {{until: "{until}"}}}}
 """
     candidate = Candidate(
         id="c", lane="monetized", channel="push", recipient=Recipient(id="r"), content=Content(class_="sponsored")

@@ -13,11 +13,11 @@ from random import Random
 
 import msgspec
 import pytest
-from property import strategies
 
 from guardrails.core.combine import combine
 from guardrails.core.policy import Policy, Verdict
 from guardrails.core.reference import verdict
+from property import strategies
 
 AT = datetime(2026, 3, 1, 12, tzinfo=UTC)
 SEEDS = range(300)
@@ -74,7 +74,9 @@ def test_the_first_three_theorems_hold(chunk, lane):
                 assert combined.effect == "deny"
             if combined.effect == "allow":
                 tolerant = "allow" if lane == "transactional" else "deny"
-                weak = [p.id for p, found in pairs if found == Verdict.UNDETERMINED and (p.on_missing or tolerant) == "deny"]
+                weak = [
+                    p.id for p, found in pairs if found == Verdict.UNDETERMINED and (p.on_missing or tolerant) == "deny"
+                ]
                 assert weak == []
                 spoke = any(
                     p.mode == "enforce" and p.is_valid_at(AT) and v for p, v in zip(policies, verdicts, strict=True)

@@ -36,6 +36,7 @@ Channel = Literal["push", "web_push", "email", "sms", "in_app", "chat", "voice"]
 ATTRIBUTES_MAX = 64
 ATTRIBUTES_DEPTH = 4
 ATTRIBUTE_LENGTH = 1000
+ATTRIBUTE_NAME_LENGTH = 100
 
 YEARS = range(1970, 2200)
 """The years an instant may lie in: far enough from the calendar's ends that adding any window stays within it."""
@@ -128,48 +129,32 @@ def _check_instant(field: str, instant: datetime | None) -> None:
 
 def candidate_facts(candidate: Candidate) -> dict[str, object]:
     """Every fact the candidate itself carries, by field; the missing have no key."""
-    recipient, content = candidate.recipient, candidate.content
-    facts: dict[str, object] = {
-        "lane": candidate.lane,
-        "channel": candidate.channel,
-        "recipient.id": recipient.id,
-        "content.class": content.class_,
-    }
-    optional = (
-        ("recipient.timezone", recipient.timezone),
-        ("recipient.country", recipient.country),
-        ("recipient.region", recipient.region),
-        ("recipient.age", recipient.age),
-        ("recipient.locale", recipient.locale),
-        ("content.topic", content.topic),
-        ("content.tags", content.tags),
-        ("content.disclosure", content.disclosure),
-        ("content.steps", content.steps),
-    )
-    for field, value in optional:
-        if value is not None:
-            facts[field] = value
-    if (campaign := candidate.campaign) is not None:
-        facts["campaign.id"] = campaign.id
-    if (sponsor := candidate.sponsor) is not None:
-        facts["sponsor.id"] = sponsor.id
-    if (offer := candidate.offer) is not None:
-        facts["offer.id"] = offer.id
-        if offer.amount_minor is not None:
-            facts["offer.amount_minor"] = offer.amount_minor
-        if offer.currency is not None:
-            facts["offer.currency"] = offer.currency
-        if offer.expires_at is not None:
-            facts["offer.expires_at"] = offer.expires_at
-    if (context := candidate.context) is not None:
-        facts["context.kind"] = context.kind
-        if context.id is not None:
-            facts["context.id"] = context.id
-        if context.at is not None:
-            facts["context.at"] = context.at
+    facts: dict[str, object] = {"lane": candidate.lane, "channel": candidate.channel}
+    for part_name, fields in _PARTS:
+        part = getattr(candidate, part_name)
+        if part is None:
+            continue
+        for field, attribute in fields:
+            value = getattr(part, attribute)
+            if value is not None:
+                facts[field] = value
     if candidate.attributes:
         facts.update(flatten_attributes(candidate.attributes))
     return facts
+
+
+_PARTS = tuple(
+    (name, tuple((f"{name}.{field.encode_name}", field.name) for field in msgspec.structs.fields(part)))
+    for name, part in (
+        ("recipient", Recipient),
+        ("content", Content),
+        ("campaign", Campaign),
+        ("sponsor", Sponsor),
+        ("offer", Offer),
+        ("context", Context),
+    )
+)
+"""Of each part, the field under which policies know it and the attribute that holds it."""
 
 
 def flatten_attributes(attributes: Mapping[str, Any]) -> dict[str, object]:
@@ -184,28 +169,34 @@ def flatten_attributes(attributes: Mapping[str, Any]) -> dict[str, object]:
 
 def _flatten(prefix: str, attributes: Mapping[str, Any], depth: int, flat: dict[str, object]) -> None:
     if depth == 0:
-        msg = f"`{prefix}` is nested deeper than {ATTRIBUTES_DEPTH} levels"
-        raise ValueError(msg)
+        raise ValueError(f"`{prefix}` is nested deeper than {ATTRIBUTES_DEPTH} levels")
     for name, value in attributes.items():
-        if not name or len(name) > 100 or "." in name:  # noqa: PLR2004 - the bound is documented in the message
-            msg = f"`{prefix}` has the name `{name[:100]}`; names are 1 to 100 characters without a dot"
-            raise ValueError(msg)
+        if not 0 < len(name) <= ATTRIBUTE_NAME_LENGTH or "." in name:
+            named = f"`{prefix}` has the name `{name[:ATTRIBUTE_NAME_LENGTH]}`"
+            raise ValueError(f"{named}; names are 1 to {ATTRIBUTE_NAME_LENGTH} characters without a dot")
         field = f"{prefix}.{name}"
         if isinstance(value, dict):
             _flatten(field, value, depth - 1, flat)
         elif isinstance(value, list):
-            if any(isinstance(member, list | dict) for member in value):
-                msg = f"`{field}` is a list that holds more than plain values"
-                raise ValueError(msg)
-            flat[field] = tuple(value)
+            flat[field] = tuple(_bounded(field, value))
+            for member in value:
+                _bounded_member(field, member)
         elif value is not None:
-            flat[field] = value
-        if isinstance(value, str | list) and len(value) > ATTRIBUTE_LENGTH:
-            msg = f"`{field}` is longer than {ATTRIBUTE_LENGTH}"
-            raise ValueError(msg)
+            flat[field] = _bounded(field, value)
     if len(flat) > ATTRIBUTES_MAX:
-        msg = f"`attributes` holds more than {ATTRIBUTES_MAX} values"
-        raise ValueError(msg)
+        raise ValueError(f"`attributes` holds more than {ATTRIBUTES_MAX} values")
+
+
+def _bounded(field: str, value: Any) -> Any:  # noqa: ANN401 - anything that JSON can hold
+    if isinstance(value, str | list) and len(value) > ATTRIBUTE_LENGTH:
+        raise ValueError(f"`{field}` is longer than {ATTRIBUTE_LENGTH}")
+    return value
+
+
+def _bounded_member(field: str, member: Any) -> None:  # noqa: ANN401 - as above
+    if not isinstance(member, str | int | float):
+        raise ValueError(f"`{field}` is a list of something else than texts, numbers and booleans")  # noqa: TRY004 - for msgspec
+    _bounded(field, member)
 
 
 def effective_time(candidate: Candidate, now: datetime) -> datetime:

@@ -79,5 +79,5 @@ def typed(value: object, expected: FactType) -> object | None:
     if expected is FactType.BOOLEAN:
         return value if kind is bool else None
     if expected is FactType.TIMESTAMP:
-        return value if isinstance(value, datetime) and value.tzinfo is not None else None
+        return value if isinstance(value, datetime) and value.utcoffset() is not None else None
     return value if kind is tuple and all(type(member) is str for member in value) else None  # type: ignore[attr-defined]

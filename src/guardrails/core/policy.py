@@ -84,4 +84,5 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
 
     def is_valid_at(self, at: datetime) -> bool:
         """Whether `at` lies in the half-open interval in which the policy is in force."""
-        return (self.valid_from is None or at >= self.valid_from) and (self.valid_until is None or at < self.valid_until)
+        begun = self.valid_from is None or at >= self.valid_from
+        return begun and (self.valid_until is None or at < self.valid_until)

@@ -45,9 +45,19 @@ def compile_policies(policy_set: PolicySet, *, engine: EngineFactory, native: En
 
 
 class Case:
-    """One candidate and its answers. Build it with `open_case`; ask its `questions` and set `answers` before the rest."""
+    """One candidate and its answers. Open it, ask its `questions`, and set `answers` before the rest."""
 
-    __slots__ = ("_verdicts", "answers", "at", "candidate", "candidate_facts", "compiled", "needs", "questions", "selected")
+    __slots__ = (
+        "_verdicts",
+        "answers",
+        "at",
+        "candidate",
+        "candidate_facts",
+        "compiled",
+        "needs",
+        "questions",
+        "selected",
+    )
 
     def __init__(
         self, compiled: Compiled, candidate: Candidate, at: datetime, selected: Selected, facts: dict[str, object]

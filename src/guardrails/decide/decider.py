@@ -139,7 +139,7 @@ class Decider:
             session.policies.keep(policy_set.revision, policy_set.files, request.now)
         return results
 
-    def _answer(  # noqa: PLR0913, PLR0917 - the state of a group, in one place
+    def _answer(
         self,
         candidate: Candidate,
         case: Case | Exception | None,
@@ -269,7 +269,9 @@ def judge(case: Case, decision_id: str) -> Decision:
             monitored=monitored,
             degraded=degraded,
         )
-    return _denied(case, decision_id, combined, reasons_of(case, combined, facts, zone), monitored, zone, degraded)
+    return _denied(
+        case, decision_id, combined, reasons_of(case, combined, facts, zone), monitored, zone=zone, degraded=degraded
+    )
 
 
 def takes_of(case: Case) -> tuple[Take, ...]:
@@ -291,6 +293,7 @@ def _denied(
     combined: Combined,
     reasons: tuple[ReasonGiven, ...],
     monitored: tuple[ReasonGiven, ...],
+    *,
     zone: tzinfo,
     degraded: bool,
 ) -> Decision:
@@ -310,7 +313,14 @@ def _denied(
 
 
 def _decision(
-    candidate: Candidate, at: datetime, compiled: Compiled, decision_id: str, *, allowed: bool, degraded: bool, **rest: Any
+    candidate: Candidate,
+    at: datetime,
+    compiled: Compiled,
+    decision_id: str,
+    *,
+    allowed: bool,
+    degraded: bool,
+    **rest: Any,  # noqa: ANN401 - the fields of a Decision, which checks them
 ) -> Decision:
     return Decision(
         decision_id=decision_id,

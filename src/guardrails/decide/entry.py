@@ -48,7 +48,7 @@ class OutcomeEntry(msgspec.Struct, frozen=True, kw_only=True, tag="outcome", tag
 Entry = DecisionEntry | OutcomeEntry
 
 _encoder = msgspec.json.Encoder()
-_decoder = msgspec.json.Decoder(Entry)
+_decoder: msgspec.json.Decoder[Entry] = msgspec.json.Decoder(Entry)
 
 
 def encode_entry(entry: Entry) -> bytes:

@@ -70,11 +70,11 @@ def gather(session: Session, cases: Iterable[Case], now: datetime) -> Ledger:
                     preferences[query] = None
     answers: dict[Query, Answer] = {}
     if consents:
-        answers.update(session.consents.read(tuple(consents)))
+        answers.update(session.consents.read(tuple(consents)).items())
     if preferences:
-        answers.update(session.preferences.read(tuple(preferences)))
+        answers.update(session.preferences.read(tuple(preferences)).items())
     if usages:
-        answers.update(session.caps.read(tuple(usages), now))
+        answers.update(session.caps.read(tuple(usages), now).items())
     return Ledger(answers)
 
 

@@ -100,7 +100,7 @@ class CapStore(Protocol):
         """Take all slots of all reservations."""
 
     def commit(self, decision_id: str, outcome: Literal["sent", "delivered"], at: datetime, /) -> None:
-        """The send took place: its slots count from `at` on where their `count_on` is this outcome; no lease ends them."""
+        """The send took place: slots that count on this outcome count from `at` on, and no lease ends any."""
 
     def release(self, decision_id: str, /) -> None:
         """The send will not take place: its slots are free again."""

@@ -83,7 +83,8 @@ def _undetermined(case: Case, policy: Policy, facts: Facts, fields: Iterable[str
     derived = {need.fact for need in policy.needs}
     missing = [f"`{field}`" for field in fields if field not in facts and field not in derived]
     if missing:
-        return FACTS_MISSING, f"{' and '.join(missing)} {'are' if len(missing) > 1 else 'is'} missing, so this policy can't be judged"
+        told = " and ".join(missing) + (" are missing" if len(missing) > 1 else " is missing")
+        return FACTS_MISSING, f"{told}, so this policy can't be judged"
     unusable = next((need.fields for need in policy.needs if need.fact not in facts), tuple(fields))
     named = " or ".join(f"`{field}`" for field in unusable)
     return FACTS_MISSING, f"the value of {named} can't be used, so this policy can't be judged"

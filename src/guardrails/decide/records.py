@@ -12,7 +12,7 @@ from guardrails.core.reference import PolicyTrace
 from guardrails.decide.case import Compiled
 from guardrails.decide.entry import DecisionEntry, decode_entry
 from guardrails.decide.explain import traces_of
-from guardrails.decide.ports import ReservationState, Session, Transactor
+from guardrails.decide.ports import ReservationState, Session, StoredDecision, Transactor
 from guardrails.decide.replay import case_of
 from guardrails.errors import NotFoundError
 
@@ -37,7 +37,11 @@ class Records:
     """Reads decisions back."""
 
     def __init__(
-        self, transactor: Transactor, *, compile_files: Callable[[Mapping[str, str]], Compiled], clock: Callable[[], datetime]
+        self,
+        transactor: Transactor,
+        *,
+        compile_files: Callable[[Mapping[str, str]], Compiled],
+        clock: Callable[[], datetime],
     ) -> None:
         self._transactor = transactor
         self._compile_files = compile_files
@@ -46,7 +50,9 @@ class Records:
 
     def read(self, decision_id: str) -> DecisionRecord:
         """The record of `decision_id`. Raises NotFoundError, or DependencyError where the stores are out of reach."""
-        state, lease_until, entry, files = self._transactor.call(_read_group, decision_id)
+        found = self._transactor.call(_read_group, decision_id)
+        state, lease_until = found.stored.state, found.stored.lease_until
+        entry, files = found.entry, found.files
         if state == "reserved" and lease_until is not None and lease_until <= self._clock():
             state = "expired"
         if entry.fault is not None:
@@ -60,19 +66,21 @@ class Records:
         return self._compiled[revision]
 
 
-_Read = tuple[ReservationState, datetime | None, DecisionEntry, Mapping[str, str]]
+class _Found(msgspec.Struct, frozen=True):
+    stored: StoredDecision
+    entry: DecisionEntry
+    files: Mapping[str, str]
 
 
-def _read_group(session: Session, decision_ids: list[str]) -> list[_Read | NotFoundError]:
+def _read_group(session: Session, decision_ids: list[str]) -> list[_Found]:
     return [_read(session, decision_id) for decision_id in decision_ids]
 
 
-def _read(session: Session, decision_id: str) -> _Read | NotFoundError:
+def _read(session: Session, decision_id: str) -> _Found:
     stored = session.decisions.by_id(decision_id)
     if stored is None:
-        return NotFoundError(f"there is no decision `{decision_id}`")
+        raise NotFoundError(f"there is no decision `{decision_id}`")
     ((_, data),) = session.audit.read(stored.audit_index, stored.audit_index + 1)
     entry = decode_entry(data)
     assert isinstance(entry, DecisionEntry)  # noqa: S101 - the index was stored with the decision, in one unit
-    files = session.policies.read(entry.decision.policy_revision)
-    return stored.state, stored.lease_until, entry, files or {}
+    return _Found(stored, entry, session.policies.read(entry.decision.policy_revision) or {})

@@ -67,7 +67,8 @@ class Replay:
         takes = takes_of(case) if computed.effect == "allow" else ()
         for what, before, now in (*pairs, ("takes", entry.takes, takes)):
             if msgspec.json.encode(before) != msgspec.json.encode(now):
-                yield Difference(index, recorded.decision_id, what, msgspec.to_builtins(before), msgspec.to_builtins(now))
+                told = (msgspec.to_builtins(before), msgspec.to_builtins(now))
+                yield Difference(index, recorded.decision_id, what, *told)
 
     def _compiled_revision(self, revision: str) -> Compiled | None:
         if revision not in self._compiled:

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
 
 from guardrails.core.combine import Blocked, Combined, blocks
-from guardrails.core.policy import Policy, Verdict
+from guardrails.core.policy import Policy
 from guardrails.decide.case import Case
 
 __all__ = ["HORIZON", "holds_from", "retry_at"]
@@ -56,7 +56,8 @@ def holds_from(case: Case, blocked: Blocked) -> datetime | None:
         if change is None or change > case.at + HORIZON:
             return None
         at = change
-        if not policy.is_valid_at(at) or not blocks(policy, Verdict(case.verdicts_at(at)[1][place]), case.candidate.lane):
+        verdict = case.verdicts_at(at)[1][place]
+        if not policy.is_valid_at(at) or not blocks(policy, verdict, case.candidate.lane):
             return at
     return None
 
@@ -70,7 +71,9 @@ def _next_status_change(case: Case, policy: Policy, at: datetime) -> datetime | 
 def _next_own_change(case: Case, policy: Policy, at: datetime) -> datetime | None:
     answers = case.answers
     changes = (
-        need.next_change(got, case.candidate, at) for need in policy.needs if (got := answers.get(need.fact)) is not None
+        need.next_change(got, case.candidate, at)
+        for need in policy.needs
+        if (got := answers.get(need.fact)) is not None
     )
     return _earliest((*changes, _next_validity_change((policy,), at)))
 

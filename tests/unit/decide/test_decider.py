@@ -67,7 +67,9 @@ class Route:
         self.spool = MemorySpool()
         numbers = itertools.count(1)
         compile_set = compile_set or compiler("native")
-        active = ActivePolicies(None, load_policy_files({"p.yaml": policies}), compile_set=compile_set, clock=self.clock)
+        active = ActivePolicies(
+            None, load_policy_files({"p.yaml": policies}), compile_set=compile_set, clock=self.clock
+        )
         self.application = build_application(
             active, transactor=transactor, spool=self.spool, clock=self.clock, make_id=lambda: f"d-{next(numbers)}"
         )
@@ -202,7 +204,10 @@ def test_a_planned_send_is_decided_for_its_instant_and_takes_its_slot_there(rout
         ({"campaign": {"id": "c"}}, "`recipient.timezone` is missing, so this policy can't be judged"),
         (
             {"campaign": {"id": "c"}, "recipient": {"id": "r", "timezone": "Mars/Base"}},
-            "the value of `recipient.id` or `campaign.id` or `recipient.timezone` can't be used, so this policy can't be judged",
+            (
+                "the value of `recipient.id` or `campaign.id` or `recipient.timezone` can't be used, "
+                "so this policy can't be judged"
+            ),
         ),
     ],
 )
@@ -340,7 +345,9 @@ def test_without_stores_the_monetized_lane_denies_and_the_transactional_lane_all
 
 def test_without_stores_what_the_candidate_alone_shows_still_denies():
     route = Route(BrokenStores())
-    (answer,) = route.decide(candidate("t", lane="transactional", content={"class": "transactional", "topic": "blocked"}))
+    (answer,) = route.decide(
+        candidate("t", lane="transactional", content={"class": "transactional", "topic": "blocked"})
+    )
     assert (answer.decision.effect, codes(answer)) == ("deny", ["rule.denied"])
 
 

@@ -8,7 +8,7 @@ DONE   := $(VENV)/.done
 LOGS   := .cache/make
 ARGS   ?=
 SOAK   := benchmarks/soak.py
-BENCH  := benchmarks/engines.py
+BENCH  := -m benchmarks.engines
 
 # The rooms where every branch must be tested, and the share of it that `make test` demands there.
 FULLY_TESTED       := core policyfile decide engine
@@ -118,7 +118,7 @@ policy-test: $(DONE)/package
 # `coverage run` and not pytest-cov: pytest imports the package's own plugin before it starts pytest-cov.
 ## unit: tests/ and policy_tests/ by pytest, with coverage (make unit ARGS='tests/unit -k retry' picks)
 .PHONY: unit
-unit: $(DONE)/dev
+unit: $(DONE)/dev $(DONE)/bench
 	@$(BIN)/coverage erase
 	$(call step,pytest,$(BIN)/coverage run -m pytest $(ARGS))
 	$(if $(ARGS),,$(measure))

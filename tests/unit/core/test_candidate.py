@@ -22,14 +22,27 @@ LEAST = {
 FULL = {
     **LEAST,
     "send_at": None,
-    "recipient": {"id": "r-42", "timezone": "Europe/Berlin", "country": "DE", "region": "DE-BE", "age": 34, "locale": "de-DE"},
-    "content": {"class": "sponsored", "topic": "upgrade", "tags": ["promotional"], "disclosure": "Sponsored by Acme", "steps": 2},
+    "recipient": {
+        "id": "r-42",
+        "timezone": "Europe/Berlin",
+        "country": "DE",
+        "region": "DE-BE",
+        "age": 34,
+        "locale": "de-DE",
+    },
+    "content": {
+        "class": "sponsored",
+        "topic": "upgrade",
+        "tags": ["promotional"],
+        "disclosure": "Sponsored by Acme Air",
+        "steps": 2,
+    },
     "campaign": {"id": "cmp-7"},
     "sponsor": {"id": "acme-air"},
     "offer": {"id": "o-1", "amount_minor": 1500, "currency": "EUR", "expires_at": "2026-12-01T12:00:00Z"},
     "context": {"kind": "booking", "id": "b-9", "at": "2026-12-01T18:00:00Z"},
     "attributes": {},
-}  # fmt: skip
+}
 
 
 def decode(body):

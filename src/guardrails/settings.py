@@ -26,7 +26,7 @@ from msgspec import Meta
 from guardrails.core.timing import parse_duration
 from guardrails.errors import SettingsError
 
-__all__ = ["EngineName", "Key", "LogLevel", "Scope", "Settings", "is_loopback", "read_keys"]
+__all__ = ["EngineName", "Key", "LogLevel", "Scope", "Settings", "is_loopback", "parse_lease", "read_keys"]
 
 EngineName = Literal["paired", "native", "durable"]
 LogLevel = Literal["debug", "info", "warning", "error"]
@@ -152,7 +152,8 @@ def _path(text: str) -> Path:
     return Path(_text(text))
 
 
-def _seconds(text: str) -> int:
+def parse_lease(text: str) -> int:
+    """The seconds of a lease such as `10m`. Raises ValueError that says what is wrong with it."""
     try:
         seconds = parse_duration(text)
     except ValueError:
@@ -171,7 +172,7 @@ _VARIABLES: Mapping[str, tuple[str, Callable[[str], Any]]] = {
     "GUARDRAILS_WORKERS": ("workers", _integer(1, 256)),
     "GUARDRAILS_THREADS": ("threads", _integer(1, 1024)),
     "GUARDRAILS_ENGINE": ("engine", _one_of(get_args(EngineName))),
-    "GUARDRAILS_LEASE": ("lease_seconds", _seconds),
+    "GUARDRAILS_LEASE": ("lease_seconds", parse_lease),
     "GUARDRAILS_REPLAY_CLOCK": ("replay_clock", _switch),
     "GUARDRAILS_KEYS_FILE": ("keys", lambda text: read_keys(_path(text))),
     "GUARDRAILS_LOG_LEVEL": ("log_level", _one_of(get_args(LogLevel))),

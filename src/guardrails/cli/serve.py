@@ -32,7 +32,7 @@ from guardrails.bootstrap import open_application
 from guardrails.cli import exit_codes
 from guardrails.cli.documented import Documented
 from guardrails.errors import SettingsError
-from guardrails.settings import EngineName, LogLevel, Settings, read_keys
+from guardrails.settings import EngineName, LogLevel, Settings, parse_lease, read_keys
 
 __all__ = ["serve"]
 
@@ -46,6 +46,15 @@ STOP_SECONDS = 30
 """How long a worker may take to finish what is in flight before it is killed."""
 
 Wsgi = Callable[..., Any]
+
+
+def _seconds(_context: click.Context, _parameter: click.Parameter, text: str | None) -> int | None:
+    if text is None:
+        return None
+    try:
+        return parse_lease(text)
+    except ValueError as error:
+        raise click.BadParameter(f"`{text}` {error}") from None
 
 
 @click.command(
@@ -64,6 +73,12 @@ Wsgi = Callable[..., Any]
 @click.option("--port", type=click.IntRange(0, 65_535), help="The port; 0 picks a free one.  [default: 8080]")
 @click.option("--workers", type=click.IntRange(1, 256), help="Processes that serve.  [default: 1]")
 @click.option("--threads", type=click.IntRange(1, 1024), help="Threads of each worker.  [default: 16]")
+@click.option(
+    "--lease",
+    "lease_seconds",
+    callback=_seconds,
+    help="How long an allow holds.  [default: 10m]",
+)
 @click.option("--engine", type=click.Choice(get_args(EngineName)), help="[default: paired]")
 @click.option("--keys-file", type=click.Path(path_type=Path), help="The API keys, JSON Lines; see docs/operations.md.")
 @click.option("--log-level", type=click.Choice(get_args(LogLevel)), help="[default: info]")

@@ -120,7 +120,7 @@ def _pointer(path: tuple[str | int, ...]) -> str:
 # --- all errors, by schema --------------------------------------------------------------------------------------
 
 
-def _schema_errors(validator: Validator, value: object) -> tuple[FieldError, ...]:
+def _schema_errors(validator: Validator, value: Any) -> tuple[FieldError, ...]:  # noqa: ANN401 - any JSON value
     """What the schema finds wrong with `value`, in document order, each once, at most `MAX_ERRORS`."""
     found = (error for violation in validator.iter_errors(value) for error in _told(violation))
     return tuple(dict.fromkeys(itertools.islice(found, MAX_ERRORS)))

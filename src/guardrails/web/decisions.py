@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime
 from typing import Annotated, Any, Literal
 
 import msgspec
 from msgspec import Meta
 
-from guardrails.core.candidate import Candidate
+from guardrails.core.candidate import Candidate, Instant
 from guardrails.core.decision import Decision
 from guardrails.core.policy import Verdict
 from guardrails.core.reference import PolicyTrace, TraceNode
@@ -79,7 +78,7 @@ class Recorded(msgspec.Struct, frozen=True):
 
     decision: Decision
     state: ReservationState
-    lease_until: datetime | None
+    lease_until: Instant | None
     traces: tuple[Trace, ...]
     not_applicable: tuple[str, ...]
     fault: str | None
@@ -183,7 +182,7 @@ class Decisions:
                 scope="decide",
                 takes=Candidate,
                 gives=Decision,
-                problems=("invalid", "conflict", "unavailable"),
+                problems=("invalid", "conflict"),
                 example=EXAMPLE,
             ),
             Route(
@@ -198,7 +197,7 @@ class Decisions:
                 scope="decide",
                 takes=Candidates,
                 gives=results_of(Decision),
-                problems=("invalid", "unavailable"),
+                problems=("invalid",),
                 example={"candidates": [EXAMPLE]},
             ),
             Route(

@@ -47,7 +47,7 @@ def docs_reply(document: Json) -> Reply:
         loader=jinja2.FileSystemLoader(HERE), autoescape=True, trim_blocks=True, lstrip_blocks=True,
         undefined=jinja2.StrictUndefined,
     )  # fmt: skip
-    templates.filters["breakable"] = _breakable
+    templates.filters |= {"breakable": _breakable, "prose": _prose}
     page = templates.get_template("docs.html").render(
         style=markupsafe.Markup(style),  # noqa: S704 - the file next to this one
         info=document["info"],
@@ -64,6 +64,13 @@ def docs_reply(document: Json) -> Reply:
 def _breakable(path: str) -> markupsafe.Markup:
     """A path that may be folded after its slashes."""
     return markupsafe.Markup("/<wbr>").join(path.split("/"))
+
+
+def _prose(text: str) -> markupsafe.Markup:
+    """Text with what stands in backticks as code."""
+    parts = text.split("`")
+    code = markupsafe.Markup("<code>{}</code>")
+    return markupsafe.Markup("").join(code.format(part) if place % 2 else part for place, part in enumerate(parts))
 
 
 def _tags(document: Json) -> list[Json]:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from datetime import datetime
-
 import msgspec
 
+from guardrails.core.candidate import Instant
 from guardrails.core.policy import Mode
 from guardrails.decide.active_policies import ActivePolicies
 from guardrails.web.exchange import Exchange, Reply
@@ -25,8 +24,8 @@ class PolicySummary(msgspec.Struct, frozen=True):
     title: str
     owner: str
     tags: tuple[str, ...]
-    valid_from: datetime | None
-    valid_until: datetime | None
+    valid_from: Instant | None
+    valid_until: Instant | None
     builtin: bool
 
 
@@ -34,7 +33,7 @@ class ActiveSet(msgspec.Struct, frozen=True):
     """The set that decides now, in policy order. Policies whose mode is `off` are not part of it."""
 
     revision: str
-    loaded_at: datetime
+    loaded_at: Instant
     policies: tuple[PolicySummary, ...]
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
+from guardrails.core.candidate import Instant
 from guardrails.decide.active_policies import ActivePolicies
 from guardrails.decide.ports import Session, Transactor
 from guardrails.errors import DependencyError
@@ -31,7 +32,7 @@ class PolicyCheck(msgspec.Struct, frozen=True, omit_defaults=True):
 
     ok: bool
     revision: str
-    loaded_at: str
+    loaded_at: Instant
     pending_problems: int = 0
     problems: tuple[str, ...] = ()
 
@@ -80,7 +81,7 @@ class Service:
         return PolicyCheck(
             ok=not problems,
             revision=status.revision,
-            loaded_at=status.loaded_at.isoformat(),
+            loaded_at=status.loaded_at,
             pending_problems=len(problems),
             problems=shown,
         )

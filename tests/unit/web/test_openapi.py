@@ -202,6 +202,10 @@ def test_the_page_shows_every_operation_and_schema(page, document):
     assert wanted <= set(page.ids)
 
 
+def test_no_backtick_is_left_on_the_page(client):
+    assert "`" not in client.get("/docs").text
+
+
 def test_headings_leave_out_no_level(page):
     main = page.headings[page.headings.index(1) :]
     assert main.count(1) == 1

@@ -126,10 +126,10 @@ def test_since_is_included(do):
     assert len(usage(do, since=instant(10, 0, 0, 1)).times) == 0
 
 
-def test_a_countdown_that_ends_at_since_is_over(do):
+def test_a_countdown_answers_with_its_end_where_that_is_not_before_since(do):
     reserve(do, 1, COUNTDOWN, at=instant(10))
-    assert Usage(0, (instant(11),)) == usage(do, by="until", since=instant(10, 59, 59, 999_999))
-    assert Usage() == usage(do, by="until", since=instant(11))
+    assert usage(do, by="until", since=instant(11)) == Usage(0, (instant(11),))
+    assert usage(do, by="until", since=instant(11, 0, 0, 1)) == Usage()
 
 
 def test_a_countdown_runs_from_the_outcome_that_it_counts_on(do):

@@ -56,11 +56,6 @@ class MemoryCaps:
             if (slot.cap, slot.key) == (query.cap, query.key) and slot.counts(now)
         )
         instants = (slot.counted_at if query.by == "counted_at" else slot.until for slot in slots)
-        listed = sorted(instant for instant in instants if instant is not None and _holds(instant, since, query))
+        listed = sorted(instant for instant in instants if instant is not None and instant >= since)
         older = max(0, len(listed) - query.newest)
         return Usage(older, tuple(map(from_micros, listed[older:])))
-
-
-def _holds(instant: int, since: int, query: UsageQuery) -> bool:
-    """Whether the instant is late enough: a send at `since` counts, a countdown that ends at `since` is over."""
-    return instant >= since if query.by == "counted_at" else instant > since

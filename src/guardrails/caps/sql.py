@@ -51,7 +51,7 @@ class _Reading:
     def __init__(self, by: By) -> None:
         instant: ColumnElement[int] = cap_slots.c[by]
         of_key = and_(
-            cap_slots.c.cap == _asked.c.cap, cap_slots.c.key == _asked.c.key, _since(instant, _asked.c.since, by), _LIVE
+            cap_slots.c.cap == _asked.c.cap, cap_slots.c.key == _asked.c.key, instant >= _asked.c.since, _LIVE
         )
         self.totals = (
             select(_asked.c.place, func.count(), func.max(instant))
@@ -64,17 +64,12 @@ class _Reading:
             .where(
                 cap_slots.c.cap == bindparam("cap"),
                 cap_slots.c.key == bindparam("key"),
-                _since(instant, bindparam("since"), by),
+                instant >= bindparam("since"),
                 _LIVE,
             )
             .order_by(instant.desc())
             .limit(bindparam("newest"))
         )
-
-
-def _since(instant: ColumnElement[int], since: ColumnElement[int], by: By) -> ColumnElement[bool]:
-    """A send at `since` counts; a countdown that ends at `since` is over."""
-    return instant >= since if by == "counted_at" else instant > since
 
 
 def _commit(outcome: Outcome) -> Update:

@@ -6,6 +6,7 @@ itself again as soon as the cause is gone. What is SQLite's own about connecting
 
 from __future__ import annotations
 
+import sqlite3
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -25,6 +26,7 @@ BUSY_SECONDS = 5.0
 """How long a unit waits for another process that holds the database."""
 
 _WAL_PAUSE_SECONDS = 0.01
+_SQLITE_LEAST = (3, 37, 0)  # strict tables
 
 
 class Database:
@@ -83,6 +85,7 @@ def _checked(url: str) -> URL:
 
 
 def _sqlite_engine(url: URL, busy_seconds: float) -> Engine:
+    _check_library(sqlite3.sqlite_version_info)
     engine = create_engine(
         url,
         poolclass=QueuePool,
@@ -104,6 +107,12 @@ def _sqlite_engine(url: URL, busy_seconds: float) -> Engine:
         connection.exec_driver_sql("BEGIN IMMEDIATE")
 
     return engine
+
+
+def _check_library(version: tuple[int, int, int]) -> None:
+    if version < _SQLITE_LEAST:
+        found, least = (".".join(map(str, each)) for each in (version, _SQLITE_LEAST))
+        raise SettingsError(f"this Python carries SQLite {found}; {least} or newer is needed")
 
 
 def _switch_to_wal(connection: Any, busy_seconds: float) -> None:  # noqa: ANN401 - whatever the driver gives

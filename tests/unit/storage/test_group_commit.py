@@ -81,11 +81,14 @@ class Gate:
 
     def release(self) -> dict[object, object]:
         """Let the writer go on; returns each item's result or error, once all have one."""
-        self._open.set()
+        self.open()
         for thread in self._threads:
             thread.join()
         self.outcomes.pop("gate")
         return self.outcomes
+
+    def open(self) -> None:
+        self._open.set()
 
     def _block(self, session, items):
         self._entered.set()
@@ -108,7 +111,8 @@ class Gate:
 def gate(transactor):
     gate = Gate(transactor)
     gate.hold()
-    return gate
+    yield gate
+    gate.open()
 
 
 def write(session, items):

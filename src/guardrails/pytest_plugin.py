@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import pytest
 
+from guardrails.errors import PolicyError
+
 if TYPE_CHECKING:  # the engines are imported only where there is a policy test to run
     from guardrails.policytest.cases import PolicyTestCase, PolicyTestFile
     from guardrails.policytest.runner import Failure, Runner
@@ -96,6 +98,8 @@ class PolicyTestItem(pytest.Item):
         from guardrails.policytest.report import failure_lines  # noqa: PLC0415 - as above
         from guardrails.policytest.trace_view import plain  # noqa: PLC0415 - as above
 
+        if isinstance(excinfo.value, PolicyError):
+            return str(excinfo.value)
         if not isinstance(excinfo.value, PolicyTestFailed):
             return super().repr_failure(excinfo)
         path = Path(_from_here(self.path, self.config))

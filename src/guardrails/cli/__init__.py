@@ -16,6 +16,7 @@ from typing import Any, NamedTuple, NoReturn
 import click
 
 from guardrails.cli import exit_codes
+from guardrails.cli.documented import HelpContext
 from guardrails.cli.problems import show_error
 from guardrails.errors import GuardrailsError
 
@@ -44,6 +45,8 @@ COMMANDS = {
 class _Commands(click.Group):
     """The group of all commands, each imported when it is asked for."""
 
+    context_class = HelpContext
+
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Every command, in the order in which people meet them."""
         del ctx
@@ -64,6 +67,16 @@ class _Commands(click.Group):
         with formatter.section("Commands"):
             formatter.write_dl([(name, entry.summary) for name, entry in COMMANDS.items()])
 
+    def invoke(self, ctx: click.Context) -> Any:  # noqa: ANN401 - click's own
+        """Run the command; that nobody reads on is no error of the command's."""
+        try:
+            code = super().invoke(ctx)
+            sys.stdout.flush()
+        except BrokenPipeError:
+            _silence_stdout()
+            return exit_codes.PIPE_CLOSED
+        return code
+
     def main(
         self,
         args: Sequence[str] | None = None,
@@ -74,15 +87,11 @@ class _Commands(click.Group):
         extra |= {"prog_name": "guardrails", "standalone_mode": False}
         try:
             code = super().main(args, **extra) or exit_codes.FINE
-            sys.stdout.flush()
         except click.ClickException as error:
             error.show()
             code = error.exit_code
         except click.Abort:
             code = exit_codes.INTERRUPTED
-        except BrokenPipeError:
-            _silence_stdout()
-            code = exit_codes.PIPE_CLOSED
         except (GuardrailsError, OSError) as error:
             show_error(error)
             code = exit_codes.COULD_NOT_RUN
@@ -96,7 +105,7 @@ def _silence_stdout() -> None:
 
 @click.group(
     cls=_Commands,
-    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    context_settings={"help_option_names": ["-h", "--help"]},
     epilog="Exit codes: 0 fine, 1 findings, 2 could not run. A deny is an answer, not a finding.",
 )
 @click.version_option(package_name="notification-guardrails", message="guardrails %(version)s")

@@ -64,24 +64,40 @@ def show_totals(results: Iterable[FileResult], console: Console) -> None:
     console.print(", ".join(said), style="bold green" if len(said) == 1 else "bold red")
 
 
+NARROW = 64
+"""Columns that the table of coverage needs; narrower terminals get a list."""
+
 _SIDES = {"satisfied": "satisfied", "violated": "violated", "not_applicable": "n/a", "undetermined": "unclear"}
 
 
 def show_coverage(coverage: Mapping[Path, tuple[PolicyCoverage, ...]], console: Console) -> None:
     """How often each policy gave each verdict; `none` marks a side that no case shows."""
     for path, policies in coverage.items():
-        table = Table(box=None, pad_edge=False)
-        table.add_column("policy", overflow="fold")
-        for title in _SIDES.values():
-            table.add_column(title, justify="right", no_wrap=True)
-        for each in policies:
-            table.add_row(each.policy, *(_count(each, side) for side in _SIDES))
         whole = sum(not each.untested for each in policies)
         said = f"{path}: {whole} of {counted(len(policies), 'policy', 'policies')} shown from every side"
         console.print()
-        console.print(table)
+        console.print(_coverage_list(policies) if console.width < NARROW else _coverage_table(policies))
         console.print(said, style="bold green" if whole == len(policies) else "bold yellow")
         console.print()
+
+
+def _coverage_table(policies: Iterable[PolicyCoverage]) -> Table:
+    table = Table(box=None, pad_edge=False)
+    table.add_column("policy", overflow="fold")
+    for title in _SIDES.values():
+        table.add_column(title, justify="right", no_wrap=True)
+    for each in policies:
+        table.add_row(each.policy, *(_count(each, side) for side in _SIDES))
+    return table
+
+
+def _coverage_list(policies: Iterable[PolicyCoverage]) -> Text:
+    lines = []
+    for each in policies:
+        sides = [side for side in _SIDES if each.seen[side] or side in each.untested]
+        counts = [Text.assemble(_count(each, side), f" {_SIDES[side]}") for side in sides]
+        lines += [Text(each.policy, "bold"), Text.assemble("  ", Text(", ").join(counts))]
+    return Text("\n").join(lines)
 
 
 def _count(coverage: PolicyCoverage, side: str) -> Text:

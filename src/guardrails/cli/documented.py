@@ -1,17 +1,39 @@
-"""A command whose help ends in examples and in what its exit codes say."""
+"""Commands whose help says what each exit code means and shows how they are typed, on terminals of any width."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import shutil
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import click
 
-__all__ = ["Documented"]
+__all__ = ["Documented", "HelpContext"]
+
+WIDEST = 100
+"""Lines longer than this are tiring to read, however wide the terminal is."""
+
+
+class _HelpFormatter(click.HelpFormatter):
+    """As wide as the terminal, with the left column at most half of it; click stops at 50 columns."""
+
+    def __init__(self, *_: Any, **options: Any) -> None:  # noqa: ANN401 - click's own
+        super().__init__(**{**options, "width": min(shutil.get_terminal_size().columns, WIDEST)})
+
+    def write_dl(self, rows: Iterable[tuple[str, str]], col_max: int = 30, col_spacing: int = 2) -> None:
+        super().write_dl(rows, min(col_max, self.width // 2 - self.current_indent), col_spacing)
+
+
+class HelpContext(click.Context):
+    """The context of a command whose help fits the terminal."""
+
+    formatter_class = _HelpFormatter
 
 
 class Documented(click.Command):
     """`examples` are whole command lines; `exits` says what each exit code means for this command."""
+
+    context_class = HelpContext
 
     def __init__(
         self,

@@ -24,8 +24,6 @@ class _Instant(click.ParamType[datetime]):
 
     def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
         """Read the value, or say what is wrong with it."""
-        if isinstance(value, datetime):
-            return value
         try:
             return parse_instant(str(value))
         except ValueError as error:

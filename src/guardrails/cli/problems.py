@@ -52,9 +52,11 @@ def show_problems(problems: Iterable[Problem], console: Console) -> None:
 def _show_with_source(problem: Problem, console: Console) -> None:
     from rich.text import Text  # noqa: PLC0415 - as above
 
+    from guardrails.cli.terminal import indented  # noqa: PLC0415 - as above
+
     place = f"{problem.file}:{problem.line}:{problem.column}"
     console.print(Text.assemble((place, "bold"), "  ", (problem.code, "red")))
-    console.print(Text(f"  {problem.message}"))
+    console.print(indented(Text(problem.message), 2, console))
     source = _line_of(problem)
     if source is not None:
         number = f"{problem.line:>5} "
@@ -62,7 +64,7 @@ def _show_with_source(problem: Problem, console: Console) -> None:
         mark = " " * len(number) + "| " + " " * (problem.column - 1)
         console.print(Text.assemble((mark, "dim"), ("^", "bold red")), no_wrap=True, overflow="crop")
     if problem.hint:
-        console.print(Text.assemble(("  hint: ", "cyan"), problem.hint))
+        console.print(indented(Text.assemble(("hint: ", "cyan"), problem.hint), 2, console))
     console.print()
 
 

@@ -67,7 +67,9 @@ def styled(words: Words) -> Text:
 
 def indented(line: Text, indent: int, console: Console) -> Text | Padding:
     """The line, moved in; where it is folded, what follows stays under its beginning."""
-    return Padding(line, (0, 0, 0, indent)) if console.is_terminal else Text(" " * indent).append_text(line)
+    return (
+        Padding(line, (0, 0, 0, indent), expand=False) if console.is_terminal else Text(" " * indent).append_text(line)
+    )
 
 
 def print_words(words: Words, console: Console) -> None:

@@ -57,5 +57,5 @@ def _words(value: object, *, like: object = None) -> str:
     if isinstance(value, datetime):
         return (value.astimezone(like.tzinfo) if isinstance(like, datetime) else value).isoformat()
     if isinstance(value, list):
-        return f"[{', '.join(str(member) for member in value)}]"
+        return f"[{', '.join(map(_words, value))}]"
     return str(value)

@@ -15,7 +15,7 @@ from guardrails.policytest.compare import GOT, Mismatch
 from guardrails.policytest.runner import Failure
 from guardrails.policytest.trace_view import INDENT, Branch, Words
 
-__all__ = ["failure_lines"]
+__all__ = ["failure_lines", "trace_lines"]
 
 WIDTH = max(map(len, GOT)) + 2
 
@@ -28,7 +28,7 @@ def failure_lines(failure: Failure) -> Iterator[Words]:
         yield (INDENT, "plain"), ("could not be decided: ", "bad"), (failure.error, "plain")
     for mismatch in failure.mismatches:
         yield from _mismatch_lines(mismatch)
-    yield from _trace_lines(failure.trace, depth=1)
+    yield from trace_lines(failure.trace, depth=1)
 
 
 def _mismatch_lines(mismatch: Mismatch) -> Iterator[Words]:
@@ -36,7 +36,8 @@ def _mismatch_lines(mismatch: Mismatch) -> Iterator[Words]:
     yield (INDENT + " " * WIDTH, "plain"), ("got     ", "quiet"), (mismatch.got, "bad")
 
 
-def _trace_lines(branches: Iterable[Branch], *, depth: int) -> Iterator[Words]:
+def trace_lines(branches: Iterable[Branch], *, depth: int) -> Iterator[Words]:
+    """The trees, line by line, moved in by their depth."""
     for branch in branches:
         yield (INDENT * depth, "plain"), *branch.words
-        yield from _trace_lines(branch.children, depth=depth + 1)
+        yield from trace_lines(branch.children, depth=depth + 1)

@@ -28,9 +28,11 @@ TIME: Schema = {
     "examples": ["2026-12-01T12:00:00Z", "2026-12-01T22:30 Europe/Berlin"],
 }
 DURATION: Schema = {
+    "title": "duration",
     "type": "string",
-    "pattern": r"^[0-9]+[smhdw]$",
-    "description": "A number and `s`, `m`, `h`, `d` or `w`.",
+    "pattern": "^[0-9]{1,9}[smhdw]$",
+    "patternErrorMessage": "a duration is a whole number and a unit: `90s`, `30m`, `24h`, `7d` or `2w`",
+    "description": "A whole number and a unit.",
     "examples": ["90s", "30m", "24h", "7d"],
 }
 WORD: Schema = {"type": "string", "minLength": 1, "maxLength": 200}
@@ -180,7 +182,11 @@ def _expect() -> Schema:
     properties = {
         "effect": {"enum": list(get_args(Effect))},
         "reasons": {**words, "description": "The codes of all reasons, in their order."},
-        "policies": {**words, "description": "The ids of the policies that gave the reasons, in their order."},
+        "policies": {
+            "type": "array",
+            "items": {"type": ["string", "null"]},
+            "description": "The ids of the policies that gave the reasons, in their order; null for the route itself.",
+        },
         "monitored": {**words, "description": "The codes of what monitoring policies report, in their order."},
         "obligations": {**words, "description": "The types of all obligations, in their order."},
         "retry_at": {

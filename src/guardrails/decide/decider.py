@@ -220,7 +220,8 @@ class _Writes:
         index = self._index + len(self._entries)
         decision = msgspec.structs.replace(decided.decision, audit=AuditReference(index))
         body = _encoder.encode(decision)
-        lease_until = decided.asked.request.now + self._lease if decision.effect == "allow" else None
+        # From the planned instant on: what is allowed for tomorrow is still held tomorrow.
+        lease_until = decided.asked.at + self._lease if decision.effect == "allow" else None
         if decided.takes and lease_until is not None:
             self._reservations.append(
                 Reservation(

@@ -197,6 +197,16 @@ def test_a_planned_send_is_decided_for_its_instant_and_takes_its_slot_there(rout
     assert soon.decision.retry_at == planned + timedelta(hours=24)
 
 
+def test_the_lease_of_a_planned_send_runs_from_its_instant_on(route):
+    route.grant()
+    planned = NOW + timedelta(hours=30)
+    (answer,) = route.decide(candidate("later", send_at=planned.isoformat()))
+    route.clock.now = planned + timedelta(minutes=9)
+    assert route.application.records.read(answer.decision.decision_id).state == "reserved"
+    route.clock.now = planned + timedelta(minutes=10)
+    assert route.application.records.read(answer.decision.decision_id).state == "expired"
+
+
 @pytest.mark.parametrize(
     ("rest", "message"),
     [

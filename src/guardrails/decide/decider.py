@@ -134,9 +134,8 @@ class Decider:
             for request, cases in zip(requests, opened, strict=True)
         ]
         writes.write(session)
-        for request in requests:
-            policy_set = request.compiled.policy_set
-            session.policies.keep(policy_set.revision, policy_set.files, request.now)
+        for policy_set in {request.compiled.policy_set for request in requests}:  # mostly one
+            session.policies.keep(policy_set.revision, policy_set.files, now)
         return results
 
     def _answer(

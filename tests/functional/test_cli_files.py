@@ -351,6 +351,15 @@ def test_explain_says_what_is_unknown(here):
     assert "applies to      unknown  content.topic = news (is missing)" in result.stdout
 
 
+def test_no_line_is_folded_in_a_pipe(here):
+    text = "long " * 200
+    (here / "policies" / "all.yaml").write_text(
+        POLICIES.replace("{content.class: editorial}", "{attributes.text: {matches: 'long*'}}"), encoding="utf-8"
+    )
+    result = run("explain", "--at", NOON, given=json.dumps([candidate(1, attributes={"text": text})]))
+    assert f'applies to      true  attributes.text matches "long*" (is "{text}")\n' in result.stdout
+
+
 def test_explain_reserves_nothing(here):
     given = "\n".join(json.dumps(candidate(number)) for number in range(5))
     said = lines(run("explain", "--json", "--at", NOON, given=given))

@@ -22,8 +22,8 @@ __all__ = ["errors_console", "indented", "is_terminal", "output_console", "print
 WIDEST = 100
 """Lines longer than this are tiring to read, however wide the terminal is."""
 
-UNFOLDED = 1000
-"""The width that tables may take where nothing is folded."""
+UNFOLDED = 1_000_000
+"""The width of what is no terminal: nothing is folded there."""
 
 STYLES: Mapping[Tone, str] = {
     "plain": "",
@@ -53,7 +53,6 @@ def errors_console() -> Console:
 def _console(*, stderr: bool) -> Console:
     console = Console(stderr=stderr, highlight=False, emoji=False, markup=False)
     if not console.is_terminal:
-        console.soft_wrap = True
         console.width = UNFOLDED
     elif console.width > WIDEST:
         console.width = WIDEST

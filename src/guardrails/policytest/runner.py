@@ -181,7 +181,7 @@ class _CaseRun:
         for consent in case.consents:
             self._record_consent(consent, now=case.at)
         self._set_preferences(case.preferences, now=case.at)
-        sends = [_Send(given, self._takes(given)) for given in sorted(case.sent, key=lambda given: given.at)]
+        sends = [_Send(given, self._takes(given)) for given in case.sent]
         if sends:
             self._application.transactor.call(_put_on_record, _History(tuple(sends), case.at + LEASE))
 

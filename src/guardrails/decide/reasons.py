@@ -8,7 +8,7 @@ from datetime import datetime, tzinfo
 from guardrails.core.combine import Blocked, Combined
 from guardrails.core.conditions import fields_of
 from guardrails.core.decision import Obligation, ReasonGiven, RetryAdvice
-from guardrails.core.facts import Facts
+from guardrails.core.facts import ATTRIBUTES, Facts
 from guardrails.core.policy import Policy, Verdict
 from guardrails.core.reference import evaluate
 from guardrails.decide.case import Case
@@ -85,7 +85,9 @@ def _undetermined(case: Case, policy: Policy, facts: Facts, fields: Iterable[str
     if missing:
         told = " and ".join(missing) + (" are missing" if len(missing) > 1 else " is missing")
         return FACTS_MISSING, f"{told}, so this policy can't be judged"
-    unusable = next((need.fields for need in policy.needs if need.fact not in facts), tuple(fields))
+    # Nothing is missing, so something is of another type, and only the caller's own fields have no fixed one.
+    own = tuple(field for field in fields if field.startswith(ATTRIBUTES))
+    unusable = next((need.fields for need in policy.needs if need.fact not in facts), own)
     named = " or ".join(f"`{field}`" for field in unusable)
     return FACTS_MISSING, f"the value of {named} can't be used, so this policy can't be judged"
 

@@ -7,20 +7,24 @@ false, so all policies indexed on the field are asked.
 
     applies_to: {campaign.id: c-7, channel: push}   ->  group ("campaign.id", "c-7"), residual {channel: push}
 
-Selecting is a pure saving: a policy that is not selected has the verdict `not_applicable`.
+Selecting is a pure saving: a policy that is not selected has the verdict `not_applicable`. What was selected once is
+found again by `Remembered`, at a cost that doesn't depend on how many policies there are.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Generic, TypeVar
 
 import msgspec
 
 from guardrails.core.conditions import AllOf, Condition, FactType, OneOf
 from guardrails.core.facts import Facts
 
-__all__ = ["Entry", "Group", "Index", "Selection"]
+__all__ = ["Entry", "Group", "Index", "Remembered", "Selection"]
+
+Made = TypeVar("Made")
 
 FEWEST_VALUES = 8
 """A field is worth an index where the entries demand at least so many different values of it."""
@@ -29,7 +33,10 @@ MOST_VALUES = 8
 """An entry that lists more values than this is asked always, rather than copied into as many groups."""
 
 MOST_REMEMBERED = 10_000
-"""Selections kept ready; there is one for each combination of indexed values that candidates show."""
+"""Selections kept ready; there is one for each combination of indexed texts that candidates show."""
+
+UNKNOWN, OTHER = 0, 1
+"""Where what is remembered branches off for a field that is missing or no text, and for a text that has no group."""
 
 
 class Entry(msgspec.Struct, frozen=True):
@@ -59,7 +66,10 @@ class Selection(msgspec.Struct, frozen=True):
 
 
 class Index:
-    """Finds the groups of a candidate with one dictionary look-up for each indexed field."""
+    """Finds the groups of a candidate with one dictionary look-up for each indexed field.
+
+    `fields` are the indexed fields, each with the texts that have a group.
+    """
 
     def __init__(self, entries: Iterable[Entry]) -> None:
         always, by_field = _distribute(tuple(entries))
@@ -73,8 +83,8 @@ class Index:
             look_ups.append((field, numbers, len(groups)))
             groups.append(Group(len(groups), tuple(entry for entry, _ in members), field))
         self.groups = tuple(groups)
+        self.fields = tuple((field, frozenset(by_value)) for field, by_value, _ in look_ups)
         self._look_ups = tuple(look_ups)
-        self._known: dict[tuple[int, ...], Selection] = {}
 
     def select(self, facts: Facts) -> Selection:
         """The groups and entries to ask for these facts. Never misses an entry that could apply or be unknown."""
@@ -85,14 +95,54 @@ class Index:
                 groups += (unknown,)
             elif value in by_value:
                 groups += (by_value[value],)
-        known = self._known.get(groups)
-        return known if known is not None else self._selection(groups)
+        return Selection(groups, tuple(entry.place for number in groups for entry in self.groups[number].entries))
 
-    def _selection(self, groups: tuple[int, ...]) -> Selection:
-        selection = Selection(groups, tuple(entry.place for number in groups for entry in self.groups[number].entries))
-        if len(self._known) < MOST_REMEMBERED:
-            self._known[groups] = selection
-        return selection
+
+class Remembered(Generic[Made]):
+    """Makes something of each selection once, and finds it again from the texts of the indexed fields.
+
+    INVARIANT: `find(facts)` is what `make(index.select(facts))` is; only dearer where it was never asked before.
+    """
+
+    def __init__(self, index: Index, make: Callable[[Selection], Made]) -> None:
+        self._index = index
+        self._make = make
+        self._fields = index.fields
+        self._count = 0
+        # A tree with one level a field; its leaves are what was made. Without indexed fields it is a leaf.
+        self._root: Any = {} if self._fields else make(index.select({}))
+
+    def find(self, facts: Facts) -> Made:
+        """What was made of the selection for these facts."""
+        found = self._root
+        for field, texts in self._fields:
+            text = facts.get(field)
+            if type(text) is not str:
+                text = UNKNOWN
+            below = found.get(text)
+            if below is None:
+                below = found.get(_branch(text, texts))
+                if below is None:
+                    return self._remember(facts)
+            found = below
+        return found  # type: ignore[no-any-return]
+
+    def _remember(self, facts: Facts) -> Made:
+        made = self._make(self._index.select(facts))
+        if self._count < MOST_REMEMBERED:
+            *above, last = (_branch(facts.get(field), texts) for field, texts in self._fields)
+            branches = self._root
+            for branch in above:
+                branches = branches.setdefault(branch, {})
+            branches[last] = made
+            self._count += 1  # threads may lose a count; it is a bound on memory, no more
+        return made
+
+
+def _branch(text: object, texts: frozenset[str]) -> object:
+    if type(text) is not str:
+        return UNKNOWN
+    return text if text in texts else OTHER
 
 
 def _distribute(entries: tuple[Entry, ...]) -> tuple[list[Entry], dict[str, list[tuple[Entry, OneOf]]]]:

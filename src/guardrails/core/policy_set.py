@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 import msgspec
 
 from guardrails.core.conditions import FALSE, TRUE, fields_of
 from guardrails.core.facts import Facts
-from guardrails.core.index import MOST_REMEMBERED, Entry, Index, Selection
+from guardrails.core.index import Entry, Index, Remembered, Selection
 from guardrails.core.policy import Policy, Reason
 
 __all__ = ["PolicySet", "Selected", "counting_set"]
@@ -25,7 +25,8 @@ class PolicySet:
     """Policies that loaded together. Not changed once built; `revision` is the hash of what the authors wrote.
 
     `policies` leaves out those whose mode is `off`; `files` is the authors' text, path to content, enough to load
-    the set again. `fields` gives, by policy id, the fields that its two formulas read, each once.
+    the set again. `fields` gives, by policy id, the fields that its two formulas read, each once. `select(facts)` gives
+    the policies to ask for these facts; it never leaves out one that could apply or be unknown.
     """
 
     def __init__(self, policies: Iterable[Policy], *, revision: str, files: Mapping[str, str]) -> None:
@@ -35,17 +36,7 @@ class PolicySet:
         self.index = Index(Entry(place, policy.applies_to) for place, policy in enumerate(self.policies))
         self.fields: Mapping[str, tuple[str, ...]] = {policy.id: _formula_fields(policy) for policy in self.policies}
         self.overriders = _overriders(self.policies)
-        self._selected: dict[tuple[int, ...], Selected] = {}
-
-    def select(self, facts: Facts) -> Selected:
-        """The policies to ask for these facts; never leaves out one that could apply or be unknown."""
-        selection = self.index.select(facts)
-        selected = self._selected.get(selection.groups)
-        if selected is None:
-            selected = Selected(selection, tuple(self.policies[place] for place in selection.places))
-            if len(self._selected) < MOST_REMEMBERED:
-                self._selected[selection.groups] = selected
-        return selected
+        self.select: Callable[[Facts], Selected] = _selector(self.policies, self.index)
 
 
 def counting_set(policy_set: PolicySet) -> PolicySet:
@@ -70,6 +61,13 @@ def counting_set(policy_set: PolicySet) -> PolicySet:
         if policy.cap is not None
     )
     return PolicySet(stand_ins, revision=policy_set.revision, files={})
+
+
+def _selector(policies: tuple[Policy, ...], index: Index) -> Callable[[Facts], Selected]:
+    def selected(selection: Selection) -> Selected:
+        return Selected(selection, tuple(policies[place] for place in selection.places))
+
+    return Remembered(index, selected).find
 
 
 def _formula_fields(policy: Policy) -> tuple[str, ...]:

@@ -8,7 +8,7 @@ import pytest
 
 from guardrails.core import index
 from guardrails.core.conditions import TRUE, AllOf, AnyOf, FactType, Not, OneOf
-from guardrails.core.index import Entry, Index
+from guardrails.core.index import Entry, Index, Remembered
 from guardrails.core.policy import Verdict
 from guardrails.core.reference import evaluate, verdict
 from property import strategies
@@ -104,11 +104,55 @@ def test_the_field_with_the_most_values_is_chosen():
     assert places(an_index, campaign_id="c-0", sponsor_id="s-0") == (0, 10, 30)
 
 
+def remembering(*conditions):
+    an_index = indexed(*conditions)
+    return an_index, Remembered(an_index, lambda selection: [selection])
+
+
+TWO_FIELDS = (
+    TRUE,
+    *CAMPAIGNS,
+    *(OneOf("attributes.sponsor", FactType.STRING, (f"s-{number}",)) for number in range(10)),
+)
+VALUES = (None, "c-1", "c-2", "s-1", "s-2", "elsewhere", "", 0, 1, True, ("c-1",), (["c-1"],), 3.5)
+
+
+def test_what_is_remembered_is_what_would_be_selected():
+    an_index, remembered = remembering(*TWO_FIELDS)
+    candidates = [{"campaign.id": one, "attributes.sponsor": other} for one in VALUES for other in VALUES] + [{}]
+    for facts in (*candidates, *reversed(candidates)):
+        assert remembered.find(facts) == [an_index.select(facts)]
+
+
+def test_the_same_groups_are_made_something_of_once():
+    _, remembered = remembering(*TWO_FIELDS)
+    first = remembered.find({"campaign.id": "c-1", "attributes.sponsor": "unheard of"})
+    assert remembered.find({"campaign.id": "c-1", "attributes.sponsor": "never heard of either"}) is first
+    assert remembered.find({"campaign.id": "c-1"}) is remembered.find({"campaign.id": "c-1", "attributes.sponsor": 7})
+
+
+def test_without_indexed_fields_there_is_one_selection():
+    an_index, remembered = remembering(TRUE, PUSH)
+    assert remembered.find({"channel": "push"}) is remembered.find({})
+    assert remembered.find({}) == [an_index.select({})]
+
+
 def test_selections_are_remembered_up_to_a_bound(monkeypatch):
     monkeypatch.setattr(index, "MOST_REMEMBERED", 1)
-    an_index = indexed(*CAMPAIGNS)
-    first = an_index.select({"campaign.id": "c-1"})
-    assert an_index.select({"campaign.id": "c-1"}) is first
-    second = an_index.select({"campaign.id": "c-2"})
-    assert an_index.select({"campaign.id": "c-2"}) == second
-    assert an_index.select({"campaign.id": "c-2"}) is not second
+    _, remembered = remembering(*CAMPAIGNS)
+    first = remembered.find({"campaign.id": "c-1"})
+    assert remembered.find({"campaign.id": "c-1"}) is first
+    second = remembered.find({"campaign.id": "c-2"})
+    assert remembered.find({"campaign.id": "c-2"}) == second
+    assert remembered.find({"campaign.id": "c-2"}) is not second
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_a_policy_set_selects_by_its_index(seed):
+    random = Random(seed)
+    policy_set = strategies.policy_set(random, most=60, depth=3)
+    for _ in range(50):
+        facts = strategies.facts(random)
+        selected = policy_set.select(facts)
+        assert selected.selection == policy_set.index.select(facts)
+        assert selected.policies == tuple(policy_set.policies[place] for place in selected.selection.places)

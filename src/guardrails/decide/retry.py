@@ -26,16 +26,22 @@ MOST_JUMPS = 5000
 def retry_at(case: Case, denied: Combined) -> tuple[datetime | None, str | None]:
     """The first instant that allows and None; or None and the id of the first policy that stands in the way for good.
 
-    Both are None where no policy applies and none will, or where a room did not answer: then nobody knows.
+    Both are None where no policy applies and none will, or where a room did not answer and nothing else stands in the
+    way for good: then nobody knows.
     """
     at, combined = case.at, denied
     for _ in range(MOST_JUMPS):
-        jump = None
+        jump, unknown = None, False
         for blocked in combined.blocked:
             change = _next_status_change(case, blocked.policy, at)
             if change is None:
-                return None, None if case.unavailable(blocked.policy) else blocked.policy.id
-            jump = change if jump is None or change > jump else jump
+                if not case.unavailable(blocked.policy):
+                    return None, blocked.policy.id
+                unknown = True  # though another may be known to stand in the way for good
+            elif jump is None or change > jump:
+                jump = change
+        if unknown:
+            return None, None
         if combined.none_applies and not combined.blocked:
             jump = _next_validity_change(case.selected.policies, at)
         if jump is None or jump > case.at + HORIZON:

@@ -173,11 +173,10 @@ def _settle_literal(literal: Literal, span: Span) -> _Formula:
     start, end = span
     if end < literal.known_from:
         return None
-    if start < literal.known_from:
-        return literal
     if any(low <= start and end <= high for low, high in literal.spans):
         return True
-    return literal if any(low <= end and start <= high for low, high in literal.spans) else False
+    touched = start < literal.known_from or any(low <= end and start <= high for low, high in literal.spans)
+    return literal if touched else False
 
 
 def _combine(parts: Iterable[_Formula], *, both: bool) -> _Formula:

@@ -88,13 +88,12 @@ class _Constants:
         self.scope: dict[str, Any] = {}
         self._names: dict[object, str] = {}
 
-    def name(self, value: object, of: object = None) -> str:
-        """The name of `value`; `of` tells apart what compares equal and is not the same."""
-        key = (type(value), value, of)
-        if key not in self._names:
-            self._names[key] = f"k{len(self._names)}"
-            self.scope[self._names[key]] = value
-        return self._names[key]
+    def name(self, value: object) -> str:
+        """The name of `value`. Values that compare equal may share one: the fact's type is checked before."""
+        if value not in self._names:
+            self._names[value] = f"k{len(self._names)}"
+            self.scope[self._names[value]] = value
+        return self._names[value]
 
 
 def _function(name: str, entries: Iterable[Entry], policies: tuple[Policy, ...], constants: _Constants) -> str:
@@ -182,7 +181,7 @@ class _Body:
             return f"{fact} is not None"
         if isinstance(test, OneOf):
             values = frozenset(map(_comparable, test.values))
-            return f"{fact} == {name(*values)}" if len(values) == 1 else f"{fact} in {name(values, test.type)}"
+            return f"{fact} == {name(*values)}" if len(values) == 1 else f"{fact} in {name(values)}"
         if isinstance(test, Compare):
             return f"{fact} {_SIGNS[test.ordering]} {name(_comparable(test.bound))}"
         if isinstance(test, Contains):

@@ -7,7 +7,7 @@ BIN    := $(VENV)/bin
 DONE   := $(VENV)/.done
 LOGS   := .cache/make
 ARGS   ?=
-SOAK   := benchmarks/soak.py
+SOAK   := benchmarks/durable_soak.py
 BENCH  := -m benchmarks.engines
 
 # The rooms where every branch must be tested, and the share of it that `make test` demands there.

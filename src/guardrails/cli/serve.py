@@ -1,7 +1,7 @@
 """`guardrails serve`: the HTTP service, served by Granian until it is told to stop.
 
-This process checks that the service can start, then looks after the workers; each worker opens the application for
-itself, after the fork. The worker is loaded by name, as every WSGI server loads its application: `cli` and `web` are
+This process checks that the service can start, then looks after the workers; each worker is a fresh process that opens
+the application for itself. The worker is loaded by name, as every WSGI server loads its application: `cli` and `web` are
 side by side and don't know each other.
 """
 
@@ -11,6 +11,7 @@ import contextlib
 import errno
 import functools
 import http.client
+import multiprocessing
 import multiprocessing.util
 import os
 import pkgutil
@@ -44,6 +45,12 @@ CONNECTIONS_MOST = 1024
 
 STOP_SECONDS = 30
 """How long a worker may take to finish what is in flight before it is killed."""
+
+LOOK_SECONDS = 0.02
+"""How often a starting service is asked whether it answers."""
+
+TELL_AGAIN_SECONDS = 0.3
+"""How soon a worker that has not stopped yet is told to stop once more."""
 
 Wsgi = Callable[..., Any]
 
@@ -95,9 +102,11 @@ def serve(*, keys_file: Path | None, **flags: Any) -> int:  # noqa: ANN401 - one
     settings = Settings.load(os.environ, keys=_keys(keys_file), **flags)  # noqa: TID251 - handed to the one reader
     open_application(settings).close()  # whatever keeps it from starting is said here, in one line, and not by a worker
     settings = _with_free_port(settings)
+    # A fork copies whatever lock another thread holds just then, an import's included, and nobody ever lets go of it.
+    multiprocessing.set_start_method("spawn", force=True)
     with _counted_together(settings):
         server = _server(settings)
-        server.on_startup(lambda: _announce_in_background(settings))
+        server.on_startup(lambda: _attend_in_background(server, settings))
         server.serve(target_loader=functools.partial(_load_worker, settings), wrap_loader=False)
     return exit_codes.FINE
 
@@ -170,18 +179,31 @@ def _load_worker(settings: Settings) -> Wsgi:
     return application
 
 
-def _announce_in_background(settings: Settings) -> None:
-    threading.Thread(target=_announce, args=(settings,), name="announce", daemon=True).start()
+def _attend_in_background(server: MPServer, settings: Settings) -> None:
+    threading.Thread(target=_attend, args=(server, settings), name="attend", daemon=True).start()
 
 
-def _announce(settings: Settings) -> None:
+def _attend(server: MPServer, settings: Settings) -> None:
+    """Say where the service is, and when it is told to stop, see to it that every worker hears it."""
+    # INVARIANT: until the workers are forked this thread only sleeps. A fork copies every lock that is held, an import's
+    # for one, and in the worker nobody would ever let go of it.
+    while len(server.wrks) < settings.workers:
+        time.sleep(LOOK_SECONDS)
+    _announce(server, settings)
+    server.main_loop_interrupt.wait()
+    while True:
+        # A signal that comes while a worker starts, or just as its main thread falls asleep, is lost on it: it would
+        # serve on until it is killed. One that has heard it already takes no notice of the next.
+        time.sleep(TELL_AGAIN_SECONDS)
+        for worker in tuple(server.wrks) if server.interrupt_signal else ():
+            worker.terminate()  # type: ignore[no-untyped-call]
+
+
+def _announce(server: MPServer, settings: Settings) -> None:
     """Say where the service is, once it answers and not before."""
-    for _ in range(1000):
-        if _answers(settings):
-            break
-        time.sleep(0.02)
-    else:
-        return
+    while not _answers(settings):
+        if server.main_loop_interrupt.wait(LOOK_SECONDS):
+            return
     host = f"[{settings.host}]" if ":" in settings.host else settings.host
     note = " · no keys are configured, so only this machine can reach it" if settings.is_open else ""
     clock = " · the replay clock is on" if settings.replay_clock else ""

@@ -59,9 +59,13 @@ class Group(msgspec.Struct, frozen=True):
 
 
 class Selection(msgspec.Struct, frozen=True):
-    """What one candidate selects: groups by number, and the places of their entries in group order."""
+    """What one candidate selects: groups by number, and the places of their entries in group order.
+
+    `groups` begins with 0; `specific` are the others, ready for engines that have treated group 0 already.
+    """
 
     groups: tuple[int, ...]
+    specific: tuple[int, ...]
     places: tuple[int, ...]
 
 
@@ -88,14 +92,16 @@ class Index:
 
     def select(self, facts: Facts) -> Selection:
         """The groups and entries to ask for these facts. Never misses an entry that could apply or be unknown."""
-        groups: tuple[int, ...] = (0,)
+        specific: tuple[int, ...] = ()
         for field, by_value, unknown in self._look_ups:
             value = facts.get(field)
             if type(value) is not str:
-                groups += (unknown,)
+                specific += (unknown,)
             elif value in by_value:
-                groups += (by_value[value],)
-        return Selection(groups, tuple(entry.place for number in groups for entry in self.groups[number].entries))
+                specific += (by_value[value],)
+        groups = (0, *specific)
+        places = tuple(entry.place for number in groups for entry in self.groups[number].entries)
+        return Selection(groups, specific, places)
 
 
 class Remembered(Generic[Made]):

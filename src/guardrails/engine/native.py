@@ -1,19 +1,23 @@
 """The native engine: a policy set as generated Python, one function for each group of the index.
 
-Three-valued logic is turned into two-valued: of every condition there is an expression that is true where it is
-definitely true, and one that is true where it is definitely false. Python's own `and` and `or` then stop as early as
-they can, and "unknown" costs nothing.
+Three-valued logic is turned into two-valued. Where every fact is there that a policy's formula reads, the formula has
+two values and is written as it stands. Elsewhere, of every condition there is an expression that is true where it is
+definitely true, and one that is true where it is definitely false.
 
-    deny_when: {attributes.score: {gt: 5}}  ->  V if (v0 is not None and v0 > k1) else S if (... and not v0 > k1) else U
+    deny_when: {attributes.score: {gt: 5}}  ->  (V if v0 > k0 else S) if v0 is not None else U
 
-What an author or a caller wrote is never part of the generated text: names of fields and values of tests are bound to
-names of our own.
+Policies that apply under the same condition share one branch, and what only that branch needs is read inside it.
+
+INVARIANT: what an author or a caller wrote is never part of the generated text: names of fields and values of tests
+reach a function as defaults of its parameters. That keeps the text safe, and makes the groups of a thousand campaigns
+a handful of texts, each compiled once.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import UTC, datetime
+from types import CodeType, FunctionType
 from typing import Any
 
 from guardrails.core.conditions import (
@@ -31,7 +35,7 @@ from guardrails.core.conditions import (
 )
 from guardrails.core.facts import NUMBER_LIMIT, VOCABULARY, Facts, typed
 from guardrails.core.glob import glob
-from guardrails.core.index import Entry, Selection
+from guardrails.core.index import Entry, Group, Selection
 from guardrails.core.policy import Policy, Verdict
 from guardrails.core.policy_set import PolicySet
 from guardrails.errors import PolicyError
@@ -40,155 +44,190 @@ __all__ = ["NativeEngine"]
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
-_NAMES: Mapping[str, Any] = {
+_NAMES: dict[str, Any] = {
     "N": Verdict.NOT_APPLICABLE,
     "S": Verdict.SATISFIED,
     "V": Verdict.VIOLATED,
     "U": Verdict.UNDETERMINED,
     "EPOCH": EPOCH,
-    "LIMIT": NUMBER_LIMIT,
     "FactType": FactType,
     "typed": typed,
 }
 
 _SIGNS = {Ordering.LT: "<", Ordering.LTE: "<=", Ordering.GT: ">", Ordering.GTE: ">="}
+_FLIPPED = {
+    Ordering.LT: Ordering.GTE,
+    Ordering.LTE: Ordering.GT,
+    Ordering.GT: Ordering.LTE,
+    Ordering.GTE: Ordering.LT,
+}
+
+_Test = Exists | OneOf | Compare | Contains | Matches
 
 
 class NativeEngine:
     """Gives the verdicts of one policy set. Raises PolicyError where Python can't compile conditions so deep."""
 
     def __init__(self, policy_set: PolicySet) -> None:
-        constants = _Constants()
+        always, *specific = policy_set.index.groups
+        compiler = _Compiler(policy_set.policies)
         try:
-            texts = [
-                _function(f"group_{group.number}", group.entries, policy_set.policies, constants)
-                for group in policy_set.index.groups
-            ]
-            scope = {**constants.scope, **_NAMES}
-            exec(compile("\n".join(texts), f"<policies {policy_set.revision}>", "exec"), scope)  # noqa: S102 - our own text
+            self._always = compiler.function(always, "facts", _returned)
+            others = [compiler.function(group, "facts, verdicts", _added) for group in specific]
         except (RecursionError, MemoryError, SyntaxError) as error:
             raise PolicyError("a condition is nested too deeply to be compiled") from error
-        self._functions: list[Callable[[Facts], list[Verdict]]] = [
-            scope[f"group_{group.number}"] for group in policy_set.index.groups
-        ]
+        self._functions = [self._always, *others]
+        """By the number of their group."""
 
     def evaluate(self, selection: Selection, facts: Facts) -> list[Verdict]:
         """One verdict for each of `selection.places`, in that order."""
+        verdicts: list[Verdict] = self._always(facts)
         functions = self._functions
-        verdicts = functions[0](facts)
-        for number in selection.groups[1:]:
-            verdicts += functions[number](facts)
+        for number in selection.specific:
+            functions[number](facts, verdicts)
         return verdicts
 
 
-class _Constants:
-    """Binds every value that comes from outside to a name of ours: `k0`, `k1` ..."""
+class _Compiler:
+    """Makes groups into functions. Those with the same text share one code object."""
 
-    def __init__(self) -> None:
-        self.scope: dict[str, Any] = {}
-        self._names: dict[object, str] = {}
+    def __init__(self, policies: tuple[Policy, ...]) -> None:
+        self._policies = policies
+        self._compiled: dict[str, CodeType] = {}
 
-    def name(self, value: object) -> str:
-        """The name of `value`. Values that compare equal may share one: the fact's type is checked before."""
-        if value not in self._names:
-            self._names[value] = f"k{len(self._names)}"
-            self.scope[self._names[value]] = value
-        return self._names[value]
-
-
-def _function(name: str, entries: Iterable[Entry], policies: tuple[Policy, ...], constants: _Constants) -> str:
-    """The text of a function of the facts that returns a list with the verdict of each entry."""
-    formulas = [
-        (entry.applies_to, policies[entry.place].violated, policies[entry.place].satisfied) for entry in entries
-    ]
-    body = _Body(constants)
-    for formula in formulas:
-        body.verdict(*formula)
-    body.share()
-    verdicts = [body.verdict(*formula) for formula in formulas]
-    lines = [f"def {name}(facts):", "get = facts.get", *body.lines, f"return [{', '.join(verdicts)}]"]
-    return "\n    ".join(lines) + "\n"
+    def function(self, group: Group, parameters: str, last_line: Callable[[Sequence[str]], str]) -> Callable[..., Any]:
+        """The function of one group: `last_line` says what becomes of its verdicts."""
+        writer = _Writer(group.entries, self._policies)
+        text = writer.text(parameters, last_line)
+        if text not in self._compiled:
+            scope: dict[str, Any] = {}
+            exec(compile(text, "<policies>", "exec"), scope)  # noqa: S102 - our own text
+            self._compiled[text] = scope["group"].__code__
+        return FunctionType(self._compiled[text], _NAMES, "group", tuple(writer.constants))
 
 
-class _Body:
-    """Writes expressions, and the lines before them that read facts and work out what several expressions share.
+def _returned(verdicts: Sequence[str]) -> str:
+    return f"return [{', '.join(verdicts)}]"
 
-    It is used twice: the first pass counts, `share` then gives every condition that is asked for more than once a
-    local of its own, and the second pass writes.
+
+def _added(verdicts: Sequence[str]) -> str:
+    if len(verdicts) == 1:
+        return f"verdicts.append({verdicts[0]})"
+    return f"verdicts += [{', '.join(verdicts)}]"
+
+
+class _Writer:
+    """Writes the function of one group: lines that read facts and branch, and an expression for each verdict.
+
+    `constants` are the values behind the names `k0`, `k1` ...
     """
 
-    def __init__(self, constants: _Constants) -> None:
-        self.lines: list[str] = []
-        self._constants = constants
+    def __init__(self, entries: Iterable[Entry], policies: tuple[Policy, ...]) -> None:
+        self._branches: dict[Condition, list[tuple[int, Condition, Condition]]] = {}
+        self._verdicts: list[str] = []
+        for place, entry in enumerate(entries):
+            formulas = (_plain(policies[entry.place].violated), _plain(policies[entry.place].satisfied))
+            self._branches.setdefault(_plain(entry.applies_to), []).append((place, *formulas))
+            self._verdicts.append(f"r{place}")
+        self._lines: list[str] = []
+        self._indent = "    "
         self._facts: dict[tuple[str, FactType | None], str] = {}
-        self._uses: dict[Condition, int] = {}
-        self._shared: dict[Condition, str] = {}
+        # Values that compare equal share a name: what is compared with them is of the test's type.
+        self.constants: dict[object, str] = {}
 
-    def verdict(self, applies_to: Condition, violated: Condition, satisfied: Condition) -> str:
-        """The expression of a policy's verdict."""
-        settled = _choose(self.true(violated), "V", _choose(self.true(satisfied), "S", "U"))
-        applies = self.true(applies_to)
-        return _choose(applies, settled, "U" if applies == "True" else _choose(self.false(applies_to), "N", "U"))
+    def text(self, parameters: str, last_line: Callable[[Sequence[str]], str]) -> str:
+        """The whole function. To be called once."""
+        self._read_what_is_shared()
+        for applies, members in self._branches.items():
+            self._branch(applies, members)
+        self._line(last_line(self._verdicts))
+        defaults = "".join(f", {name}=None" for name in self.constants.values())
+        return "\n".join([f"def group({parameters}{defaults}):", *self._lines])
 
-    def share(self) -> None:
-        """Work out once what the first pass saw asked for repeatedly; parts before the wholes that contain them."""
-        for condition in [condition for condition, uses in self._uses.items() if uses > 1]:
-            expression = self.true(condition)
-            if expression.isidentifier() or expression in {"True", "False"}:
-                continue
-            local = f"t{len(self._shared)}"
-            self.lines.append(f"{local} = {expression}")
-            self._shared[condition] = local
+    def _line(self, line: str) -> None:
+        self._lines.append(f"{self._indent}{line}")
 
-    def true(self, condition: Condition) -> str:
-        """An expression that is true where the condition is definitely true."""
-        if condition in self._shared:
-            return self._shared[condition]
-        if isinstance(condition, AllOf):
-            text = _join(" and ", map(self.true, condition.parts))
-        elif isinstance(condition, AnyOf):
-            text = _join(" or ", map(self.true, condition.parts))
-        elif isinstance(condition, Not):
-            return self.false(condition.part)
-        else:
-            text = self._test(condition)
-        self._uses[condition] = self._uses.get(condition, 0) + 1
-        return text
+    def _read_what_is_shared(self) -> None:
+        """Read, before any branch, the facts that choose branches, and those that several branches need."""
+        readers: dict[str, set[Condition | None]] = {}
+        for applies, members in self._branches.items():
+            for test in _tests(applies):
+                readers.setdefault(test.field, set()).add(None)
+                readers[test.field].add(applies)
+            for _, violated, satisfied in members:
+                for test in _tests(violated, satisfied):
+                    readers.setdefault(test.field, set()).add(applies)
+        for applies, members in self._branches.items():
+            for test in _tests(applies, *(formula for _, *formulas in members for formula in formulas)):
+                if len(readers[test.field]) > 1:
+                    self._fact(test)
 
-    def false(self, condition: Condition) -> str:
-        """An expression that is true where the condition is definitely false."""
-        if isinstance(condition, AllOf):
-            return _join(" or ", map(self.false, condition.parts))
-        if isinstance(condition, AnyOf):
-            return _join(" and ", map(self.false, condition.parts))
+    def _branch(self, applies: Condition, members: list[tuple[int, Condition, Condition]]) -> None:
+        test = self._true(applies)
+        otherwise = "U" if test == "True" else _choose(self._false_unless_true(applies), "N", "U")
+        if test in {"True", "False"}:
+            for place, violated, satisfied in members:
+                self._verdicts[place] = self._verdict(violated, satisfied) if test == "True" else otherwise
+            return
+        self._line(f"if {test}:")
+        self._indent = "        "
+        for place, violated, satisfied in members:
+            verdict = self._verdict(violated, satisfied)
+            self._line(f"r{place} = {verdict}")
+        self._indent = "    "
+        self._line("else:")
+        self._line(f"    {' = '.join(f'r{place}' for place, *_ in members)} = {otherwise}")
+
+    def _verdict(self, violated: Condition, satisfied: Condition) -> str:
+        """The verdict of a policy that applies."""
+        if satisfied != _plain(violated, holds=False):
+            return _choose(self._true(violated), "V", _choose(self._true(satisfied), "S", "U"))
+        settled = _choose(self._two_valued(violated), "V", "S")
+        if _is_test(violated):
+            return _choose(self._known(violated), settled, "U")
+        unsettled = _choose(self._true(violated), "V", _choose(self._true(satisfied), "S", "U"))
+        return _choose(self._known(violated), settled, unsettled)
+
+    def _known(self, condition: Condition) -> str:
+        """Whether every fact is there that the condition compares."""
+        tests = (test for test in _tests(condition) if not isinstance(test, Exists))
+        return _join(" and ", (f"{self._fact(test)} is not None" for test in tests))
+
+    def _false_unless_true(self, condition: Condition) -> str:
+        """Whether the condition is definitely false, given that it is not definitely true."""
+        known = self._known(condition)
+        return known if _is_test(condition) else _join(" or ", (known, self._true(_plain(condition, holds=False))))
+
+    def _true(self, condition: Condition) -> str:
+        """Whether the condition is definitely true."""
+        if isinstance(condition, AllOf | AnyOf):
+            return _join(_word(condition), map(self._true, condition.parts))
+        holds = self._two_valued(condition)
+        # Nothing that is tested for equals None, so an equality needs no second look at whether the fact is there.
+        return holds if isinstance(condition, OneOf) else _join(" and ", (self._known(condition), holds))
+
+    def _two_valued(self, condition: Condition) -> str:
+        """Whether the condition holds, where every fact that it compares is there."""
+        if isinstance(condition, AllOf | AnyOf):
+            return _join(_word(condition), map(self._two_valued, condition.parts))
         if isinstance(condition, Not):
-            return self.true(condition.part)
-        return self._failed_test(condition)
-
-    def _test(self, test: Exists | OneOf | Compare | Contains | Matches) -> str:
-        fact, holds = self._fact(test), self._holds(test)
-        # Nothing equals None, so an equality needs no second look at whether the fact is there.
-        return holds if isinstance(test, Exists | OneOf) else f"({fact} is not None and {holds})"
-
-    def _failed_test(self, test: Exists | OneOf | Compare | Contains | Matches) -> str:
-        fact, holds = self._fact(test), self._holds(test)
-        return f"{fact} is None" if isinstance(test, Exists) else f"({fact} is not None and not {holds})"
-
-    def _holds(self, test: Exists | OneOf | Compare | Contains | Matches) -> str:
-        """Whether the test holds for a fact that is there."""
-        fact, name = self._fact(test), self._constants.name
-        if isinstance(test, Exists):
+            return f"not {self._two_valued(condition.part)}"
+        fact, name = self._fact(condition), self._name
+        if isinstance(condition, Exists):
             return f"{fact} is not None"
-        if isinstance(test, OneOf):
-            values = frozenset(map(_comparable, test.values))
+        if isinstance(condition, OneOf):
+            values = frozenset(map(_comparable, condition.values))
             return f"{fact} == {name(*values)}" if len(values) == 1 else f"{fact} in {name(values)}"
-        if isinstance(test, Compare):
-            return f"{fact} {_SIGNS[test.ordering]} {name(_comparable(test.bound))}"
-        if isinstance(test, Contains):
-            return f"{name(test.value)} in {fact}"
-        return f"{name(glob(test.pattern))}({fact})"
+        if isinstance(condition, Compare):
+            return f"{fact} {_SIGNS[condition.ordering]} {name(_comparable(condition.bound))}"
+        if isinstance(condition, Contains):
+            return f"{name(condition.value)} in {fact}"
+        return f"{name(glob(condition.pattern))}({fact})"
 
-    def _fact(self, test: Exists | OneOf | Compare | Contains | Matches) -> str:
+    def _name(self, value: object) -> str:
+        return self.constants.setdefault(value, f"k{len(self.constants)}")
+
+    def _fact(self, test: _Test) -> str:
         """The local that holds the fact, None where it is missing or not of the test's type."""
         if isinstance(test, Exists):
             return self._local(test.field, None)
@@ -202,9 +241,9 @@ class _Body:
         if known is not None and known.type is kind is not FactType.TIMESTAMP:
             kind = None
         if (field, kind) not in self._facts:
-            read = f"get({self._constants.name(field)})" if kind is None else _guarded(self._local(field, None), kind)
+            read = f"facts.get({self._name(field)})" if kind is None else _guarded(self._local(field, None), kind)
             self._facts[field, kind] = f"v{len(self._facts)}"
-            self.lines.append(f"{self._facts[field, kind]} = {read}")
+            self._line(f"{self._facts[field, kind]} = {read}")
         return self._facts[field, kind]
 
 
@@ -215,7 +254,7 @@ def _guarded(fact: str, kind: FactType) -> str:
     if kind is FactType.BOOLEAN:
         return f"{fact} if type({fact}) is bool else None"
     if kind is FactType.NUMBER:
-        number = f"(type({fact}) is int or type({fact}) is float) and -LIMIT <= {fact} <= LIMIT"
+        number = f"(type({fact}) is int or type({fact}) is float) and {-NUMBER_LIMIT} <= {fact} <= {NUMBER_LIMIT}"
         return f"{fact} if {number} else None"
     if kind is FactType.TIMESTAMP:
         # Python compares two datetimes of one zone by the wall clock, folds and all; their distance is exact.
@@ -223,19 +262,52 @@ def _guarded(fact: str, kind: FactType) -> str:
     return f"typed({fact}, FactType.STRINGS)"
 
 
+def _plain(condition: Condition, *, holds: bool = True) -> Condition:
+    """The condition, or its opposite, with NOT only before single tests and never before an ordering."""
+    if isinstance(condition, Not):
+        return _plain(condition.part, holds=not holds)
+    if isinstance(condition, AllOf | AnyOf):
+        parts = tuple(_plain(part, holds=holds) for part in condition.parts)
+        return AllOf(parts) if isinstance(condition, AllOf) is holds else AnyOf(parts)
+    if holds:
+        return condition
+    if isinstance(condition, Compare):
+        return Compare(condition.field, condition.type, _FLIPPED[condition.ordering], condition.bound)
+    return Not(condition)
+
+
+def _tests(*conditions: Condition) -> Iterator[_Test]:
+    for condition in conditions:
+        if isinstance(condition, AllOf | AnyOf):
+            yield from _tests(*condition.parts)
+        elif isinstance(condition, Not):
+            yield from _tests(condition.part)
+        else:
+            yield condition
+
+
+def _is_test(condition: Condition) -> bool:
+    """Whether a plain condition is a single test or the opposite of one."""
+    return not isinstance(condition, AllOf | AnyOf)
+
+
 def _comparable(value: Any) -> Any:  # noqa: ANN401 - any two of one type compare
     return value - EPOCH if isinstance(value, datetime) else value
 
 
-def _join(operator: str, parts: Iterable[str]) -> str:
+def _word(condition: AllOf | AnyOf) -> str:
+    return " and " if isinstance(condition, AllOf) else " or "
+
+
+def _join(word: str, parts: Iterable[str]) -> str:
     """The parts joined by `and` or `or`, with constants folded and repeats left out."""
-    neutral, decisive = ("True", "False") if operator == " and " else ("False", "True")
+    neutral, decisive = ("True", "False") if word == " and " else ("False", "True")
     kept = [part for part in dict.fromkeys(parts) if part != neutral]
     if decisive in kept:
         return decisive
     if not kept:
         return neutral
-    return kept[0] if len(kept) == 1 else f"({operator.join(kept)})"
+    return kept[0] if len(kept) == 1 else f"({word.join(kept)})"
 
 
 def _choose(test: str, then: str, otherwise: str) -> str:

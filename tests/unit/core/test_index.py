@@ -50,6 +50,7 @@ def test_what_is_left_of_a_condition_comes_to_the_same_where_its_group_is_asked(
     for _ in range(50):
         facts = strategies.facts(random)
         selection = policy_set.index.select(facts)
+        assert selection.groups == (0, *selection.specific)
         entries = [entry for number in selection.groups for entry in policy_set.index.groups[number].entries]
         assert [entry.place for entry in entries] == list(selection.places)
         for entry in entries:

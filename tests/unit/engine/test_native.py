@@ -7,6 +7,7 @@ import ast
 import pytest
 
 from guardrails.core.conditions import FALSE, TRUE, AllOf, AnyOf, Contains, Exists, FactType, Matches, Not, OneOf
+from guardrails.core.facts import NUMBER_LIMIT
 from guardrails.core.policy import Verdict
 from guardrails.engine import native
 from guardrails.engine.native import NativeEngine
@@ -24,7 +25,7 @@ def verdicts(a_policy_set, **facts):
 def generated(*policies):
     a_policy_set = policy_set(*policies)
     group = a_policy_set.index.groups[0]
-    return native._function("group", group.entries, a_policy_set.policies, native._Constants())
+    return native._Writer(group.entries, a_policy_set.policies).text("facts", native._returned)
 
 
 def test_verdicts_stand_in_the_order_of_the_selection():
@@ -48,7 +49,8 @@ def test_nothing_that_was_written_becomes_part_of_the_text():
     )
     written = generated(policy(AnyOf(conditions), policy_id=HOSTILE))
     assert "import" not in written
-    assert {type(node.value) for node in ast.walk(ast.parse(written)) if isinstance(node, ast.Constant)} == {type(None)}
+    constants = {node.value for node in ast.walk(ast.parse(written)) if isinstance(node, ast.Constant)}
+    assert constants == {None, NUMBER_LIMIT}
 
 
 def test_hostile_names_and_values_are_compared_like_any_other():
@@ -58,10 +60,28 @@ def test_hostile_names_and_values_are_compared_like_any_other():
     assert engine.evaluate(a_policy_set.index.select(facts), facts) == [Verdict.VIOLATED]
 
 
-def test_a_test_that_several_policies_share_is_worked_out_once():
+def test_policies_that_apply_alike_share_a_branch():
     shared = text("channel", "push", "email")
     written = generated(*(policy(above("recipient.age", bound), applies_to=shared) for bound in range(5)))
-    assert written.count(" in k") == 1 + 5  # once, and in each policy's "definitely not"
+    assert written.count(" in k") == 1
+
+
+def test_a_fact_that_one_branch_needs_is_read_inside_it_and_one_that_two_need_before_both():
+    push, sms = (policy(above("recipient.age", 1), applies_to=text("channel", name)) for name in ("push", "sms"))
+    alone = policy(above("attributes.score", 1), applies_to=text("channel", "sms"))
+    reads = [line for line in generated(push, sms, alone).splitlines() if "facts.get" in line]
+    assert [line.startswith("     ") for line in reads] == [False, False, True]
+
+
+def test_groups_alike_share_their_code():
+    by_campaign = [
+        policy(above("recipient.age", n), applies_to=text("campaign.id", f"c-{n}"), policy_id=f"p{n}") for n in range(9)
+    ]
+    engine = NativeEngine(policy_set(*by_campaign))
+    specific = [function for function in engine._functions[1:] if len(function.__defaults__) == 2]
+    assert len(specific) == 9
+    assert len({function.__code__ for function in specific}) == 1
+    assert len({function.__defaults__ for function in specific}) == 9
 
 
 def test_constants_are_folded_away():

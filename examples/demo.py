@@ -13,10 +13,11 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import fcntl
 import http.client
 import json
 import os
-import shutil
+import re
 import signal
 import socket
 import subprocess
@@ -34,10 +35,13 @@ from rich.table import Table
 from sample import Impression, candidate, consent_changes, impressions, preferences
 
 ROOT = Path(__file__).parent.parent
-STATE = ROOT / "build" / "demo"
 BATCH = 100
 START_SECONDS = 20
+STOP_SECONDS = 40
+"""A little longer than the service itself gives its workers."""
+
 ROWS = 60_000
+WIDTH = 80
 
 Json = Any
 """What `json` reads and writes."""
@@ -70,17 +74,25 @@ class Tally:
 
     def __init__(self) -> None:
         self.effects: Counter[str] = Counter()
-        self.codes: Counter[str] = Counter()
-        self.policies: Counter[str] = Counter()
+        self.denied: Counter[tuple[str, str]] = Counter()
+        self.monitored: Counter[tuple[str, str]] = Counter()
         self.shown: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {}
 
     def add(self, asked: dict[str, Any], decision: dict[str, Any]) -> None:
         """Count one decision, and keep the first of each effect to be shown whole."""
         self.effects[decision["effect"]] += 1
-        self.codes.update({reason["code"] for reason in decision["reasons"]})
-        self.policies.update({reason["policy"] or "the route" for reason in decision["reasons"]})
+        self.denied.update((reason["code"], reason["policy"] or "the route") for reason in decision["reasons"])
+        self.monitored.update((reason["code"], reason["policy"]) for reason in decision["monitored"])
         if decision["effect"] == "allow" or decision["retry_at"]:
             self.shown.setdefault(decision["effect"], (asked, decision))
+
+    def rows(self) -> Iterator[tuple[str, str, str, int]]:
+        """Decision, reason, policy, count: first the effects, then what denied, then what only would have."""
+        for effect, count in sorted(self.effects.items()):
+            yield effect, "", "", count
+        for decision, reasons in (("", self.denied), ("monitored", self.monitored)):
+            for (code, policy), count in reasons.most_common():
+                yield decision, code, policy, count
 
 
 def main() -> int:
@@ -88,16 +100,17 @@ def main() -> int:
     options = _options()
     console = Console()
     # A terminal ends what it started by SIGTERM or by closing; the service must not outlive the demo either way.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    for ending in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(ending, lambda number, _: sys.exit(128 + number))
     try:
-        with _service(console) as (process, service):
+        with _alone_in(options.state), _service(options.state, options.port, console) as (process, service):
             _decide_week(service, console, options.limit)
             if not options.once:
                 _leave_running(process, service, console)
     except KeyboardInterrupt:
         console.print("\nstopped")
     except (RuntimeError, OSError) as error:
-        console.print(f"[red]the demo could not go on:[/red] {error}", highlight=False)
+        console.print(f"[red]the demo could not go on:[/red] {error}", highlight=False, soft_wrap=True)
         return 2
     return 0
 
@@ -105,58 +118,93 @@ def main() -> int:
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="Decide a week of real candidates through the running service.")
     parser.add_argument("--once", action="store_true", help="end when the week is decided")
-    parser.add_argument("--limit", type=int, default=ROWS, help="decide only so many candidates")
+    parser.add_argument("--limit", type=_count, default=ROWS, help="decide only so many candidates")
+    parser.add_argument("--port", type=int, default=8080, help="where the service listens, if it is free (8080)")
+    parser.add_argument(
+        "--state", type=Path, default=ROOT / "build" / "demo", help="where database and log go (build/demo)"
+    )
     return parser.parse_args()
 
 
+def _count(text: str) -> int:
+    if not 1 <= int(text) <= ROWS:
+        raise argparse.ArgumentTypeError(f"there are 1 to {ROWS} candidates")
+    return int(text)
+
+
 @contextlib.contextmanager
-def _service(console: Console) -> Iterator[tuple[subprocess.Popen[bytes], Service]]:
+def _alone_in(state: Path) -> Iterator[None]:
+    """Make the directory, and refuse to share it with a demo that still runs."""
+    state.mkdir(parents=True, exist_ok=True)
+    with (state / "lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise RuntimeError(f"another demo runs in {state}; end it, or choose another with --state") from None
+        yield
+
+
+@contextlib.contextmanager
+def _service(state: Path, port: int, console: Console) -> Iterator[tuple[subprocess.Popen[bytes], Service]]:
     """The service, started on a fresh store, and stopped at the end."""
-    shutil.rmtree(STATE, ignore_errors=True)
-    STATE.mkdir(parents=True)
-    port = _free_port(8080)
+    database = state / "guardrails.db"
+    for suffix in ("", "-shm", "-wal"):
+        database.with_name(database.name + suffix).unlink(missing_ok=True)
     settings = {
         "GUARDRAILS_POLICIES": str(ROOT / "policies"),
-        "GUARDRAILS_DATABASE_URL": f"sqlite:///{STATE / 'guardrails.db'}",
-        "GUARDRAILS_PORT": str(port),
+        "GUARDRAILS_DATABASE_URL": f"sqlite:///{database}",
+        "GUARDRAILS_STATE_DIRECTORY": str(state),
+        "GUARDRAILS_PORT": str(port if _is_free(port) else 0),
         "GUARDRAILS_REPLAY_CLOCK": "on",
         "GUARDRAILS_LOG_LEVEL": "warning",
     }
     command = [Path(sys.executable).with_name("guardrails"), "serve"]
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("GUARDRAILS_")}  # noqa: TID251
-    with (STATE / "service.log").open("wb") as log:
-        process = subprocess.Popen(command, env=inherited | settings, stdout=log, stderr=log)
+    log = state / "service.log"
+    with log.open("wb") as said:
+        # A session of its own: Ctrl-C is for the demo, which then stops the service.
+        process = subprocess.Popen(command, env=inherited | settings, stdout=said, stderr=said, start_new_session=True)
+    service = None
     try:
-        service = Service(port)
-        seconds = _wait_until_ready(process, service)
-        console.print(f"service answers on http://127.0.0.1:{port} after {seconds:.1f} s", highlight=False)
+        started = time.monotonic()
+        service = Service(_announced_port(process, log))
+        seconds = time.monotonic() - started
+        console.print(f"service answers on http://127.0.0.1:{service.port} after {seconds:.1f} s", highlight=False)
         yield process, service
     finally:
-        process.terminate()
-        process.wait(timeout=30)
+        if service is not None:
+            service.close()
+        _stop(process)
 
 
-def _free_port(wanted: int) -> int:
+def _stop(process: subprocess.Popen[bytes]) -> None:
+    process.terminate()
+    try:
+        process.wait(timeout=STOP_SECONDS)
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+
+def _is_free(port: int) -> bool:
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            probe.bind(("127.0.0.1", wanted))
+            probe.bind(("127.0.0.1", port))
         except OSError:
-            probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+            return False
+        return True
 
 
-def _wait_until_ready(process: subprocess.Popen[bytes], service: Service) -> float:
-    started = time.monotonic()
-    while time.monotonic() - started < START_SECONDS:
-        if process.poll() is not None:
-            break
-        with contextlib.suppress(OSError, http.client.HTTPException, RuntimeError):
-            service.send("GET", "/readyz")
-            return time.monotonic() - started
-        service.close()
-        time.sleep(0.05)
-    raise RuntimeError(f"the service did not start:\n{(STATE / 'service.log').read_text()}")
+def _announced_port(process: subprocess.Popen[bytes], log: Path) -> int:
+    """The port that the service names once it answers. Raises RuntimeError where it ends, or never does."""
+    deadline = time.monotonic() + START_SECONDS
+    while time.monotonic() < deadline and process.poll() is None:
+        found = re.search(r"listens on http://127\.0\.0\.1:(\d+) ", log.read_text(encoding="utf-8"))
+        if found is not None:
+            return int(found[1])
+        time.sleep(0.02)
+    raise RuntimeError(f"the service did not start:\n{log.read_text(encoding='utf-8')}")
 
 
 def _decide_week(service: Service, console: Console, limit: int) -> None:
@@ -171,8 +219,8 @@ def _decide_week(service: Service, console: Console, limit: int) -> None:
     for recipient, set_to in toggles.items():
         service.send("PUT", f"/v1/recipients/{recipient}/preferences", {"toggles": set_to}, at=start)
     console.print(
-        f"{len(recipients)} recipients, {len(before)} consent records, {len(toggles)} with sponsored content switched "
-        f"off; {len(during)} withdrawals come in the course of the week",
+        f"{len(week):,} candidates for {len(recipients):,} recipients; {len(before):,} consent records\n"
+        f"{len(toggles):,} switched sponsored content off; {len(during):,} withdraw in the course of the week",
         highlight=False,
     )
     tally = Tally()
@@ -182,13 +230,14 @@ def _decide_week(service: Service, console: Console, limit: int) -> None:
         BarColumn(),
         MofNCompleteColumn(),
         TextColumn("{task.fields[day]}"),
-        TimeRemainingColumn(),
+        TimeRemainingColumn(compact=True),
+        TextColumn("left"),
     )
     with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
-        task = progress.add_task("deciding", total=len(week), day="")
+        task = progress.add_task("deciding", total=len(week), day=_day(week[0]))
         for batch in _batches(week, during, service):
             _decide(service, batch, tally)
-            progress.update(task, advance=len(batch), day=f"{batch[-1].at:%a %d %b %H:%M}")
+            progress.update(task, advance=len(batch), day=_day(batch[-1]))
     _report(console, tally, time.monotonic() - started)
 
 
@@ -219,25 +268,50 @@ def _decide(service: Service, batch: list[Impression], tally: Tally) -> None:
         service.send("POST", "/v1/outcomes", {"outcomes": sent}, at=batch[-1].at.isoformat())
 
 
+def _day(impression: Impression) -> str:
+    return f"{impression.at:%a %d %b %H:%M}"
+
+
 def _report(console: Console, tally: Tally, seconds: float) -> None:
-    decided = tally.effects.total()
-    console.print()
-    for title, counts in (("effect", tally.effects), ("reason", tally.codes), ("policy that denied", tally.policies)):
-        table = Table(title_justify="left", box=None, pad_edge=False, header_style="bold")
-        table.add_column(title, min_width=32)
-        table.add_column("candidates", justify="right")
-        table.add_column("share", justify="right")
-        for name, count in counts.most_common():
-            table.add_row(name, f"{count:,}", f"{count / decided:.1%}")
-        console.print(table)
-        console.print()
-    console.print("[dim]a denied candidate may have several reasons[/dim]")
-    rate = f"{decided:,} candidates in {seconds:.1f} s: {decided / seconds:,.0f} a second"
-    console.print(f"{rate}, each audited before it was answered\n", highlight=False)
+    """What an answer looks like, and then what the week came to: that is what stays on the screen."""
     for effect, (asked, decision) in sorted(tally.shown.items()):
-        console.print(f"[bold]one {effect}[/bold]")
-        shown = json.dumps({"candidate": asked, "decision": decision}, indent=1)
-        console.print(Syntax(shown, "json", background_color="default", word_wrap=True))
+        console.print(f"\n[bold]one {effect}[/bold]: the candidate, and the decision")
+        for value in (asked, decision):
+            console.print(Syntax(_as_json(value), "json", background_color="default", word_wrap=True))
+    decided = tally.effects.total()
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for title in ("decision", "reason", "policy"):
+        table.add_column(title, overflow="fold")
+    for title in ("count", "share"):
+        table.add_column(title, justify="right")
+    for decision, code, policy, count in tally.rows():
+        table.add_row(decision, code, policy, f"{count:,}", f"{count / decided:.1%}")
+    console.print()
+    console.print(table)
+    console.print("[dim]one candidate may be denied for several reasons; `monitored` denies none[/dim]\n")
+    rate = f"{decided:,} candidates in {seconds:.1f} s: {decided / seconds:,.0f} a second"
+    console.print(f"{rate}, each audited before it was answered", highlight=False)
+
+
+def _as_json(value: Json, *, indent: int = 0, used: int = 0) -> str:
+    """JSON in which whatever fits on a line stands on one; `used` columns of the first are taken already."""
+    line = json.dumps(value, ensure_ascii=False)
+    if not value or not isinstance(value, dict | list) or max(indent, used) + len(line) < WIDTH:
+        return line
+    indent += 2
+    if isinstance(value, dict):
+        keys = [f"{json.dumps(key)}: " for key in value]
+        opening, closing = "{}"
+    else:
+        keys = [""] * len(value)
+        opening, closing = "[]"
+    members = value.values() if isinstance(value, dict) else value
+    lines = [
+        f"{' ' * indent}{key}{_as_json(member, indent=indent, used=indent + len(key))}"
+        for key, member in zip(keys, members, strict=True)
+    ]
+    body = ",\n".join(lines)
+    return f"{opening}\n{body}\n{' ' * (indent - 2)}{closing}"
 
 
 def _leave_running(process: subprocess.Popen[bytes], service: Service, console: Console) -> None:
@@ -253,10 +327,10 @@ def _leave_running(process: subprocess.Popen[bytes], service: Service, console: 
         }
     )
     url = f"http://127.0.0.1:{service.port}"
-    console.print(f"\nThe service runs on: {url}/docs shows its API. Decide one candidate:\n", highlight=False)
+    console.print(f"\nThe service goes on; its API is at {url}/docs\nDecide one candidate:\n", highlight=False)
     print(f"curl -s {url}/v1/decisions -H 'Content-Type: application/json' -d '{body}'\n")
     console.print("[dim]Ctrl-C ends it.[/dim]")
-    process.wait()
+    raise RuntimeError(f"the service ended by itself, with {process.wait()}")
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ Each is a function of the recipient's or the item's id alone (a BLAKE2b hash, so
 - 8 % have the toggle `sponsored` off
 - 90 % are known to live in Asia/Tokyo, 4 % have no time zone on record, 3 % a wrong one, 3 % live in Europe/Berlin
 - 4 % are under age, 3 % of unknown age, all others adult
-- an item costs between 980 and 9,800 yen and takes 1 to 4 steps to convert
+- an item costs between 480 and 4,440 yen and takes 1 to 4 steps to convert
 """
 
 from __future__ import annotations
@@ -80,7 +80,7 @@ def candidate(impression: Impression) -> dict[str, Any]:
         "sponsor": {"id": "zozo"},
         "offer": {
             "id": impression.item,
-            "amount_minor": 980 + 90 * _share("price", impression.item),
+            "amount_minor": 480 + 40 * _share("price", impression.item),
             "currency": "JPY",
         },
         "attributes": {"arm": impression.arm, "position": impression.position},

@@ -237,7 +237,7 @@ def _decide_week(service: Service, console: Console, limit: int) -> None:
         task = progress.add_task("deciding", total=len(week), day=_day(week[0]))
         for batch in _batches(week, during, service):
             _decide(service, batch, tally)
-            progress.update(task, advance=len(batch), day=_day(batch[-1]))
+            progress.update(task, advance=len(batch), day=_day(batch[-1]), refresh=True)
     _report(console, tally, time.monotonic() - started)
 
 

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import http.client
 import json
+import os
+import pty
 import re
 import shlex
 import signal
+import struct
 import subprocess
 import sys
+import termios
 import urllib.request
 from pathlib import Path
 
@@ -138,6 +144,28 @@ def said_until(demo, words):
         if words in line:
             return said
     raise AssertionError(f"it never said {words}: {said}")
+
+
+def test_at_a_terminal_the_bar_moves_while_candidates_are_decided(tmp_path):
+    parent, child = pty.openpty()
+    fcntl.ioctl(child, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
+    clean = {key: value for key, value in os.environ.items() if key not in {"NO_COLOR", "COLUMNS"}}  # noqa: TID251 - the child's
+    command = [sys.executable, DEMO, "--state", tmp_path, "--port", "0", "--once", "--limit", str(LIMIT)]
+    demo = subprocess.Popen(
+        command, stdin=subprocess.DEVNULL, stdout=child, stderr=child, env=clean | {"TERM": "xterm-256color"}
+    )
+    os.close(child)
+    said = b""
+    with contextlib.suppress(OSError):  # how Linux says that the other side of a terminal is closed
+        while chunk := os.read(parent, 65536):
+            said += chunk
+    os.close(parent)
+    plain = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", said.decode())
+    counts = [int(count) for count in re.findall(rf"(\d+)/{LIMIT} ", plain)]
+    assert demo.wait(PATIENCE_SECONDS) == 0
+    assert counts == sorted(counts)
+    assert set(counts) == set(range(0, LIMIT + 1, 100))
+    assert [line for line in re.split(r"[\r\n]+", plain) if len(line) > 80] == []
 
 
 def test_two_demos_do_not_share_their_state(tmp_path):

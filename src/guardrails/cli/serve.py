@@ -1,8 +1,8 @@
 """`guardrails serve`: the HTTP service, served by Granian until it is told to stop.
 
-This process checks that the service can start, then looks after the workers; each worker is a fresh process that opens
-the application for itself. The worker is loaded by name, as every WSGI server loads its application: `cli` and `web` are
-side by side and don't know each other.
+This process checks that the service can start, then looks after the workers; each worker is a fresh process that
+opens the application for itself. The worker is loaded by name, as every WSGI server loads its application: `cli` and
+`web` are side by side and don't know each other.
 """
 
 from __future__ import annotations
@@ -185,10 +185,6 @@ def _attend_in_background(server: MPServer, settings: Settings) -> None:
 
 def _attend(server: MPServer, settings: Settings) -> None:
     """Say where the service is, and when it is told to stop, see to it that every worker hears it."""
-    # INVARIANT: until the workers are forked this thread only sleeps. A fork copies every lock that is held, an import's
-    # for one, and in the worker nobody would ever let go of it.
-    while len(server.wrks) < settings.workers:
-        time.sleep(LOOK_SECONDS)
     _announce(server, settings)
     server.main_loop_interrupt.wait()
     while True:

@@ -34,7 +34,7 @@ class Lowering(Protocol):
         """The zone of the mapping at `path`: its `timezone` and `fallback`, with `project` already replaced."""
 
     def problem(self, code: str, message: str, path: Path, hint: str = "") -> None:
-        """Report that what stands at `path` is wrong: `code` is kebab-case, `message` lower case, input in backticks."""
+        """Report that what is at `path` is wrong: `code` is kebab-case, `message` lower case, input in backticks."""
 
 
 class Lowered(msgspec.Struct, frozen=True, kw_only=True):

@@ -89,11 +89,12 @@ class NativeEngine:
 
 
 class _Compiler:
-    """Makes groups into functions. Those with the same text share one code object."""
+    """Makes groups into functions. What is alike is shared: of code by its text, of constants by their value."""
 
     def __init__(self, policies: tuple[Policy, ...]) -> None:
         self._policies = policies
         self._compiled: dict[str, CodeType] = {}
+        self._constants: dict[object, object] = {}
 
     def function(self, group: Group, parameters: str, last_line: Callable[[Sequence[str]], str]) -> Callable[..., Any]:
         """The function of one group: `last_line` says what becomes of its verdicts."""
@@ -103,7 +104,8 @@ class _Compiler:
             scope: dict[str, Any] = {}
             exec(compile(text, "<policies>", "exec"), scope)  # noqa: S102 - our own text
             self._compiled[text] = scope["group"].__code__
-        return FunctionType(self._compiled[text], _NAMES, "group", tuple(writer.constants))
+        constants = tuple(self._constants.setdefault(value, value) for value in writer.constants)
+        return FunctionType(self._compiled[text], _NAMES, "group", constants)
 
 
 def _returned(verdicts: Sequence[str]) -> str:

@@ -113,7 +113,7 @@ class Remembered(Generic[Made]):
     def __init__(self, index: Index, make: Callable[[Selection], Made]) -> None:
         self._index = index
         self._make = make
-        self._fields = index.fields
+        self._fields = tuple((field, texts | {UNKNOWN}) for field, texts in index.fields)
         self._count = 0
         # A tree with one level a field; its leaves are what was made. Without indexed fields it is a leaf.
         self._root: Any = {} if self._fields else make(index.select({}))
@@ -126,17 +126,17 @@ class Remembered(Generic[Made]):
             if type(text) is not str:
                 text = UNKNOWN
             below = found.get(text)
+            if below is None and text not in texts:
+                below = found.get(OTHER)
             if below is None:
-                below = found.get(_branch(text, texts))
-                if below is None:
-                    return self._remember(facts)
+                return self._remember(facts)
             found = below
         return found  # type: ignore[no-any-return]
 
     def _remember(self, facts: Facts) -> Made:
         made = self._make(self._index.select(facts))
         if self._count < MOST_REMEMBERED:
-            *above, last = (_branch(facts.get(field), texts) for field, texts in self._fields)
+            *above, last = (_branch(facts.get(field), texts) for field, texts in self._index.fields)
             branches = self._root
             for branch in above:
                 branches = branches.setdefault(branch, {})

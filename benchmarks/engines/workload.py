@@ -1,8 +1,8 @@
 """What every engine is asked: 12 general policies, as many specific ones as wanted, and seeded facts to decide.
 
 The general policies are those that a team would start with, one for each concern. The specific ones come in pairs:
-one for a campaign (its markets, its cap or its audience) and one for its sponsor, so that a candidate meets the 12
-and, beyond them, two more, however many there are.
+one for a campaign (its markets, its cap or its audience) and one for a sponsor. Every other campaign and every other
+sponsor has none, so a candidate meets the 12 and, beyond them, none, one or two more, however many there are.
 
 There are two kinds of facts: *complete* ones, in which every fact is there that a policy may compare (what an engine
 with two truth values can answer), and *gappy* ones, with facts missing or of the wrong type.
@@ -34,7 +34,10 @@ __all__ = ["GENERAL", "SIZES", "SPECIFIC_EACH", "complete_facts", "gappy_facts",
 SIZES = (12, 112, 1_012)
 GENERAL = 12
 SPECIFIC_EACH = 2
-"""How many specific policies one campaign and its sponsor bring."""
+"""How many specific policies a campaign and a sponsor bring."""
+
+SPONSOR_STEP = 7
+"""Spreads the sponsors over the campaigns, so that having a policy and one's sponsor having one are independent."""
 
 SEED = 20261122
 CHANNELS = ("push", "web_push", "email", "sms", "in_app")
@@ -190,27 +193,32 @@ def _specific(number: int) -> Iterator[_Parts]:
     )
 
 
-def complete_facts(size: int, count: int) -> list[dict[str, object]]:
-    """`count` candidates' facts for the policies of `size`; only the disclosure, which is asked after, may lack."""
-    chance = random.Random(SEED)
-    campaigns = max(1, (size - GENERAL) // SPECIFIC_EACH)
-    return [_complete(chance, chance.randrange(campaigns)) for _ in range(count)]
+def complete_facts(size: int, count: int, *, batch: int = 0) -> list[dict[str, object]]:
+    """`count` candidates' facts for the policies of `size`; only the disclosure, which is asked after, may lack.
+
+    Each batch holds other candidates.
+    """
+    chance = random.Random(SEED + batch)
+    campaigns = max(1, 2 * (size - GENERAL) // SPECIFIC_EACH)
+    return [_complete(chance, campaigns) for _ in range(count)]
 
 
-def gappy_facts(size: int, count: int) -> list[dict[str, object]]:
+def gappy_facts(size: int, count: int, *, batch: int = 0) -> list[dict[str, object]]:
     """As `complete_facts`, with facts missing and attributes of the wrong type, as far as a candidate lets them be."""
-    chance = random.Random(SEED + 1)
+    chance = random.Random(-SEED - batch)
     return [
         {
             field: _mistyped(chance, value) if field.startswith(ATTRIBUTES) and chance.random() < 0.3 else value
             for field, value in facts.items()
             if field in ALWAYS_THERE or chance.random() >= GAP_RATE
         }
-        for facts in complete_facts(size, count)
+        for facts in complete_facts(size, count, batch=batch)
     ]
 
 
-def _complete(chance: random.Random, number: int) -> dict[str, object]:
+def _complete(chance: random.Random, campaigns: int) -> dict[str, object]:
+    number = chance.randrange(campaigns)
+    sponsor = (SPONSOR_STEP * number + 1) % campaigns
     content_class = chance.choices(CONTENT_CLASSES, weights=(50, 20, 10, 10, 10))[0]
     lane = "transactional" if content_class == "transactional" else "monetized"
     facts: dict[str, object] = {
@@ -226,7 +234,7 @@ def _complete(chance: random.Random, number: int) -> dict[str, object]:
         "content.tags": tuple(chance.sample(TAGS, k=chance.randint(0, 3))),
         "content.steps": chance.choices((0, 1, 2, 3, 4, 7), weights=(1, 30, 30, 30, 5, 4))[0],
         "campaign.id": f"campaign-{number}",
-        "sponsor.id": f"sponsor-{number}",
+        "sponsor.id": f"sponsor-{sponsor}",
         "offer.id": f"offer-{number}",
         "offer.amount_minor": chance.randrange(100, chance.choice((2_500, 2_500, 6_000))),
         "offer.currency": chance.choice(("EUR", "EUR", "USD")),
@@ -243,7 +251,7 @@ def _complete(chance: random.Random, number: int) -> dict[str, object]:
         f"cap.campaign-{number}-cap.used": chance.choices((0, 1, 2, 3), weights=(70, 15, 10, 5))[0],
     }
     if chance.random() < 0.9:
-        facts["content.disclosure"] = f"Sponsored by sponsor {number}"
+        facts["content.disclosure"] = f"Sponsored by sponsor {sponsor}"
     return facts
 
 

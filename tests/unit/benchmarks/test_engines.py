@@ -9,7 +9,7 @@ from benchmarks.engines import oracle, own
 from benchmarks.engines.contender import InProcess
 from benchmarks.engines.peers import bare, rego
 from benchmarks.engines.report import Target, targets
-from benchmarks.engines.rounds import MAKERS, PEERS, Effort, Measured, measure, wrong_verdicts
+from benchmarks.engines.rounds import MAKERS, PEERS, Effort, Measured, measure_once, wrong_verdicts
 from benchmarks.engines.workload import SIZES, complete_facts, gappy_facts, policy_set
 
 CANDIDATES = 300
@@ -42,6 +42,7 @@ def test_a_size_that_does_not_come_in_pairs_is_refused():
 def test_candidates_are_the_same_every_time():
     assert complete_facts(112, 20) == complete_facts(112, 20)
     assert complete_facts(112, 20) == complete_facts(112, 50)[:20]
+    assert complete_facts(112, 20) != complete_facts(112, 20, batch=1)
 
 
 def test_every_general_policy_is_both_violated_and_satisfied_by_complete_candidates():
@@ -92,7 +93,7 @@ def test_a_wrong_answer_is_counted(monkeypatch):
         return InProcess(bare.NAME, dict, lambda _facts: None, lambda _facts, _answer: frozenset())
 
     monkeypatch.setattr("benchmarks.engines.rounds.MAKERS", {bare.NAME: deaf})
-    (result,) = measure(12, Effort(candidates=CANDIDATES, rounds=1), lambda _line: None)
+    (result,) = measure_once([12], Effort(processes=1, candidates=CANDIDATES, rounds=1))
     assert result.wrong == sum(map(bool, truth(12)))
 
 

@@ -37,4 +37,4 @@ def verdicts(policy_set: PolicySet, engine: Engine, facts: Facts) -> dict[str, s
     """The verdict of every policy that applies, by id, as the oracle words it."""
     selected = policy_set.select(facts)
     given = zip(selected.policies, engine.evaluate(selected.selection, facts), strict=True)
-    return {policy.id: Verdict(verdict).name.lower() for policy, verdict in given if verdict}
+    return {policy.id: verdict.value for policy, verdict in given if verdict is not Verdict.NOT_APPLICABLE}

@@ -61,7 +61,7 @@ def explain(
                 candidate if isinstance(candidate, Broken) else _explain(application.explainer, candidate, number, at)
             )
             if as_json:
-                click.echo(result.to_json() if isinstance(result, Broken) else _explanation_json(result))
+                click.echo(result.to_json() if isinstance(result, Broken) else msgspec.json.encode(result))
             elif isinstance(result, Broken):
                 show_broken(f"candidate {number}", result.error, console)
             else:
@@ -76,14 +76,6 @@ def _explain(explainer: Explainer, candidate: Candidate, number: int, at: dateti
         return explainer.explain(candidate, now=at)
     except CandidateError as error:
         return Broken(number=number, error=str(error), problems=error.problems)
-
-
-def _explanation_json(explanation: Explanation) -> bytes:
-    """As `POST /v1/explain` answers it: verdicts by name."""
-    traces = [{**msgspec.structs.asdict(each), "verdict": each.verdict.name.lower()} for each in explanation.traces]
-    return msgspec.json.encode(
-        {"decision": explanation.decision, "traces": traces, "not_applicable": explanation.not_applicable}
-    )
 
 
 def _show(explanation: Explanation, policy_set: PolicySet, console: Console) -> None:

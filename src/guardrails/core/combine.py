@@ -50,10 +50,10 @@ def combine(
     overriders: Mapping[str, tuple[Policy, ...]],
 ) -> Combined:
     """Combine one verdict a policy. `overriders` names, by policy id, those that it stands aside for."""
-    applying = [
+    applying: list[tuple[Policy, Verdict]] = [
         (policy, verdict)
         for policy, verdict in zip(policies, verdicts, strict=True)
-        if verdict and policy.is_valid_at(at)  # NOT_APPLICABLE is 0
+        if verdict is not Verdict.NOT_APPLICABLE and policy.is_valid_at(at)
     ]
     if overriders:
         applying = _without_overridden(applying, overriders)
@@ -64,11 +64,11 @@ def combine(
     for policy, verdict in applying:
         enforced = policy.mode == "enforce"
         evidence = evidence or (enforced and not policy.builtin)
-        if verdict == Verdict.SATISFIED:
+        if verdict is Verdict.SATISFIED:
             if enforced:
                 satisfied.append(policy)
         elif blocks(policy, verdict, lane):
-            (blocked if enforced else monitored).append(Blocked(policy, Verdict(verdict)))
+            (blocked if enforced else monitored).append(Blocked(policy, verdict))
     none_applies = not evidence and lane == "monetized"
     return Combined(
         "deny" if blocked or none_applies else "allow",
@@ -81,9 +81,9 @@ def combine(
 
 def blocks(policy: Policy, verdict: Verdict, lane: str) -> bool:
     """Whether this verdict of a policy that applies stands in the way."""
-    if verdict == Verdict.UNDETERMINED:
+    if verdict is Verdict.UNDETERMINED:
         return (policy.on_missing or ("deny" if lane == "monetized" else "allow")) == "deny"
-    return verdict == Verdict.VIOLATED
+    return verdict is Verdict.VIOLATED
 
 
 def _without_overridden(
@@ -92,7 +92,7 @@ def _without_overridden(
     able = {
         policy.id
         for policy, verdict in applying
-        if policy.overrides and policy.mode == "enforce" and verdict != Verdict.UNDETERMINED
+        if policy.overrides and policy.mode == "enforce" and verdict is not Verdict.UNDETERMINED
     }
 
     def stands_aside(policy_id: str) -> bool:

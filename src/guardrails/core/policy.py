@@ -23,13 +23,13 @@ Mode = Literal["enforce", "monitor", "off"]
 OnMissing = Literal["deny", "allow"]
 
 
-class Verdict(enum.IntEnum):
-    """One policy's answer on one candidate. The numbers are the engines' wire format."""
+class Verdict(enum.Enum):
+    """One policy's answer on one candidate. The values are the words that go out."""
 
-    NOT_APPLICABLE = 0
-    SATISFIED = 1
-    VIOLATED = 2
-    UNDETERMINED = 3
+    NOT_APPLICABLE = "not_applicable"
+    SATISFIED = "satisfied"
+    VIOLATED = "violated"
+    UNDETERMINED = "undetermined"
 
 
 class Reason(msgspec.Struct, frozen=True):

@@ -71,7 +71,7 @@ class Case:
         self.needs: tuple[Need, ...] = tuple(
             need
             for policy, verdict in zip(selected.policies, applicability, strict=True)
-            if verdict and policy.needs
+            if policy.needs and verdict is not Verdict.NOT_APPLICABLE
             for need in policy.needs
         )
         self.questions: Questions = {need.fact: need.queries(candidate, at) for need in self.needs}

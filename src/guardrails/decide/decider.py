@@ -20,6 +20,7 @@ from guardrails.core.candidate import Candidate, effective_time
 from guardrails.core.combine import Combined
 from guardrails.core.decision import AuditReference, Decision, ReasonGiven
 from guardrails.core.needs import Take
+from guardrails.core.policy import Verdict
 from guardrails.core.timing import Zone, zones_of
 from guardrails.decide.case import Answers, Case, Compiled, open_case
 from guardrails.decide.entry import DecisionEntry, encode_entry
@@ -282,7 +283,7 @@ def takes_of(case: Case) -> tuple[Take, ...]:
     return tuple(
         take
         for policy, verdict in zip(selected.policies, counted, strict=True)
-        if verdict and policy.cap is not None
+        if policy.cap is not None and verdict is not Verdict.NOT_APPLICABLE
         for take in policy.cap.takes(case.candidate)
     )
 

@@ -9,6 +9,7 @@ import msgspec
 
 from guardrails.core.candidate import Candidate, effective_time
 from guardrails.core.decision import Decision
+from guardrails.core.policy import Verdict
 from guardrails.core.reference import PolicyTrace, policy_trace
 from guardrails.decide.case import Case, Compiled, open_case
 from guardrails.decide.decider import judge
@@ -59,7 +60,11 @@ class Explainer:
 def traces_of(case: Case) -> tuple[tuple[PolicyTrace, ...], tuple[str, ...]]:
     """The traces of the policies that apply or may apply, in policy order, and the ids of all others."""
     facts, verdicts = case.verdicts_at(case.at)
-    shown = [policy for policy, verdict in zip(case.selected.policies, verdicts, strict=True) if verdict]
+    shown = [
+        policy
+        for policy, verdict in zip(case.selected.policies, verdicts, strict=True)
+        if verdict is not Verdict.NOT_APPLICABLE
+    ]
     shown.sort(key=lambda policy: policy.ordinal)
     applying = {policy.id for policy in shown}
     others = tuple(policy.id for policy in case.compiled.policy_set.policies if policy.id not in applying)

@@ -7,6 +7,7 @@ from datetime import datetime
 
 import msgspec
 
+from guardrails.core.candidate import Instant
 from guardrails.core.decision import Decision
 from guardrails.core.reference import PolicyTrace
 from guardrails.decide.case import Compiled
@@ -27,7 +28,7 @@ class DecisionRecord(msgspec.Struct, frozen=True):
 
     decision: Decision
     state: ReservationState
-    lease_until: datetime | None
+    lease_until: Instant | None
     traces: tuple[PolicyTrace, ...]
     not_applicable: tuple[str, ...]
     fault: str | None

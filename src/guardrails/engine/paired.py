@@ -68,7 +68,7 @@ class PairedEngine:
     def _disagreement(self, selection: Selection, facts: Facts, durable: list[Verdict]) -> EngineDisagreement:
         native = self._native.evaluate(selection, facts)
         differences = {
-            self._policy_set.policies[place].id: (mine.name.lower(), other.name.lower())
+            self._policy_set.policies[place].id: (mine.value, other.value)
             for place, mine, other in zip(selection.places, durable, native, strict=True)
             if mine is not other
         }

@@ -41,8 +41,8 @@ def _policy_coverage(policy: Policy, decisions: tuple[Mapping[str, Verdict], ...
     return PolicyCoverage(
         policy=policy.id,
         kind=policy.kind,
-        seen={verdict.name.lower(): counts[verdict] for verdict in Verdict},
-        untested=tuple(side.name.lower() for side in _sides(policy) if not counts[side]),
+        seen={verdict.value: counts[verdict] for verdict in Verdict},
+        untested=tuple(side.value for side in _sides(policy) if not counts[side]),
     )
 
 

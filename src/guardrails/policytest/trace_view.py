@@ -89,7 +89,7 @@ def _policy_branch(trace: PolicyTrace, remarks: tuple[str, ...]) -> Branch:
     words: Words = (
         (trace.policy, "name"),
         (": ", "quiet"),
-        (trace.verdict.name.lower().replace("_", " "), _VERDICTS[trace.verdict]),
+        (trace.verdict.value.replace("_", " "), _VERDICTS[trace.verdict]),
         *((f", {remark}", "plain") for remark in remarks),
     )
     return Branch(words, tuple(_formula_branch(title, node) for title, node in _formulas(trace)))

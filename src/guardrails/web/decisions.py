@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Annotated, Any, Literal
+from collections.abc import Sequence
+from typing import Annotated, Any
 
 import msgspec
 from msgspec import Meta
 
-from guardrails.core.candidate import Candidate, Instant
+from guardrails.core.candidate import Candidate
 from guardrails.core.decision import Decision
-from guardrails.core.policy import Verdict
-from guardrails.core.reference import PolicyTrace, TraceNode
 from guardrails.decide.decider import Answer, Decider
-from guardrails.decide.explain import Explainer
-from guardrails.decide.ports import ReservationState
-from guardrails.decide.records import Records
+from guardrails.decide.explain import Explainer, Explanation
+from guardrails.decide.records import DecisionRecord, Records
 from guardrails.errors import GuardrailsError
 from guardrails.web.body import Body
 from guardrails.web.exchange import Exchange, Reply
@@ -31,14 +28,6 @@ BATCH_MOST = 1000
 
 _encoder = msgspec.json.Encoder()
 
-VerdictWord = Literal["not_applicable", "satisfied", "violated", "undetermined"]
-_VERDICTS: Mapping[Verdict, VerdictWord] = {
-    Verdict.NOT_APPLICABLE: "not_applicable",
-    Verdict.SATISFIED: "satisfied",
-    Verdict.VIOLATED: "violated",
-    Verdict.UNDETERMINED: "undetermined",
-}
-
 
 class Candidates(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Candidates to decide in this order, each seeing what those before it took."""
@@ -50,38 +39,6 @@ class _RawCandidates(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The same, not yet decoded: what one of them does wrong is no fault of the others."""
 
     candidates: Annotated[tuple[msgspec.Raw, ...], Meta(min_length=1, max_length=BATCH_MOST)]
-
-
-class Trace(msgspec.Struct, frozen=True):
-    """What one policy came to and why. The formulas are told even where the policy does not apply."""
-
-    policy: str
-    verdict: VerdictWord
-    applies_to: TraceNode
-    violated: TraceNode
-    satisfied: TraceNode
-
-
-class Explained(msgspec.Struct, frozen=True):
-    """A decision and, policy by policy, how its conditions came out. `not_applicable` are ids without a trace."""
-
-    decision: Decision
-    traces: tuple[Trace, ...]
-    not_applicable: tuple[str, ...]
-
-
-class Recorded(msgspec.Struct, frozen=True):
-    """A recorded decision, the state of its reservation, and its traces, computed again from the audit entry.
-
-    `traces` is empty where the decision was made without its facts; `fault` says why.
-    """
-
-    decision: Decision
-    state: ReservationState
-    lease_until: Instant | None
-    traces: tuple[Trace, ...]
-    not_applicable: tuple[str, ...]
-    fault: str | None
 
 
 class Decisions:
@@ -148,23 +105,12 @@ class Decisions:
     def explain(self, exchange: Exchange) -> Reply:
         """`POST /v1/explain`."""
         candidate = self._candidate.read(exchange)
-        explanation = self._explainer.explain(candidate, now=exchange.replay_at)
-        traces = _traces(explanation.traces)
-        return Reply(200, _encoder.encode(Explained(explanation.decision, traces, explanation.not_applicable)))
+        return Reply(200, _encoder.encode(self._explainer.explain(candidate, now=exchange.replay_at)))
 
     def read(self, exchange: Exchange, decision_id: str) -> Reply:
         """`GET /v1/decisions/{decision_id}`."""
         exchange.log["decision_id"] = path_id(decision_id)
-        record = self._records.read(decision_id)
-        recorded = Recorded(
-            record.decision,
-            record.state,
-            record.lease_until,
-            _traces(record.traces),
-            record.not_applicable,
-            record.fault,
-        )
-        return Reply(200, _encoder.encode(recorded))
+        return Reply(200, _encoder.encode(self._records.read(decision_id)))
 
     def routes(self) -> tuple[Route, ...]:
         """What this room answers."""
@@ -210,7 +156,7 @@ class Decisions:
                 description="What was answered, what became of it, and for each policy how its conditions came out, "
                 "computed again from the audit entry.",
                 scope="audit:read",
-                gives=Recorded,
+                gives=DecisionRecord,
                 problems=("unavailable",),
             ),
             Route(
@@ -223,18 +169,11 @@ class Decisions:
                 description="A dry run: nothing is reserved and nothing recorded.",
                 scope="decide",
                 takes=Candidate,
-                gives=Explained,
+                gives=Explanation,
                 problems=("invalid", "unavailable"),
                 example=EXAMPLE,
             ),
         )
-
-
-def _traces(traces: Iterable[PolicyTrace]) -> tuple[Trace, ...]:
-    """Traces with verdicts as words: their numbers are the engines' own."""
-    return tuple(
-        Trace(each.policy, _VERDICTS[each.verdict], each.applies_to, each.violated, each.satisfied) for each in traces
-    )
 
 
 EXAMPLE: dict[str, Any] = {

@@ -332,4 +332,4 @@ def test_a_policy_set_is_compiled_once(tmp_path, runner, fail):
 
 
 def test_verdicts_have_the_names_that_coverage_shows():
-    assert [verdict.name.lower() for verdict in Verdict] == ["not_applicable", "satisfied", "violated", "undetermined"]
+    assert [verdict.value for verdict in Verdict] == ["not_applicable", "satisfied", "violated", "undetermined"]

@@ -23,9 +23,9 @@ from guardrails.consent import ConsentRequest
 from guardrails.core.candidate import Candidate
 from guardrails.decide.active_policies import ActivePolicies
 from guardrails.decide.case import Compiled
-from guardrails.decide.decider import Answer
 from guardrails.decide.outcomes import OutcomeReport
 from guardrails.decide.replay import Replay
+from guardrails.decide.writes import Answer
 from guardrails.policyfile.document import Document
 from guardrails.policyfile.document import Path as Place
 from guardrails.policyfile.loader import load_policy_files

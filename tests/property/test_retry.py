@@ -11,7 +11,7 @@ from guardrails.bootstrap import compiler
 from guardrails.core.candidate import Candidate, Content, Recipient
 from guardrails.core.needs import ConsentState, Preferences, Usage, UsageQuery
 from guardrails.decide.case import open_case
-from guardrails.decide.decider import judge
+from guardrails.decide.judgement import judge
 from guardrails.errors import PolicyError
 from guardrails.policyfile.loader import load_policy_files
 

@@ -21,7 +21,7 @@ from guardrails.cli.opening import opened
 from guardrails.cli.options import at_option, database_option, engine_option, json_option, policies_option
 from guardrails.cli.terminal import is_terminal, output_console
 from guardrails.core.candidate import Candidate
-from guardrails.decide.decider import Answer
+from guardrails.decide.writes import Answer
 from guardrails.errors import CandidateError
 from guardrails.settings import EngineName
 

@@ -12,8 +12,8 @@ from guardrails.core.decision import Decision
 from guardrails.core.policy import Verdict
 from guardrails.core.reference import PolicyTrace, policy_trace
 from guardrails.decide.case import Case, Compiled, open_case
-from guardrails.decide.decider import judge
 from guardrails.decide.gather import gather
+from guardrails.decide.judgement import judge
 from guardrails.decide.ports import Session, Transactor
 
 __all__ = ["Explainer", "Explanation", "traces_of"]

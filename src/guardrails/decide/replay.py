@@ -9,8 +9,8 @@ import msgspec
 from guardrails.core.decision import Decision
 from guardrails.core.policy_set import PolicySet
 from guardrails.decide.case import Case, Compiled, open_case
-from guardrails.decide.decider import judge, takes_of
 from guardrails.decide.entry import DecisionEntry, decode_entry
+from guardrails.decide.judgement import judge, takes_of
 from guardrails.errors import PolicyError
 from guardrails.policyfile.loader import load_policy_files
 

@@ -23,8 +23,8 @@ from guardrails.core.decision import Decision
 from guardrails.core.needs import Take
 from guardrails.core.policy import Verdict
 from guardrails.decide.case import Compiled, open_case
-from guardrails.decide.decider import takes_of
 from guardrails.decide.explain import Explanation
+from guardrails.decide.judgement import takes_of
 from guardrails.decide.outcomes import OutcomeReport
 from guardrails.decide.ports import Reservation, Session
 from guardrails.errors import CandidateError, GuardrailsError

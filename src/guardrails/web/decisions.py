@@ -10,9 +10,10 @@ from msgspec import Meta
 
 from guardrails.core.candidate import Candidate
 from guardrails.core.decision import Decision
-from guardrails.decide.decider import Answer, Decider
+from guardrails.decide.decider import Decider
 from guardrails.decide.explain import Explainer, Explanation
 from guardrails.decide.records import DecisionRecord, Records
+from guardrails.decide.writes import Answer
 from guardrails.errors import GuardrailsError
 from guardrails.web.body import Body
 from guardrails.web.exchange import Exchange, Reply

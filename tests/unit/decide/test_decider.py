@@ -428,3 +428,18 @@ def test_replay_passes_over_faults():
     route.decide(candidate("bad", sponsor={"id": "faulty"}))
     replay = Replay(files_of=route.application.audit.policy_files, compile_set=compiler("native"))
     assert (list(replay.check(route.application.audit.entries())), replay.skipped) == ([], 1)
+
+
+class FullDisk:
+    """A spool on a disk without room."""
+
+    def append(self, _entry):
+        raise OSError(28, "No space left on device")
+
+
+def test_where_even_the_spool_fails_nothing_is_answered():
+    route = Route(BrokenStores())
+    route.application.decider._spool = FullDisk()
+    with pytest.raises(DependencyError) as caught:
+        route.decide(candidate("t", **TRANSACTIONAL))
+    assert caught.value.dependency == "spool"

@@ -1,0 +1,91 @@
+"""Judgement: from a case whose questions are answered to the decision, and the slots that an allow takes.
+
+A pure function of the case, so that replay can run it again on what the audit entry recorded.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+from guardrails.core.candidate import Candidate
+from guardrails.core.decision import Decision, Effect
+from guardrails.core.needs import Take
+from guardrails.core.policy import Verdict
+from guardrails.core.timing import Zone, zones_of
+from guardrails.decide.case import Case, Compiled
+from guardrails.decide.reasons import local, obligations_of, reason_of, reasons_of
+from guardrails.decide.retry import retry_at
+
+__all__ = ["decision_of", "judge", "takes_of"]
+
+_RECIPIENTS_ZONE = Zone("recipient", "deny")
+
+
+def judge(case: Case, decision_id: str) -> Decision:
+    """The decision on a case whose questions are answered: a pure function of the case. `audit` is not set yet."""
+    facts, combined = case.decide()
+    zones = zones_of(_RECIPIENTS_ZONE, case.candidate.recipient)
+    zone = zones[0] if zones else UTC
+    monitored = tuple(reason_of(case, blocked, facts, zone) for blocked in combined.monitored)
+    degraded = bool(case.questions.keys() - case.answers.keys())
+    if combined.effect == "allow":
+        return decision_of(
+            case.candidate,
+            case.at,
+            case.compiled,
+            decision_id,
+            effect="allow",
+            obligations=obligations_of(combined.satisfied, facts),
+            monitored=monitored,
+            degraded=degraded,
+        )
+    at, blocked_by = retry_at(case, combined)
+    return decision_of(
+        case.candidate,
+        case.at,
+        case.compiled,
+        decision_id,
+        effect="deny",
+        reasons=reasons_of(case, combined, facts, zone),
+        monitored=monitored,
+        retry_at=local(at, zone),
+        blocked_by=blocked_by,
+        degraded=degraded,
+    )
+
+
+def takes_of(case: Case) -> tuple[Take, ...]:
+    """The slots that a send of the case's candidate takes: of every cap that counts it, or may count it."""
+    compiled = case.compiled
+    selected = compiled.counting.select(case.candidate_facts)
+    counted = compiled.counting_engine.evaluate(selected.selection, case.candidate_facts)
+    return tuple(
+        take
+        for policy, verdict in zip(selected.policies, counted, strict=True)
+        if policy.cap is not None and verdict is not Verdict.NOT_APPLICABLE
+        for take in policy.cap.takes(case.candidate)
+    )
+
+
+def decision_of(
+    candidate: Candidate,
+    at: datetime,
+    compiled: Compiled,
+    decision_id: str,
+    *,
+    effect: Effect,
+    degraded: bool,
+    **rest: Any,  # noqa: ANN401 - the fields of a Decision, which checks them
+) -> Decision:
+    """A decision with what every one of them has; `rest` are the fields that differ."""
+    return Decision(
+        decision_id=decision_id,
+        candidate_id=candidate.id,
+        effect=effect,
+        lane=candidate.lane,
+        policy_revision=compiled.policy_set.revision,
+        evaluated_at=at,
+        degraded=degraded,
+        **rest,
+    )

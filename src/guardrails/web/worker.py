@@ -1,4 +1,4 @@
-"""What one worker process serves: the application, its HTTP app and its watcher, opened and closed together."""
+"""What one worker process serves: the application, its HTTP app and what it looks after, opened and closed together."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ import os
 
 import structlog
 
-from guardrails.bootstrap import open_application
+from guardrails.bootstrap import Application, open_application, utc_now
 from guardrails.settings import Settings
 from guardrails.web.app import create_app
 from guardrails.web.logs import configure_logs
 from guardrails.web.metrics import Metrics, policy_gauges
-from guardrails.web.watcher import PolicyWatcher
+from guardrails.web.upkeep import LEASES_SECONDS, POLICIES_SECONDS, Periodic, PolicyReload
 
 __all__ = ["Worker"]
 
@@ -27,12 +27,22 @@ class Worker:
         self._application = open_application(settings)
         metrics = Metrics(policy_gauges(self._application.policies), shared=settings.workers > 1)
         self.app = create_app(self._application, settings, metrics)
-        self._watcher = PolicyWatcher(self._application.policies, metrics)
-        self._watcher.start()
+        self._upkeep = _upkeep(self._application, settings, metrics)
+        for upkeep in self._upkeep:
+            upkeep.start()
         _log.info("worker.started", pid=os.getpid(), revision=self._application.policies.status.revision)
 
     def close(self) -> None:
         """Finish what was accepted, then let go of the stores."""
-        self._watcher.stop()
+        for upkeep in self._upkeep:
+            upkeep.stop()
         self._application.close()
         _log.info("worker.stopped", pid=os.getpid())
+
+
+def _upkeep(application: Application, settings: Settings, metrics: Metrics) -> list[Periodic]:
+    reload = Periodic("policies", PolicyReload(application.policies, metrics), seconds=POLICIES_SECONDS)
+    if settings.replay_clock:  # leases run by the time that requests say it is, and nobody here knows it
+        return [reload]
+    leases = Periodic("leases", lambda: application.audit.expire_leases(utc_now()), seconds=LEASES_SECONDS)
+    return [reload, leases]

@@ -10,7 +10,7 @@ import pytest
 from guardrails.settings import Key, Settings
 from guardrails.web import create_app
 from guardrails.web.metrics import Metrics
-from guardrails.web.watcher import PolicyWatcher
+from guardrails.web.upkeep import Periodic, PolicyReload
 
 BROKEN = "apiVersion: guardrails/v1\npolicies:\n  - id: broken\n    kind: ruel\n"
 
@@ -96,7 +96,7 @@ def until(condition):
 def watcher(watched):
     application, _, _ = watched
     metrics = Metrics()
-    watcher = PolicyWatcher(application.policies, metrics, period_seconds=0.005)
+    watcher = Periodic("policies", PolicyReload(application.policies, metrics), seconds=0.005)
     watcher.start()
     yield metrics
     watcher.stop()
@@ -121,7 +121,7 @@ def test_the_watcher_outlives_what_it_can_not_foresee(watched, watcher, log_line
     application, _, policies = watched
     first = application.policies.status.revision
     application.policies._path = 3  # no path at all: looking raises
-    until(lambda: any(line["event"] == "policies.watch_failed" for line in log_lines))
+    until(lambda: any(line["event"] == "upkeep.failed" for line in log_lines))
     application.policies._path = policies
     save(policies, policies.read_text(encoding="utf-8").replace("voice", "sms"))
     until(lambda: application.policies.status.revision != first)

@@ -1,17 +1,17 @@
-"""What a worker opens, looks after and closes."""
+"""What a worker looks after beside its requests."""
 
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from pathlib import Path
 
 import msgspec
 
+from guardrails.bootstrap import in_memory_application
 from guardrails.core.candidate import Candidate
 from guardrails.settings import Settings
-from guardrails.web.worker import Worker
+from guardrails.web.metrics import Metrics
+from guardrails.web.worker import _upkeep
 
-POLICIES = Path(__file__).parents[3] / "policies"
 LONG_AGO = datetime(2026, 1, 1, 12, tzinfo=UTC)
 RECEIPT = {
     "id": "c-1",
@@ -22,30 +22,16 @@ RECEIPT = {
 }
 
 
-def worker(tmp_path, **rest) -> Worker:
-    url = f"sqlite:///{tmp_path / 'worker.db'}"
-    return Worker(
-        Settings(
-            policies=POLICIES, database_url=url, state_directory=tmp_path, engine="native", log_level="error", **rest
-        )
-    )
+def test_it_marks_leases_that_ran_out(compiled):
+    application = in_memory_application(compiled.policy_set, compiled=compiled)
+    _, leases = _upkeep(application, Settings(), Metrics())
+    (answer,) = application.decider.decide([msgspec.convert(RECEIPT, Candidate)], now=LONG_AGO)
+    assert application.audit.decision(answer.decision.decision_id).state == "reserved"
+    leases._work()
+    assert application.audit.decision(answer.decision.decision_id).state == "expired"
 
 
-def test_it_looks_after_policies_and_leases(tmp_path):
-    made = worker(tmp_path)
-    try:
-        application, leases = made._application, made._upkeep[1]
-        (answer,) = application.decider.decide([msgspec.convert(RECEIPT, Candidate)], now=LONG_AGO)
-        assert application.audit.decision(answer.decision.decision_id).state == "reserved"
-        leases._work()
-        assert application.audit.decision(answer.decision.decision_id).state == "expired"
-    finally:
-        made.close()
-
-
-def test_under_the_replay_clock_nobody_knows_which_leases_ran_out(tmp_path):
-    made = worker(tmp_path, replay_clock=True)
-    try:
-        assert [upkeep._name for upkeep in made._upkeep] == ["policies"]
-    finally:
-        made.close()
+def test_under_the_replay_clock_nobody_knows_which_leases_ran_out(compiled):
+    application = in_memory_application(compiled.policy_set, compiled=compiled)
+    upkeep = _upkeep(application, Settings(replay_clock=True), Metrics())
+    assert [each._name for each in upkeep] == ["policies"]

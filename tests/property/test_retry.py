@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
+import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
@@ -183,3 +184,60 @@ policies:
     decision = judge(case, "d")
     assert decision.retry_at == START + 3 * MINUTE
     assert decision.reasons[0].holds_from is None
+
+
+def judged(text, at=START):
+    recipient, content = Recipient(id="r"), Content(class_="sponsored")
+    candidate = Candidate(id="c", lane="monetized", channel="push", recipient=recipient, content=content)
+    case = open_case(compile_native(load_policy_files({"p.yaml": text})), candidate, at)
+    case.answers = dict.fromkeys(case.questions, ())
+    return judge(case, "d")
+
+
+def test_where_nothing_applies_it_would_hold_once_something_does():
+    text = f"""
+apiVersion: guardrails/v1
+policies:
+  - {{id: coming, kind: rule, deny_when: {{channel: sms}}, valid: {{from: "{(START + MINUTE).isoformat()}"}}}}
+  - {{id: later, kind: rule, deny_when: {{channel: sms}}, valid: {{from: "{(START + 2 * MINUTE).isoformat()}"}}}}
+"""
+    decision = judged(text)
+    assert [reason.code for reason in decision.reasons] == ["policy.none_applies"]
+    assert (decision.retry_at, decision.blocked_by) == (START + MINUTE, None)
+
+
+def test_where_nothing_ever_applies_there_is_no_time_to_try_again():
+    decision = judged(
+        "apiVersion: guardrails/v1\npolicies:\n  - {id: off, kind: rule, deny_when: {channel: sms}, mode: monitor}\n"
+    )
+    assert (decision.retry_at, decision.blocked_by) == (None, None)
+
+
+@pytest.mark.parametrize("spans", [1, 4])
+def test_quiet_hours_that_leave_no_minute_between_them_never_hold(spans):
+    """Looked for until the horizon with one span a day each, until there were too many changes with four."""
+    edges = [f'"{24 * 60 * number // (2 * spans) // 60:02}:00"' for number in range(2 * spans + 1)]
+    edges[-1] = '"00:00"'
+    even = ", ".join(f"{{from: {edges[2 * n]}, to: {edges[2 * n + 1]}}}" for n in range(spans))
+    odd = ", ".join(f"{{from: {edges[2 * n + 1]}, to: {edges[2 * n + 2]}}}" for n in range(spans))
+    text = f"""
+apiVersion: guardrails/v1
+policies:
+  - {{id: even, kind: quiet_hours, spans: [{even}], timezone: UTC}}
+  - {{id: odd, kind: quiet_hours, spans: [{odd}], timezone: UTC}}
+"""
+    decision = judged(text)
+    assert decision.retry_at is None
+    assert decision.blocked_by in {"even", "odd"}
+    assert decision.reasons[0].holds_from is not None
+
+
+def test_a_policy_that_is_in_force_for_more_than_a_year_holds_never():
+    until = (START + timedelta(days=400)).isoformat()
+    text = f"""
+apiVersion: guardrails/v1
+policies:
+  - {{id: long, kind: rule, deny_when: {{channel: push}}, valid: {{until: "{until}"}}}}
+"""
+    decision = judged(text)
+    assert (decision.retry_at, decision.blocked_by, decision.reasons[0].holds_from) == (None, "long", None)

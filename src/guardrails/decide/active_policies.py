@@ -12,7 +12,7 @@ import msgspec
 from guardrails.core.policy_set import PolicySet
 from guardrails.decide.case import Compiled
 from guardrails.errors import PolicyError
-from guardrails.policyfile.loader import load_policies
+from guardrails.policyfile.loader import load_policies, policy_paths
 
 __all__ = ["ActivePolicies", "PolicyStatus"]
 
@@ -80,12 +80,15 @@ def _signature(path: Path | None) -> Signature:
     """What changes when a policy file does: name, inode, size and modification time of each, without reading any."""
     if path is None:
         return ()
-    found = [path] if path.is_file() else sorted((*path.rglob("*.yaml"), *path.rglob("*.yml")))
-    signature = []
-    for file in found:
-        try:
-            stat = file.stat()
-        except OSError:  # gone between listing and looking: the next look sees it
-            continue
-        signature.append((str(file), stat.st_ino, stat.st_size, stat.st_mtime_ns))
-    return tuple(signature)
+    try:
+        return tuple((str(file), *_marks(file)) for file in policy_paths(path))
+    except OSError:  # the directory is gone, or goes while it is listed: loading says what is wrong
+        return ()
+
+
+def _marks(file: Path) -> tuple[int, int, int]:
+    try:
+        stat = file.stat()
+    except OSError:  # a link to nowhere, or gone between listing and looking
+        return (0, 0, 0)
+    return (stat.st_ino, stat.st_size, stat.st_mtime_ns)

@@ -17,10 +17,11 @@ from guardrails.decide.case import Case
 
 __all__ = ["HORIZON", "holds_from", "retry_at"]
 
-HORIZON = timedelta(days=400)
+HORIZON = timedelta(days=366)
 """What does not hold within this time from the decision on is reported as never."""
 
-MOST_JUMPS = 5000
+MOST_JUMPS = 1000
+"""So many changes are looked at; what would need more is reported as never too."""
 
 
 def retry_at(case: Case, denied: Combined) -> tuple[datetime | None, str | None]:
@@ -31,22 +32,18 @@ def retry_at(case: Case, denied: Combined) -> tuple[datetime | None, str | None]
     """
     at, combined = case.at, denied
     for _ in range(MOST_JUMPS):
-        jump, unknown = None, False
-        for blocked in combined.blocked:
-            change = _next_status_change(case, blocked.policy, at)
-            if change is None:
-                if not case.unavailable(blocked.policy):
-                    return None, blocked.policy.id
-                unknown = True  # though another may be known to stand in the way for good
-            elif jump is None or change > jump:
-                jump = change
-        if unknown:
+        changes = [(blocked.policy, _next_status_change(case, blocked.policy, at)) for blocked in combined.blocked]
+        for_good = [policy for policy, change in changes if change is None]
+        if for_good:
+            return None, next((policy.id for policy in for_good if not case.unavailable(policy)), None)
+        if not changes:  # denied because nothing applies, until something does
+            changes = [(policy, _next_validity_change((policy,), at)) for policy in case.selected.policies]
+        jumps = [change for _, change in changes if change is not None]
+        if not jumps:
             return None, None
-        if combined.none_applies and not combined.blocked:
-            jump = _next_validity_change(case.selected.policies, at)
-        if jump is None or jump > case.at + HORIZON:
-            return None, combined.blocked[0].policy.id if combined.blocked else None
-        at = jump
+        at = max(jumps) if combined.blocked else min(jumps)
+        if at > case.at + HORIZON:
+            break
         combined = case.combined_at(at)
         if combined.effect == "allow":
             return at, None
@@ -60,7 +57,7 @@ def holds_from(case: Case, blocked: Blocked) -> datetime | None:
     for _ in range(MOST_JUMPS):
         change = _next_own_change(case, policy, at)
         if change is None or change > case.at + HORIZON:
-            return None
+            break
         at = change
         verdict = case.verdicts_at(at)[1][place]
         if not policy.is_valid_at(at) or not blocks(policy, verdict, case.candidate.lane):
@@ -90,10 +87,8 @@ def _next_validity_change(policies: Iterable[Policy], at: datetime) -> datetime 
 
 
 def _all_overriders(case: Case, policy_id: str) -> Iterator[Policy]:
-    selected = {policy.id for policy in case.selected.policies}
     for other in case.compiled.policy_set.overriders.get(policy_id, ()):
-        if other.id in selected:
-            yield other
+        yield other
         yield from _all_overriders(case, other.id)
 
 

@@ -32,7 +32,7 @@ from guardrails.policyfile.schema_problems import validate_file
 from guardrails.policyfile.set_checks import RESERVED_PREFIX, Entry, check_fields, check_ids, check_overrides
 from guardrails.policyfile.yaml_reader import LARGEST_FILE, read_yaml
 
-__all__ = ["load_policies", "load_policy_files", "policy_entries"]
+__all__ = ["load_policies", "load_policy_files", "policy_entries", "policy_paths"]
 
 SUFFIXES = (".yaml", ".yml")
 DEFAULT_ZONE = "UTC"
@@ -51,6 +51,11 @@ def load_policies(path: Path | str) -> PolicySet:
         except OSError as error:
             problems.append(_unreadable(found, error))
     return _load(files, problems, where=Path(path).as_posix())
+
+
+def policy_paths(path: Path) -> list[Path]:
+    """The files that `load_policies` reads at `path`, in order; links to nowhere are among them. Raises OSError."""
+    return _find(path, [], above=())
 
 
 def load_policy_files(files: Mapping[str, str | bytes]) -> PolicySet:

@@ -443,3 +443,36 @@ def test_where_even_the_spool_fails_nothing_is_answered():
     with pytest.raises(DependencyError) as caught:
         route.decide(candidate("t", **TRANSACTIONAL))
     assert caught.value.dependency == "spool"
+
+
+def test_without_stores_a_past_send_at_is_still_refused():
+    past = candidate("past", send_at=(NOW - timedelta(seconds=1)).isoformat())
+    (refused,) = Route(BrokenStores()).decide(past)
+    assert isinstance(refused, CandidateError)
+
+
+def test_a_fault_before_the_facts_are_gathered_is_recorded_too():
+    def compile_set(policy_set):
+        compiled = compiler("native")(policy_set)
+        return msgspec.structs.replace(compiled, native=FaultyEngine(ZeroDivisionError("a bug")))
+
+    route = Route(open_stores("memory:"), compile_set=compile_set)
+    (bad,) = route.decide(candidate("bad", sponsor={"id": "faulty"}))
+    assert codes(bad) == ["engine.fault"]
+    assert route.entries()[0].fault == "ZeroDivisionError: a bug"
+
+
+def test_what_was_taken_long_before_in_the_same_batch_does_not_count(route):
+    route.grant()
+    later = (NOW + timedelta(days=3)).isoformat()
+    first = [candidate(f"c-{number}") for number in range(2)]
+    then = [candidate(f"later-{number}", send_at=later) for number in range(3)]
+    effects = [answer.decision.effect for answer in route.decide(*first, *then)]
+    assert effects == ["allow", "allow", "allow", "allow", "deny"]
+
+
+def test_replay_tells_of_policies_that_no_longer_load(route):
+    route.decide(candidate())
+    replay = Replay(files_of=lambda _: {"p.yaml": "policies: 3"}, compile_set=compiler("native"))
+    (difference,) = replay.check(route.application.audit.entries())
+    assert difference.what == "policy_revision"

@@ -1,0 +1,107 @@
+"""The active policy set: a good edit replaces it whole, a bad one not at all."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import pytest
+
+from guardrails.bootstrap import compiler
+from guardrails.decide.active_policies import ActivePolicies
+from guardrails.errors import PolicyError
+
+NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
+RULE = "apiVersion: guardrails/v1\npolicies:\n  - {id: %s, kind: rule, deny_when: {channel: sms}}\n"
+
+
+@pytest.fixture
+def folder(tmp_path):
+    (tmp_path / "a.yaml").write_text(RULE % "a", encoding="utf-8")
+    return tmp_path
+
+
+def active(path):
+    return ActivePolicies.from_path(path, compile_set=compiler("native"), clock=lambda: NOW)
+
+
+def ids(policies):
+    return [policy.id for policy in policies.snapshot.policy_set.policies if not policy.builtin]
+
+
+def test_a_set_that_does_not_load_at_the_start_is_an_error(folder):
+    (folder / "b.yaml").write_text("policies: 3", encoding="utf-8")
+    with pytest.raises(PolicyError):
+        active(folder)
+
+
+def test_nothing_is_loaded_again_where_nothing_changed(folder):
+    policies = active(folder)
+    before = policies.snapshot
+    assert policies.reload_if_changed() is False
+    assert policies.snapshot is before
+
+
+def test_a_file_that_comes_changes_or_goes_is_seen(folder):
+    policies = active(folder)
+    (folder / "b.yaml").write_text(RULE % "b", encoding="utf-8")
+    assert (policies.reload_if_changed(), ids(policies)) == (True, ["a", "b"])
+    (folder / "b.yaml").write_text(RULE % "c-changed", encoding="utf-8")
+    assert (policies.reload_if_changed(), ids(policies)) == (True, ["a", "c-changed"])
+    (folder / "b.yaml").unlink()
+    assert (policies.reload_if_changed(), ids(policies)) == (True, ["a"])
+
+
+def test_a_broken_edit_keeps_the_last_good_set_and_says_so_until_it_is_mended(folder):
+    policies = active(folder)
+    revision = policies.status.revision
+    (folder / "b.yaml").write_text(RULE % "a", encoding="utf-8")  # the same id twice
+    assert (policies.reload_if_changed(), ids(policies)) == (True, ["a"])
+    assert policies.status.revision == revision
+    assert isinstance(policies.status.error, PolicyError)
+    assert policies.reload_if_changed() is False
+    (folder / "b.yaml").write_text(RULE % "b", encoding="utf-8")
+    assert (policies.reload_if_changed(), ids(policies), policies.status.error) == (True, ["a", "b"], None)
+
+
+def test_a_link_to_nowhere_is_a_broken_edit(folder):
+    policies = active(folder)
+    (folder / "gone.yaml").symlink_to(folder / "nowhere.yaml")
+    assert (policies.reload_if_changed(), ids(policies)) == (True, ["a"])
+    assert isinstance(policies.status.error, PolicyError)
+
+
+def test_an_edit_behind_a_linked_directory_is_seen(folder, tmp_path_factory):
+    elsewhere = tmp_path_factory.mktemp("elsewhere")
+    (folder / "linked").symlink_to(elsewhere)
+    policies = active(folder)
+    (elsewhere / "b.yaml").write_text(RULE % "b", encoding="utf-8")
+    assert (policies.reload_if_changed(), ids(policies)) == (True, ["a", "b"])
+
+
+def test_a_directory_that_goes_away_leaves_the_last_good_set(folder):
+    policies = active(folder)
+    (folder / "a.yaml").unlink()
+    folder.rmdir()
+    assert (policies.reload_if_changed(), ids(policies)) == (True, ["a"])
+    assert isinstance(policies.status.error, PolicyError)
+
+
+def test_a_directory_that_can_not_be_listed_is_a_broken_edit(folder, monkeypatch):
+    policies = active(folder)
+
+    def refuse(_path):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr("guardrails.decide.active_policies.policy_paths", refuse)
+    assert policies.reload_if_changed() is True
+
+
+def test_one_file_can_be_the_set(folder):
+    policies = active(folder / "a.yaml")
+    assert ids(policies) == ["a"]
+
+
+def test_a_set_without_files_never_changes(folder):
+    policy_set = active(folder).snapshot.policy_set
+    policies = ActivePolicies(None, policy_set, compile_set=compiler("native"), clock=lambda: NOW)
+    assert policies.reload_if_changed() is False

@@ -6,7 +6,8 @@ what comes after can trust the type. Absent and null are the same: missing.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
@@ -26,8 +27,10 @@ __all__ = [
     "candidate_facts",
 ]
 
-Id = Annotated[str, Meta(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f]*$")]
-Word = Annotated[str, Meta(min_length=1, max_length=100, pattern=r"^[^\x00-\x1f\x7f]*$")]
+_PRINTABLE = r"^[^\x00-\x1f\x7f]*(?!\n)$"  # Python's `$` alone would let a last line break through
+
+Id = Annotated[str, Meta(min_length=1, max_length=200, pattern=_PRINTABLE)]
+Word = Annotated[str, Meta(min_length=1, max_length=100, pattern=_PRINTABLE)]
 Instant = Annotated[datetime, Meta(tz=True)]
 Lane = Literal["transactional", "monetized"]
 ContentClass = Literal["transactional", "sponsored", "affiliate", "recognition", "editorial"]
@@ -37,6 +40,7 @@ ATTRIBUTES_MAX = 64
 ATTRIBUTES_DEPTH = 4
 ATTRIBUTE_LENGTH = 1000
 ATTRIBUTE_NAME_LENGTH = 100
+ATTRIBUTE_BITS = 64
 
 YEARS = range(1970, 2200)
 """The years an instant may lie in: far enough from the calendar's ends that adding any window stays within it."""
@@ -51,8 +55,8 @@ class Recipient(_Part, frozen=True):
 
     id: Id
     timezone: Annotated[str, Meta(max_length=64)] | None = None
-    country: Annotated[str, Meta(pattern="^[A-Z]{2}$")] | None = None
-    region: Annotated[str, Meta(pattern="^[A-Z]{2}-[A-Z0-9]{1,3}$")] | None = None
+    country: Annotated[str, Meta(pattern=r"^[A-Z]{2}(?!\n)$")] | None = None
+    region: Annotated[str, Meta(pattern=r"^[A-Z]{2}-[A-Z0-9]{1,3}(?!\n)$")] | None = None
     age: Annotated[int, Meta(ge=0, le=150)] | None = None
     locale: Annotated[str, Meta(max_length=35)] | None = None
 
@@ -84,7 +88,7 @@ class Offer(_Part, frozen=True):
 
     id: Id
     amount_minor: Annotated[int, Meta(ge=0, le=2**53)] | None = None
-    currency: Annotated[str, Meta(pattern="^[A-Z]{3}$")] | None = None
+    currency: Annotated[str, Meta(pattern=r"^[A-Z]{3}(?!\n)$")] | None = None
     expires_at: Instant | None = None
 
 
@@ -122,9 +126,12 @@ class Candidate(_Part, frozen=True):
 
 
 def _check_instant(field: str, instant: datetime | None) -> None:
-    if instant is not None and not YEARS.start <= instant.year < YEARS.stop:
-        msg = f"`{field}` lies outside the years {YEARS.start} to {YEARS.stop - 1}"
-        raise ValueError(msg)
+    if instant is None:
+        return
+    if instant.utcoffset() is None:
+        raise ValueError(f"`{field}` has no time zone")
+    if instant.year not in YEARS:
+        raise ValueError(f"`{field}` lies outside the years {YEARS.start} to {YEARS.stop - 1}")
 
 
 def candidate_facts(candidate: Candidate) -> dict[str, object]:
@@ -160,43 +167,53 @@ _PARTS = tuple(
 def flatten_attributes(attributes: Mapping[str, Any]) -> dict[str, object]:
     """`{"plan": {"tier": 2}}` as `{"attributes.plan.tier": 2}`; lists become tuples, nulls are left out.
 
-    Raises ValueError where the caller's attributes are too many, too deep, too long or named with a dot.
+    Raises ValueError where the caller's attributes are too many, too deep, too long, named with a dot, or something
+    that JSON can't hold.
     """
     flat: dict[str, object] = {}
     _flatten("attributes", attributes, ATTRIBUTES_DEPTH, flat)
-    return flat
+    return {field: value for field, value in flat.items() if value is not None}
 
 
 def _flatten(prefix: str, attributes: Mapping[str, Any], depth: int, flat: dict[str, object]) -> None:
+    """Add each name to `flat`: those of mappings and nulls, too, with None, for they count as well."""
     if depth == 0:
         raise ValueError(f"`{prefix}` is nested deeper than {ATTRIBUTES_DEPTH} levels")
+    if len(flat) + len(attributes) > ATTRIBUTES_MAX:
+        raise ValueError(f"`attributes` holds more than {ATTRIBUTES_MAX} names")
     for name, value in attributes.items():
         if not 0 < len(name) <= ATTRIBUTE_NAME_LENGTH or "." in name:
             named = f"`{prefix}` has the name `{name[:ATTRIBUTE_NAME_LENGTH]}`"
             raise ValueError(f"{named}; names are 1 to {ATTRIBUTE_NAME_LENGTH} characters without a dot")
         field = f"{prefix}.{name}"
         if isinstance(value, dict):
+            flat[field] = None
             _flatten(field, value, depth - 1, flat)
-        elif isinstance(value, list):
-            flat[field] = tuple(_bounded(field, value))
-            for member in value:
-                _bounded_member(field, member)
-        elif value is not None:
-            flat[field] = _bounded(field, value)
+        elif isinstance(value, list | tuple):
+            flat[field] = _members(field, value)
+        else:
+            flat[field] = None if value is None else _bounded(field, value)
     if len(flat) > ATTRIBUTES_MAX:
-        raise ValueError(f"`attributes` holds more than {ATTRIBUTES_MAX} values")
+        raise ValueError(f"`attributes` holds more than {ATTRIBUTES_MAX} names")
 
 
-def _bounded(field: str, value: Any) -> Any:  # noqa: ANN401 - anything that JSON can hold
-    if isinstance(value, str | list) and len(value) > ATTRIBUTE_LENGTH:
+def _members(field: str, values: Sequence[object]) -> tuple[object, ...]:
+    if len(values) > ATTRIBUTE_LENGTH:
         raise ValueError(f"`{field}` is longer than {ATTRIBUTE_LENGTH}")
+    return tuple([_bounded(field, value) for value in values])
+
+
+def _bounded(field: str, value: object) -> object:
+    """A text, number or boolean as the audit entry will give it back: nothing else, and none that JSON can't hold."""
+    if isinstance(value, str):
+        if len(value) > ATTRIBUTE_LENGTH:
+            raise ValueError(f"`{field}` is longer than {ATTRIBUTE_LENGTH}")
+    elif isinstance(value, int):
+        if value.bit_length() > ATTRIBUTE_BITS:
+            raise ValueError(f"`{field}` holds a number of more than {ATTRIBUTE_BITS} bits")
+    elif not (isinstance(value, float) and math.isfinite(value)):
+        raise ValueError(f"`{field}` holds something else than texts, numbers and booleans")
     return value
-
-
-def _bounded_member(field: str, member: Any) -> None:  # noqa: ANN401 - as above
-    if not isinstance(member, str | int | float):
-        raise ValueError(f"`{field}` is a list of something else than texts, numbers and booleans")  # noqa: TRY004 - for msgspec
-    _bounded(field, member)
 
 
 def effective_time(candidate: Candidate, now: datetime) -> datetime:

@@ -32,12 +32,16 @@ class Blocked(msgspec.Struct, frozen=True):
 
 
 class Combined(msgspec.Struct, frozen=True):
-    """The effect and what it rests on, each in policy order. `none_applies`: denied because nothing speaks for it."""
+    """The effect and what it rests on, each in policy order.
+
+    `obliging` are the satisfied, enforced policies that oblige the sender to something. `none_applies`: denied because
+    nothing speaks for it.
+    """
 
     effect: Effect
     blocked: tuple[Blocked, ...]
     monitored: tuple[Blocked, ...]
-    satisfied: tuple[Policy, ...]
+    obliging: tuple[Policy, ...]
     none_applies: bool = False
 
 
@@ -59,14 +63,14 @@ def combine(
         applying = _without_overridden(applying, overriders)
     blocked: list[Blocked] = []
     monitored: list[Blocked] = []
-    satisfied: list[Policy] = []
+    obliging: list[Policy] = []
     evidence = False
     for policy, verdict in applying:
         enforced = policy.mode == "enforce"
         evidence = evidence or (enforced and not policy.builtin)
         if verdict is Verdict.SATISFIED:
-            if enforced:
-                satisfied.append(policy)
+            if enforced and policy.obligations:
+                obliging.append(policy)
         elif blocks(policy, verdict, lane):
             (blocked if enforced else monitored).append(Blocked(policy, verdict))
     none_applies = not evidence and lane == "monetized"
@@ -74,7 +78,7 @@ def combine(
         "deny" if blocked or none_applies else "allow",
         tuple(sorted(blocked, key=_place)),
         tuple(sorted(monitored, key=_place)),
-        tuple(sorted(satisfied, key=lambda policy: policy.ordinal)),
+        tuple(sorted(obliging, key=lambda policy: policy.ordinal)),
         none_applies,
     )
 
@@ -95,11 +99,17 @@ def _without_overridden(
         if policy.overrides and policy.mode == "enforce" and verdict is not Verdict.UNDETERMINED
     }
 
+    known: dict[str, bool] = {}  # else layers that override each other would be walked once for every path
+    if not able:
+        return applying
+
     def stands_aside(policy_id: str) -> bool:
-        return any(
-            other.id in able and not stands_aside(other.id)  # ends: the loader refuses cycles
-            for other in overriders.get(policy_id, ())
-        )
+        if policy_id not in known:
+            known[policy_id] = any(
+                other.id in able and not stands_aside(other.id)  # ends: the loader refuses cycles
+                for other in overriders.get(policy_id, ())
+            )
+        return known[policy_id]
 
     return [(policy, verdict) for policy, verdict in applying if not stands_aside(policy.id)]
 

@@ -36,7 +36,7 @@ def judge(case: Case, decision_id: str) -> Decision:
             case.compiled,
             decision_id,
             effect="allow",
-            obligations=obligations_of(combined.satisfied, facts),
+            obligations=obligations_of(combined.obliging, facts),
             monitored=monitored,
             degraded=degraded,
         )

@@ -52,13 +52,13 @@ def route_reason(code: str, message: str) -> ReasonGiven:
     return ReasonGiven(code=code, policy=None, message=message)
 
 
-def obligations_of(satisfied: Iterable[Policy], facts: Facts) -> tuple[Obligation, ...]:
+def obligations_of(obliging: Iterable[Policy], facts: Facts) -> tuple[Obligation, ...]:
     """The duties that an allow carries, in policy order."""
-    return tuple(_obligations(satisfied, facts))
+    return tuple(_obligations(obliging, facts))
 
 
-def _obligations(satisfied: Iterable[Policy], facts: Facts) -> Iterator[Obligation]:
-    for policy in satisfied:
+def _obligations(obliging: Iterable[Policy], facts: Facts) -> Iterator[Obligation]:
+    for policy in obliging:
         for rule in policy.obligations:
             named = {key: facts[field] for key, field in rule.fields.items() if field in facts}
             yield Obligation(rule.type, policy.id, {**rule.values, **named})

@@ -52,16 +52,14 @@ def retry_at(case: Case, denied: Combined) -> tuple[datetime | None, str | None]
 
 def holds_from(case: Case, blocked: Blocked) -> datetime | None:
     """The first instant at which this policy alone would no longer stand in the way, or None: never."""
-    policy, at = blocked.policy, case.at
-    place = case.selected.policies.index(policy)
+    policy, change = blocked.policy, _next_own_change(case, blocked.policy, case.at)
     for _ in range(MOST_JUMPS):
-        change = _next_own_change(case, policy, at)
         if change is None or change > case.at + HORIZON:
             break
-        at = change
-        verdict = case.verdicts_at(at)[1][place]
-        if not policy.is_valid_at(at) or not blocks(policy, verdict, case.candidate.lane):
-            return at
+        verdict = case.verdicts_at(change)[1][case.selected.policies.index(policy)]
+        if not policy.is_valid_at(change) or not blocks(policy, verdict, case.candidate.lane):
+            return change
+        change = _next_own_change(case, policy, change)
     return None
 
 

@@ -93,6 +93,10 @@ def nested(depth):
         {"id": "x" * 201},
         {"id": "line\nbreak"},
         {"id": "nul\0"},
+        {"id": "last line break\n"},
+        {"recipient": {"id": "r", "country": "DE\n"}},
+        {"recipient": {"id": "r", "region": "US-C\n"}},
+        {"offer": {"id": "o", "currency": "EUR\n"}},
         {"lane": "other"},
         {"channel": "pigeon"},
         {"content": {"class": "sponsored", "steps": 2.5}},
@@ -107,6 +111,11 @@ def nested(depth):
         {"context": {"kind": "b", "at": "0001-01-01T00:00:00Z"}},
         {"send_at": "1969-12-31T23:59:59Z"},
         {"attributes": {f"a{number}": 1 for number in range(65)}},
+        {"attributes": {f"a{number}": None for number in range(65)}},
+        {"attributes": {f"a{number}": {} for number in range(65)}},
+        {"attributes": {f"a{number}": {"b": None} for number in range(33)}},
+        {"attributes": {"a": 2**64}},
+        {"attributes": {"a": [-(2**64)]}},
         {"attributes": nested(5)},
         {"attributes": {"a.b": 1}},
         {"attributes": {"": 1}},
@@ -120,6 +129,29 @@ def nested(depth):
 def test_what_is_malformed_or_out_of_bounds_is_refused(change):
     with pytest.raises(msgspec.ValidationError):
         decode({**LEAST, **change})
+
+
+def test_attributes_within_their_bounds_are_taken():
+    attributes = {**{f"a{number}": number for number in range(62)}, "most": {"least": [2**64 - 1, -(2**64) + 1, 1e308]}}
+    assert len(candidate_facts(decode({**LEAST, "attributes": attributes}))) == len(candidate_facts(decode(LEAST))) + 63
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"send_at": NOW.replace(tzinfo=None)},
+        {"attributes": {"a": float("nan")}},
+        {"attributes": {"a": [float("inf")]}},
+        {"attributes": {"a": NOW}},
+        {"attributes": {"a": b"bytes"}},
+        {"attributes": {"a": {1, 2}}},
+        {"attributes": {"a": object()}},
+    ],
+)
+def test_what_the_audit_entry_could_not_give_back_is_refused(change):
+    body = decode(LEAST)
+    with pytest.raises(ValueError, match="`"):
+        msgspec.structs.replace(body, **change)
 
 
 def test_the_effective_time_is_send_at_or_now_and_never_the_past():

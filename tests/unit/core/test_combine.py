@@ -122,6 +122,23 @@ def test_a_policy_that_stands_aside_overrides_nothing():
     assert ids(result.blocked) == ["third"]
 
 
+def test_layers_that_override_each_other_are_walked_once_and_not_once_for_every_path():
+    looked_up = []
+
+    class Counted(dict):
+        def get(self, key, default=None):
+            looked_up.append(key)
+            return super().get(key, default)
+
+    layers = [
+        [policy(f"{name}{depth}", overrides=(f"a{depth + 1}", f"b{depth + 1}")) for name in "ab"] for depth in range(16)
+    ]
+    policies = [each for layer in layers for each in layer]
+    overriders = Counted({overridden: tuple(layer) for layer in layers for overridden in layer[0].overrides})
+    combine(policies, [SATISFIED] * len(policies), lane="monetized", at=AT, overriders=overriders)
+    assert sorted(looked_up) == sorted(each.id for each in policies)
+
+
 def test_the_order_of_policies_changes_nothing():
     pairs = [
         (policy("a", ordinal=0, overrides=("c",)), SATISFIED),

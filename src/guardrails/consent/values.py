@@ -8,7 +8,9 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta
 
+from guardrails.core.candidate import YEARS
 from guardrails.errors import CandidateError
+from guardrails.storage.instants import LAST_MICROS, to_micros
 
 __all__ = ["ConsentEvent", "ConsentRequest", "State"]
 
@@ -92,9 +94,13 @@ def _check_times(request: ConsentRequest, at: datetime, now: datetime) -> None:
     problems = []
     if at > now:
         problems.append(("/at", f"`{at.isoformat()}` lies in the future; nobody has consented yet"))
+    elif at.year not in YEARS:
+        problems.append(("/at", f"`{at.isoformat()}` lies before {YEARS.start}"))
     if request.expires_at is not None and request.state != "granted":
         problems.append(("/expires_at", f"only a grant expires, and this is `{request.state}`"))
     elif request.expires_at is not None and request.expires_at <= at:
         problems.append(("/expires_at", f"`{request.expires_at.isoformat()}` is not after the grant itself"))
+    elif request.expires_at is not None and to_micros(request.expires_at) > LAST_MICROS:
+        problems.append(("/expires_at", f"`{request.expires_at.isoformat()}` lies beyond the calendar"))
     if problems:
         raise CandidateError("; ".join(f"{pointer}: {text}" for pointer, text in problems), problems=tuple(problems))

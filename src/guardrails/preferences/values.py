@@ -8,6 +8,7 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
+from guardrails.core.candidate import YEARS
 from guardrails.errors import CandidateError
 
 __all__ = ["PreferenceEvent", "PreferenceRequest"]
@@ -38,17 +39,25 @@ class PreferenceEvent(msgspec.Struct, frozen=True, kw_only=True):
 def events_of(recipient: str, request: PreferenceRequest, *, now: datetime) -> tuple[PreferenceEvent, ...]:
     """The events of a request that arrives `now`.
 
-    Raises CandidateError where its `at` lies in the future, or `recipient` can't be the id of one.
+    Raises CandidateError where its `at` lies in the future or too far back, or `recipient` can't be the id of one.
     """
     try:
         msgspec.convert(recipient, Recipient)
     except msgspec.ValidationError as error:
         raise CandidateError(f"recipient: {error}", problems=(("", f"recipient: {error}"),)) from None
     at = request.at or now
-    if at > now:
-        message = f"`{at.isoformat()}` lies in the future; nobody has chosen yet"
-        raise CandidateError(f"/at: {message}", problems=(("/at", message),))
+    _check_time(at, now)
     return tuple(
         PreferenceEvent(recipient=recipient, toggle=toggle, is_on=is_on, at=at, recorded_at=now)
         for toggle, is_on in request.toggles.items()
     )
+
+
+def _check_time(at: datetime, now: datetime) -> None:
+    if at > now:
+        message = f"`{at.isoformat()}` lies in the future; nobody has chosen yet"
+    elif at.year not in YEARS:
+        message = f"`{at.isoformat()}` lies before {YEARS.start}"
+    else:
+        return
+    raise CandidateError(f"/at: {message}", problems=(("/at", message),))

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
-__all__ = ["LAST_MICROS", "MICROS_PER_SECOND", "from_micros", "to_micros"]
+__all__ = ["FIRST_MICROS", "LAST_MICROS", "MICROS_PER_SECOND", "from_micros", "to_micros"]
 
 MICROS_PER_SECOND = 1_000_000
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 
+FIRST_MICROS = (datetime.min.replace(tzinfo=UTC) - _EPOCH) // _MICROSECOND
 LAST_MICROS = (datetime.max.replace(tzinfo=UTC) - _EPOCH) // _MICROSECOND
-"""The last instant there is; what would lie beyond it is read as it."""
+"""The first and the last instant there are in UTC; what would lie beyond one of them is read as it."""
 
 
 def to_micros(instant: datetime) -> int:
@@ -22,4 +23,4 @@ def to_micros(instant: datetime) -> int:
 
 def from_micros(micros: int) -> datetime:
     """The instant, in UTC."""
-    return _EPOCH + timedelta(microseconds=min(micros, LAST_MICROS))
+    return _EPOCH + timedelta(microseconds=max(FIRST_MICROS, min(micros, LAST_MICROS)))

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import itertools
+from datetime import UTC, datetime, timedelta, timezone
 
 import msgspec
 import pytest
@@ -97,6 +98,25 @@ def test_times_that_make_no_sense_are_refused_all_at_once(service, changes, poin
         service.record(request(**changes), now=NOW)
     assert [pointer for pointer, _ in caught.value.problems] == pointers
     assert service.history("r-1") == ()
+
+
+@pytest.mark.parametrize(
+    ("changes", "pointer"),
+    [
+        ({"at": instant(12).replace(year=1)}, "/at"),
+        ({"expires_at": datetime(9999, 12, 31, 23, 59, 59, tzinfo=timezone(timedelta(hours=-1)))}, "/expires_at"),
+    ],
+)
+def test_a_time_that_no_store_can_give_back_is_refused(service, changes, pointer):
+    with pytest.raises(CandidateError) as caught:
+        service.record(request(**changes), now=NOW)
+    assert [pointer for pointer, _ in caught.value.problems] == [pointer]
+    assert service.history("r-1") == ()
+
+
+def test_a_grant_may_last_to_the_end_of_the_calendar(service):
+    end = datetime.max.replace(tzinfo=UTC)
+    assert service.record(request(expires_at=end), now=NOW).expires_at == end
 
 
 def test_now_is_not_the_future(service):

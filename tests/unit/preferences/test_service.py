@@ -42,6 +42,14 @@ def test_a_choice_in_the_future_is_refused(service):
     assert service.history("r-1") == ()
 
 
+def test_a_choice_before_1970_is_refused(service):
+    year_one = instant(12).replace(year=1)
+    with pytest.raises(CandidateError, match="before 1970") as caught:
+        service.set("r-1", PreferenceRequest(toggles={"sponsored": True}, at=year_one), now=NOW)
+    assert [pointer for pointer, _ in caught.value.problems] == ["/at"]
+    assert service.history("r-1") == ()
+
+
 @pytest.mark.parametrize("recipient", ["", "x" * 201, "r\0"])
 def test_a_recipient_that_can_not_be_one_is_refused(service, recipient):
     with pytest.raises(CandidateError, match="recipient"):

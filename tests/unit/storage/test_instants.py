@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from guardrails.storage.instants import LAST_MICROS, from_micros, to_micros
+from guardrails.storage.instants import FIRST_MICROS, LAST_MICROS, from_micros, to_micros
 
 INSTANTS = st.datetimes(timezones=st.builds(timezone, st.timedeltas(timedelta(hours=-23), timedelta(hours=23))))
 
@@ -27,6 +27,12 @@ def test_1970_is_zero_and_a_second_a_million():
 
 def test_what_lies_beyond_the_calendar_is_read_as_its_end():
     assert from_micros(LAST_MICROS + 1) == datetime.max.replace(tzinfo=UTC)
+
+
+def test_what_lies_before_the_calendar_is_read_as_its_start():
+    new_year_of_year_one_in_kiribati = datetime(1, 1, 1, tzinfo=timezone(timedelta(hours=14)))
+    assert from_micros(to_micros(new_year_of_year_one_in_kiribati)) == datetime.min.replace(tzinfo=UTC)
+    assert from_micros(FIRST_MICROS) == datetime.min.replace(tzinfo=UTC)
 
 
 def test_a_naive_instant_is_refused():

@@ -115,7 +115,7 @@ def test_files_that_cannot_be_read_are_problems_next_to_those_of_the_others(tmp_
     os.mkfifo(policies / "pipe.yaml")
     (policies / "empty.yml").touch()
     wanted = [
-        "policies/again:1:1: [unreadable-file] the link leads back to a directory above it",
+        "policies/again:1:1: [unreadable-file] the file can't be read: the link leads back to a directory above it",
         "policies/circle.yaml:1:1: [unreadable-file] the file can't be read: too many levels of symbolic links",
         "policies/dangling.yaml:1:1: [unreadable-file] the file can't be read: no such file or directory",
         "policies/empty.yml:1:1: [empty-file] the file is empty; it begins with `apiVersion: guardrails/v1`",

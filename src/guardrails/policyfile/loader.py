@@ -184,19 +184,33 @@ def _text(content: str | bytes) -> str:
 
 def _find(path: Path, problems: list[Problem], *, above: tuple[str, ...]) -> list[Path]:
     """The file at `path`, or the policy files below it, in order. `above` are the real paths of what leads here."""
-    if not path.is_dir():
-        return [path]
-    real = os.path.realpath(path)
-    if real in above:
-        problems.append(
-            Problem(path.as_posix(), 1, 1, "unreadable-file", "the link leads back to a directory above it")
-        )
+    try:
+        return _below(path, problems, above=above) if path.is_dir() else [path]
+    except OSError as error:
+        problems.append(_unreadable(path, error))
         return []
+
+
+def _below(directory: Path, problems: list[Problem], *, above: tuple[str, ...]) -> list[Path]:
+    """The policy files below the directory. Raises OSError where it can't be listed."""
+    real = os.path.realpath(directory)
+    if real in above:
+        raise OSError("the link leads back to a directory above it")
     found: list[Path] = []
-    for inner in sorted(path.iterdir()):
-        if not inner.name.startswith(".") and (inner.suffix in SUFFIXES or inner.is_dir()):
+    for inner in sorted(directory.iterdir()):
+        if inner.name.startswith(".") or not (inner.suffix in SUFFIXES or inner.is_dir()):
+            continue
+        if _is_utf8(inner.name):
             found += _find(inner, problems, above=(*above, real))
+        else:  # a set is kept together with the names of its files
+            shown = quote(os.fsencode(inner.name).decode("utf-8", "backslashreplace"))
+            problems.append(Problem(directory.as_posix(), 1, 1, "unreadable-file", f"the name {shown} is not UTF-8"))
     return found
+
+
+def _is_utf8(name: str) -> bool:
+    """Whether a name from the disk is text; Python puts lone surrogates where it is not."""
+    return not any("\ud800" <= character <= "\udfff" for character in name)
 
 
 def _read(path: Path) -> bytes:

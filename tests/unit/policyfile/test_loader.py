@@ -1,5 +1,7 @@
 import hashlib
+import os
 from datetime import UTC, datetime, timedelta, timezone
+from pathlib import Path
 
 import pytest
 
@@ -151,6 +153,33 @@ def test_a_single_file_is_read_whatever_its_name(tmp_path):
     path = tmp_path / "policies.txt"
     path.write_text(RULE, "utf-8")
     assert _load(RULE).revision == load_policies(path).revision
+
+
+def test_a_directory_that_can_not_be_read_is_a_problem(tmp_path, monkeypatch):
+    (tmp_path / "a.yaml").write_text(RULE)
+    (tmp_path / "sub").mkdir()
+    listed = Path.iterdir
+
+    def iterdir(path):  # a test that runs as root is refused nothing
+        if path.name == "sub":
+            raise PermissionError(13, "Permission denied")
+        return listed(path)
+
+    monkeypatch.setattr(Path, "iterdir", iterdir)
+    with pytest.raises(PolicyProblems) as caught:
+        load_policies(tmp_path)
+    assert [(problem.file, problem.code, problem.message) for problem in caught.value.problems] == [
+        (f"{tmp_path}/sub", "unreadable-file", "the file can't be read: permission denied")
+    ]
+
+
+def test_a_file_whose_name_is_not_text_is_a_problem(tmp_path):
+    (tmp_path / "a.yaml").write_text(RULE)
+    (tmp_path / os.fsdecode(b"\xff.yaml")).write_text(RULE)
+    (tmp_path / os.fsdecode(b"\xff.txt")).write_text("no policy file")
+    with pytest.raises(PolicyProblems) as caught:
+        load_policies(tmp_path)
+    assert str(caught.value) == rf"{tmp_path}:1:1: [unreadable-file] the name `\xff.yaml` is not UTF-8"
 
 
 def test_no_files_are_no_policies():

@@ -155,12 +155,9 @@ def _path(text: str) -> Path:
 def parse_lease(text: str) -> int:
     """The seconds of a lease such as `10m`. Raises ValueError that says what is wrong with it."""
     try:
-        seconds = parse_duration(text)
+        return parse_duration(text)
     except ValueError:
-        seconds = 0
-    if seconds <= 0:
-        raise ValueError("is not a duration such as `90s`, `10m` or `24h`")
-    return seconds
+        raise ValueError("is not a duration from `1s` to `3650d`, such as `90s`, `10m` or `24h`") from None
 
 
 _VARIABLES: Mapping[str, tuple[str, Callable[[str], Any]]] = {

@@ -12,6 +12,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from guardrails.core.candidate import YEARS
 from guardrails.core.timing import parse_duration
 from guardrails.policyfile.document import Document, Reporter
 from guardrails.policyfile.document import Path as Place
@@ -139,12 +140,15 @@ class _Reading:
 
     def _shifted(self, place: Place, *, clock: datetime, sign: int) -> datetime:
         try:
-            return clock + sign * timedelta(seconds=parse_duration(self.at(place)))
+            shifted = clock + sign * timedelta(seconds=parse_duration(self.at(place)))
         except ValueError as error:
             self.problem("bad-time", str(error), place)
-        except OverflowError:
-            self.problem("bad-time", f"`{self.at(place)}` leads out of the calendar", place)
-        return NEVER
+            return NEVER
+        if shifted.year not in YEARS:
+            message = f"`{self.at(place)}` leads out of the years {YEARS.start} to {YEARS.stop - 1}"
+            self.problem("bad-time", message, place)
+            return NEVER
+        return shifted
 
 
 class _CaseReading:

@@ -9,7 +9,9 @@ out carries a fixed offset, because Python compares and adds datetimes of one zo
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from guardrails.core.candidate import YEARS
+from guardrails.core.zones import zone_named
 
 __all__ = ["parse_instant"]
 
@@ -24,6 +26,8 @@ def parse_instant(text: str) -> datetime:
         instant = datetime.fromisoformat(local_text)
     except ValueError:
         raise ValueError(f"`{text}` is no time; write it like `2026-12-01T12:00:00Z`") from None
+    if instant.year not in YEARS:
+        raise ValueError(f"`{text}` lies outside the years {YEARS.start} to {YEARS.stop - 1}")
     if not zone_name:
         if instant.tzinfo is None:
             raise ValueError(f"`{text}` has no offset; add `Z`, `+01:00` or a zone such as ` Europe/Berlin`")
@@ -34,10 +38,9 @@ def parse_instant(text: str) -> datetime:
 
 
 def _in_zone(local: datetime, zone_name: str) -> datetime:
-    try:
-        zone = ZoneInfo(zone_name)
-    except (ZoneInfoNotFoundError, ValueError, OSError):
-        raise ValueError(f"`{zone_name}` is no IANA time zone; write it like `Europe/Berlin`") from None
+    zone = zone_named(zone_name)
+    if zone is None:
+        raise ValueError(f"`{zone_name}` is no IANA time zone; write it like `Europe/Berlin`")
     earlier, later = local.replace(tzinfo=zone), local.replace(tzinfo=zone, fold=1)
     if earlier.astimezone(UTC).astimezone(zone).replace(tzinfo=None) != local:
         raise ValueError(f"`{local.isoformat()}` is skipped by the clocks of `{zone_name}`; choose a time around it")

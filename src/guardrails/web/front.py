@@ -3,7 +3,7 @@
 It gives the request its ids, asks for a key, runs the handler, turns whatever was raised into problem details, counts
 and logs, in one place and once. A route without parameters in its path is found by one dictionary look-up and never
 builds Flask's contexts, which would cost several times what the route itself does; everything else (parameters, HEAD,
-unknown paths, wrong methods) goes through Flask as in any Flask application. See docs/adr on the front.
+unknown paths, wrong methods) goes through Flask as in any Flask application. See docs/adr/0004.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import msgspec
 import structlog
 from werkzeug.exceptions import HTTPException
 
-from guardrails.core.candidate import Instant
+from guardrails.core.candidate import YEARS, Instant
 from guardrails.errors import CandidateError, GuardrailsError
 from guardrails.settings import is_loopback
 from guardrails.web import problems
@@ -69,9 +69,13 @@ class Admission:
         if not self._replay_clock:
             raise Refusal("malformed", "the header `Replay-At` is only taken where the replay clock is switched on")
         try:
-            return _convert_instant(text)
+            instant = _convert_instant(text)
         except msgspec.ValidationError:
             raise Refusal("malformed", "the header `Replay-At` is not an RFC 3339 date and time with a zone") from None
+        if instant.year not in YEARS:
+            years = f"{YEARS.start} to {YEARS.stop - 1}"
+            raise Refusal("malformed", f"the header `Replay-At` lies outside the years {years}")
+        return instant
 
 
 def _convert_instant(text: str) -> datetime:

@@ -44,6 +44,8 @@ def test_the_local_time_stays_readable_with_the_offset_of_its_zone():
         ),
         ("2026-12-01T12:00 Europe/Berlim", "`Europe/Berlim` is no IANA time zone; write it like `Europe/Berlin`"),
         ("2026-12-01T12:00 ../etc/passwd", "`../etc/passwd` is no IANA time zone; write it like `Europe/Berlin`"),
+        ("1969-12-31T23:59:59Z", "`1969-12-31T23:59:59Z` lies outside the years 1970 to 2199"),
+        ("9999-12-31T23:59 Europe/Berlin", "`9999-12-31T23:59 Europe/Berlin` lies outside the years 1970 to 2199"),
         (
             "2026-03-29T02:30 Europe/Berlin",
             "`2026-03-29T02:30:00` is skipped by the clocks of `Europe/Berlin`; choose a time around it",

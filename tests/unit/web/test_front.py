@@ -139,7 +139,19 @@ def test_the_replay_clock_sets_the_time_of_one_request(client):
     assert now["evaluated_at"] > replayed["evaluated_at"]
 
 
-@pytest.mark.parametrize("at", ["", "yesterday", "2025-01-02T03:04:05", "1735786800"])
+@pytest.mark.parametrize(
+    "at",
+    [
+        "",
+        "yesterday",
+        "2025-01-02T03:04:05",
+        "1735786800",
+        "0001-01-01T00:00:00+14:00",
+        "9999-12-31T23:59:59-12:00",
+        "1969-12-31T23:59:59Z",
+        "2200-01-01T00:00:00Z",
+    ],
+)
 def test_a_replay_time_that_is_none_is_refused(client, at):
     answer = client.post("/v1/decisions", json=CANDIDATE, headers={"Replay-At": at})
     assert problem_of(answer) == (400, "/docs#problem-malformed")

@@ -116,7 +116,7 @@ def test_what_is_in_flight_is_finished_before_it_stops(tmp_path, by):
 
 @pytest.mark.parametrize("heard", ["listens on", "worker.started"])
 def test_it_stops_at_once_however_early_it_is_told(tmp_path, heard):
-    command = [GUARDRAILS, "serve", "--policies", POLICIES, "--database-url", "memory:", "--port", "0"]
+    command = [GUARDRAILS, "serve", "--policies", POLICIES, "--database", "memory:", "--port", "0"]
     with subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, cwd=tmp_path
     ) as process:
@@ -226,5 +226,5 @@ def test_a_wrong_option_is_said_by_name(tmp_path, arguments, said):
 
 
 def test_an_option_wins_over_its_variable(tmp_path):
-    ended = run(tmp_path, "--database-url", "sqlite:////nowhere/option.db", GUARDRAILS_DATABASE_URL="memory:")
+    ended = run(tmp_path, "--database", "sqlite:////nowhere/option.db", GUARDRAILS_DATABASE_URL="memory:")
     assert (ended.returncode, "option.db" in ended.stderr) == (2, True)

@@ -82,8 +82,16 @@ def test_a_flag_wins_over_a_variable_and_an_absent_flag_does_not():
             "pared",
             "GUARDRAILS_ENGINE: `pared` is not one of paired, native, durable; did you mean `paired`?",
         ),
-        ("GUARDRAILS_LEASE", "10", "GUARDRAILS_LEASE: `10` is not a duration from `1s` to `3650d`, such as `90s`, `10m` or `24h`"),
-        ("GUARDRAILS_LEASE", "0s", "GUARDRAILS_LEASE: `0s` is not a duration from `1s` to `3650d`, such as `90s`, `10m` or `24h`"),
+        (
+            "GUARDRAILS_LEASE",
+            "10",
+            "GUARDRAILS_LEASE: `10` is not a duration from `1s` to `3650d`, such as `90s`, `10m` or `24h`",
+        ),
+        (
+            "GUARDRAILS_LEASE",
+            "0s",
+            "GUARDRAILS_LEASE: `0s` is not a duration from `1s` to `3650d`, such as `90s`, `10m` or `24h`",
+        ),
         ("GUARDRAILS_REPLAY_CLOCK", "yes", "GUARDRAILS_REPLAY_CLOCK: `yes` is not one of on, off"),
         ("GUARDRAILS_POLICIES", "", "GUARDRAILS_POLICIES: `` is empty"),
         ("GUARDRAILS_PROT", "1", "GUARDRAILS_PROT: unknown setting; did you mean `GUARDRAILS_PORT`?"),

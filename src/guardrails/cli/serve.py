@@ -68,13 +68,18 @@ def _seconds(_context: click.Context, _parameter: click.Parameter, text: str | N
     cls=Documented,
     examples=(
         "guardrails serve",
-        "guardrails serve --policies policies --database-url sqlite:////var/lib/guardrails.db",
+        "guardrails serve --policies policies --database sqlite:////var/lib/guardrails.db",
         "GUARDRAILS_KEYS_FILE=keys.jsonl guardrails serve --host 0.0.0.0 --workers 2",
     ),
     exits={0: "it was stopped", 1: "a worker failed", 2: "it could not start"},
 )
 @click.option("--policies", type=click.Path(path_type=Path), help="The policy file or directory.  [default: policies]")
-@click.option("--database-url", help="`sqlite:///file` or `memory:`.  [default: sqlite:///guardrails.db]")
+@click.option(
+    "--database",
+    "database_url",
+    metavar="URL",
+    help="`sqlite:///file` or `memory:`.  [default: sqlite:///guardrails.db]",
+)
 @click.option("--state-directory", type=click.Path(path_type=Path), help="[default: guardrails-state]")
 @click.option("--host", help="The address to listen on.  [default: 127.0.0.1]")
 @click.option("--port", type=click.IntRange(0, 65_535), help="The port; 0 picks a free one.  [default: 8080]")
@@ -95,9 +100,9 @@ def _seconds(_context: click.Context, _parameter: click.Parameter, text: str | N
 def serve(*, keys_file: Path | None, **flags: Any) -> int:  # noqa: ANN401 - one for each option, typed by click
     """Serve decisions over HTTP.
 
-    Everything can also be set by a variable named GUARDRAILS_ and the option in capitals, such as GUARDRAILS_PORT;
-    an option wins. SIGTERM and Ctrl-C finish what is in flight. A saved policy file is live within a second; one that
-    does not load leaves the last good set deciding.
+    Everything can also be set by a variable, such as GUARDRAILS_PORT, GUARDRAILS_DATABASE_URL or GUARDRAILS_KEYS_FILE;
+    an option wins; docs/operations.md lists them. SIGTERM and Ctrl-C finish what is in flight. A saved policy file is
+    live within a second; one that does not load leaves the last good set deciding.
     """
     settings = Settings.load(os.environ, keys=_keys(keys_file), **flags)  # noqa: TID251 - handed to the one reader
     open_application(settings).close()  # whatever keeps it from starting is said here, in one line, and not by a worker

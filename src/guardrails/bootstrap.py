@@ -141,7 +141,7 @@ def build_application(
             snapshot=snapshot, transactor=transactor, spool=spool, clock=clock, new_id=make_id, lease=lease
         ),
         explainer=Explainer(snapshot=snapshot, transactor=transactor, clock=clock),
-        outcomes=Outcomes(transactor),
+        outcomes=Outcomes(transactor, clock=clock),
         records=Records(transactor, compile_files=_compile_files, clock=clock),
         consents=ConsentService(transactor, new_id=make_id),
         preferences=PreferenceService(transactor),

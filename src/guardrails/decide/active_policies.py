@@ -16,7 +16,7 @@ from guardrails.policyfile.loader import load_policies, policy_paths
 
 __all__ = ["ActivePolicies", "PolicyStatus"]
 
-Signature = tuple[tuple[str, int, int, int], ...]
+Signature = tuple[tuple[str, int, int, int, int], ...]
 
 
 class PolicyStatus(msgspec.Struct, frozen=True):
@@ -40,12 +40,14 @@ class ActivePolicies:
         *,
         compile_set: Callable[[PolicySet], Compiled],
         clock: Callable[[], datetime],
+        seen: Signature = (),
     ) -> None:
+        """`seen` is how the files looked before `policy_set` was loaded from them."""
         self._path = path
         self._compile = compile_set
         self._clock = clock
         self._reloading = threading.Lock()
-        self._seen = _signature(path)
+        self._seen = seen
         self.snapshot = compile_set(policy_set)
         self.status = PolicyStatus(policy_set.revision, clock())
 
@@ -54,7 +56,8 @@ class ActivePolicies:
         cls, path: Path, *, compile_set: Callable[[PolicySet], Compiled], clock: Callable[[], datetime]
     ) -> ActivePolicies:
         """Load the set at `path`. Raises PolicyError where it does not load: there is no good one to keep yet."""
-        return cls(path, load_policies(path), compile_set=compile_set, clock=clock)
+        seen = _signature(path)  # looked at first: an edit that falls between is then seen at the next look
+        return cls(path, load_policies(path), compile_set=compile_set, clock=clock, seen=seen)
 
     def reload_if_changed(self) -> bool:
         """Look at the files; where they changed, load them and make them active. True where anything changed.
@@ -65,19 +68,20 @@ class ActivePolicies:
             signature = _signature(self._path)
             if self._path is None or signature == self._seen:
                 return False
-            self._seen = signature
             try:
                 compiled = self._compile(load_policies(self._path))
             except PolicyError as error:
+                self._seen = signature
                 self.status = PolicyStatus(self.status.revision, self.status.loaded_at, error)
                 return True
+            self._seen = signature  # only now: whatever else was raised, the next look tries again
             self.snapshot = compiled
             self.status = PolicyStatus(compiled.policy_set.revision, self._clock())
             return True
 
 
 def _signature(path: Path | None) -> Signature:
-    """What changes when a policy file does: name, inode, size and modification time of each, without reading any."""
+    """What changes when a policy file does: name, inode, size and times of each, without reading any."""
     if path is None:
         return ()
     try:
@@ -86,9 +90,10 @@ def _signature(path: Path | None) -> Signature:
         return ()
 
 
-def _marks(file: Path) -> tuple[int, int, int]:
+def _marks(file: Path) -> tuple[int, int, int, int]:
     try:
         stat = file.stat()
     except OSError:  # a link to nowhere, or gone between listing and looking
-        return (0, 0, 0)
-    return (stat.st_ino, stat.st_size, stat.st_mtime_ns)
+        return (0, 0, 0, 0)
+    # The time of the last change too: copying tools set the modification time back.
+    return (stat.st_ino, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns)

@@ -17,6 +17,7 @@ import msgspec
 
 from guardrails.core.candidate import Candidate, effective_time
 from guardrails.core.decision import AuditReference, Decision
+from guardrails.core.needs import Take
 from guardrails.decide.case import Case, Compiled, open_case
 from guardrails.decide.entry import encode_entry
 from guardrails.decide.gather import Ledger, gather
@@ -105,11 +106,12 @@ class Decider:
         stored: dict[str, StoredDecision],
         writes: Writes,
     ) -> Answer | CandidateError:
-        if isinstance(case, CandidateError):
-            return case
-        if candidate.id in stored:
-            return _repeat(candidate, stored[candidate.id])
-        asked = Asked(candidate, effective_time(candidate, request.now), request)
+        try:
+            if candidate.id in stored:
+                return _repeat(candidate, stored[candidate.id])
+            asked = _ask(candidate, request)
+        except CandidateError as refused:
+            return refused
         answer, stored[candidate.id] = writes.add(self._decide_one(asked, case, ledger))
         return answer
 
@@ -121,17 +123,33 @@ class Decider:
             decision = judge(case, self._new_id())
             takes = takes_of(case) if decision.effect == "allow" else ()
         except Exception as error:  # noqa: BLE001 - the one place: whatever went wrong ends in a recorded decision
-            return Decided(asked, self._decision_after(asked, error), fault=f"{type(error).__name__}: {error}")
+            decision, takes = self._decision_after(asked, case, error)
+            ledger.take(takes, asked.at)
+            return Decided(asked, decision, takes=takes, fault=f"{type(error).__name__}: {error}")
         ledger.take(takes, case.at)
         return Decided(asked, decision, case.answers, takes)
 
-    def _decision_after(self, asked: Asked, error: Exception) -> Decision:
-        """The lane's answer where a candidate could not be decided. Engines that disagree deny in both lanes."""
+    def _decision_after(
+        self, asked: Asked, case: Case | Exception | None, error: Exception
+    ) -> tuple[Decision, tuple[Take, ...]]:
+        """The lane's answer where a candidate could not be decided, and the slots that it takes.
+
+        Engines that disagree deny in both lanes. Otherwise the transactional lane allows what the native engine, by
+        itself, does not deny; where that fails too, nothing but transactional content, which is what the lane is for.
+        """
         disagreement = isinstance(error, EngineDisagreement)
         code = ENGINE_DISAGREEMENT if disagreement else ENGINE_FAULT
         reason = route_reason(code, "the engines disagree" if disagreement else "the engine could not decide")
+        takes: tuple[Take, ...] = ()
         allowed = asked.candidate.lane == "transactional" and not disagreement
-        return decision_of(
+        if allowed:
+            try:
+                if not isinstance(case, Case):
+                    raise error  # noqa: TRY301 - there is nothing that could be asked
+                allowed, takes = case.combined_at(case.at).effect == "allow", takes_of(case)
+            except Exception:  # noqa: BLE001 - the first error is the one that is recorded
+                allowed = asked.candidate.content.class_ == "transactional"
+        decision = decision_of(
             asked.candidate,
             asked.at,
             asked.request.compiled,
@@ -140,16 +158,17 @@ class Decider:
             reasons=() if allowed else (reason,),
             degraded=True,
         )
+        return decision, takes if allowed else ()
 
     def _decide_without_stores(
         self, candidate: Candidate, request: Request, error: DependencyError
     ) -> Answer | CandidateError:
         """What can be judged from the candidate and the clock alone; the monetized lane denies in any case."""
-        case = _open(candidate, request, {})
-        if isinstance(case, CandidateError):
-            return case
-        asked = Asked(candidate, effective_time(candidate, request.now), request)
-        decided = self._decide_one(asked, case, Ledger.unavailable())
+        try:
+            asked = _ask(candidate, request)
+        except CandidateError as refused:
+            return refused
+        decided = self._decide_one(asked, _open(candidate, request, {}), Ledger.unavailable())
         decision = msgspec.structs.replace(decided.decision, degraded=True, audit=AuditReference(spooled=True))
         if candidate.lane == "monetized" and all(reason.code != FACTS_UNAVAILABLE for reason in decision.reasons):
             reason = route_reason(FACTS_UNAVAILABLE, f"the {error.dependency} did not answer")
@@ -165,6 +184,11 @@ class Decider:
         return answer_of(decision)
 
 
+def _ask(candidate: Candidate, request: Request) -> Asked:
+    """Raises CandidateError where the candidate can't be decided at all."""
+    return Asked(candidate, effective_time(candidate, request.now), request, body_hash(candidate))
+
+
 def _open(candidate: Candidate, request: Request, stored: Mapping[str, StoredDecision]) -> Case | Exception | None:
     """The candidate's case; None where it is decided already; the error where it can't be opened."""
     if candidate.id in stored:
@@ -175,7 +199,7 @@ def _open(candidate: Candidate, request: Request, stored: Mapping[str, StoredDec
         return error
 
 
-def _repeat(candidate: Candidate, stored: StoredDecision) -> Answer | ConflictError:
+def _repeat(candidate: Candidate, stored: StoredDecision) -> Answer:
     if stored.body_hash != body_hash(candidate):
-        return ConflictError(f"candidate id `{candidate.id}` was decided before with another body")
+        raise ConflictError(f"candidate id `{candidate.id}` was decided before with another body")
     return Answer(_decode_decision(stored.answer), stored.answer, repeated=True)

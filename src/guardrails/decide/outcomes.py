@@ -6,11 +6,14 @@
 The same outcome again changes nothing, nor does `sent` after `delivered`: reports arrive in any order. Every other
 move is refused. A send that is reported after its lease ran out did take place, so it counts: what is true is
 recorded, even where it overshoots.
+
+The sender says when it took place, and the audit entry keeps that; what counts is kept between the instant that the
+decision was for and the service's own now, so that no sender's clock moves a send out of a cap.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Literal, get_args
 
@@ -50,31 +53,35 @@ class OutcomeResult(msgspec.Struct, frozen=True):
 class Outcomes:
     """Takes reports and keeps reservations in step with them."""
 
-    def __init__(self, transactor: Transactor) -> None:
+    def __init__(self, transactor: Transactor, *, clock: Callable[[], datetime]) -> None:
         self._transactor = transactor
+        self._clock = clock
 
-    def report(self, reports: Sequence[OutcomeReport]) -> list[OutcomeResult | CandidateError]:
+    def report(
+        self, reports: Sequence[OutcomeReport], *, now: datetime | None = None
+    ) -> list[OutcomeResult | CandidateError]:
         """Apply reports in order; one result or error a report. Raises DependencyError, and then applied none."""
-        return self._transactor.call(_apply_group, tuple(reports))
+        return self._transactor.call(_apply_group, (tuple(reports), now or self._clock()))
 
 
 def _apply_group(
-    session: Session, groups: list[tuple[OutcomeReport, ...]]
+    session: Session, groups: list[tuple[tuple[OutcomeReport, ...], datetime]]
 ) -> list[list[OutcomeResult | CandidateError]]:
-    return [[_apply(session, report) for report in reports] for reports in groups]
+    return [[_apply(session, report, now) for report in reports] for reports, now in groups]
 
 
-def _apply(session: Session, report: OutcomeReport) -> OutcomeResult | CandidateError:
+def _apply(session: Session, report: OutcomeReport, now: datetime) -> OutcomeResult | CandidateError:
     stored = session.decisions.by_id(report.decision_id)
     if stored is None:
         return NotFoundError(f"there is no decision `{report.decision_id}`")
-    state = _state_at(stored, report.at)
+    state = _state_at(stored, now)
     if (state, report.outcome) in _NOTHING_NEW:
         return OutcomeResult(report.decision_id, state)
     if report.outcome not in _MOVES.get(state, ()):
         return ConflictError(f"decision `{report.decision_id}` is `{state}` and can't become `{report.outcome}`")
     if report.outcome == "sent" or report.outcome == "delivered":  # noqa: PLR1714 - this way the types are narrowed
-        session.caps.commit(report.decision_id, report.outcome, report.at)
+        counted_at = max(min(report.at, now), stored.evaluated_at)
+        session.caps.commit(report.decision_id, report.outcome, counted_at)
     else:
         session.caps.release(report.decision_id)
     session.decisions.move(report.decision_id, report.outcome)

@@ -52,6 +52,8 @@ class Records:
     def read(self, decision_id: str) -> DecisionRecord:
         """The record of `decision_id`. Raises NotFoundError, or DependencyError where the stores are out of reach."""
         found = self._transactor.call(_read_group, decision_id)
+        if found is None:
+            raise NotFoundError(f"there is no decision `{decision_id}`")
         state, lease_until = found.stored.state, found.stored.lease_until
         entry, files = found.entry, found.files
         if state == "reserved" and lease_until is not None and lease_until <= self._clock():
@@ -62,9 +64,11 @@ class Records:
         return DecisionRecord(entry.decision, state, lease_until, *traces_of(case), fault=None)
 
     def _compiled_for(self, revision: str, files: Mapping[str, str]) -> Compiled:
-        if revision not in self._compiled:
-            self._compiled = {revision: self._compile_files(files)}  # one: mostly it is the active one
-        return self._compiled[revision]
+        compiled = self._compiled.get(revision)
+        if compiled is None:
+            compiled = self._compile_files(files)
+            self._compiled = {revision: compiled}  # one: mostly it is the active one
+        return compiled
 
 
 class _Found(msgspec.Struct, frozen=True):
@@ -73,14 +77,14 @@ class _Found(msgspec.Struct, frozen=True):
     files: Mapping[str, str]
 
 
-def _read_group(session: Session, decision_ids: list[str]) -> list[_Found]:
+def _read_group(session: Session, decision_ids: list[str]) -> list[_Found | None]:
     return [_read(session, decision_id) for decision_id in decision_ids]
 
 
-def _read(session: Session, decision_id: str) -> _Found:
+def _read(session: Session, decision_id: str) -> _Found | None:
     stored = session.decisions.by_id(decision_id)
     if stored is None:
-        raise NotFoundError(f"there is no decision `{decision_id}`")
+        return None
     ((_, data),) = session.audit.read(stored.audit_index, stored.audit_index + 1)
     entry = decode_entry(data)
     assert isinstance(entry, DecisionEntry)  # noqa: S101 - the index was stored with the decision, in one unit

@@ -8,7 +8,7 @@ candidate is denied at every instant before. Reservations are taken to become se
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from datetime import datetime, timedelta
 
 from guardrails.core.combine import Blocked, Combined, blocks
@@ -65,8 +65,7 @@ def holds_from(case: Case, blocked: Blocked) -> datetime | None:
 
 def _next_status_change(case: Case, policy: Policy, at: datetime) -> datetime | None:
     """The next instant at which `policy` may begin to hold, or to stand aside for another."""
-    others = _all_overriders(case, policy.id) if case.compiled.policy_set.overriders else ()
-    return _earliest(_next_own_change(case, each, at) for each in (policy, *others))
+    return _earliest(_next_own_change(case, each, at) for each in (policy, *_all_overriders(case, policy.id)))
 
 
 def _next_own_change(case: Case, policy: Policy, at: datetime) -> datetime | None:
@@ -84,10 +83,17 @@ def _next_validity_change(policies: Iterable[Policy], at: datetime) -> datetime 
     return _earliest(bound for bound in bounds if bound is not None and bound > at)
 
 
-def _all_overriders(case: Case, policy_id: str) -> Iterator[Policy]:
-    for other in case.compiled.policy_set.overriders.get(policy_id, ()):
-        yield other
-        yield from _all_overriders(case, other.id)
+def _all_overriders(case: Case, policy_id: str) -> Iterable[Policy]:
+    """Those that it stands aside for, those that these stand aside for, and so on; each once."""
+    overriders = case.compiled.policy_set.overriders
+    found: dict[str, Policy] = {}
+    waiting = [policy_id] if overriders else []
+    while waiting:
+        for other in overriders.get(waiting.pop(), ()):
+            if other.id not in found:
+                found[other.id] = other
+                waiting.append(other.id)
+    return found.values()
 
 
 def _earliest(instants: Iterable[datetime | None]) -> datetime | None:

@@ -16,6 +16,7 @@ from guardrails.core.needs import Take
 from guardrails.decide.case import Answers, Compiled
 from guardrails.decide.entry import DecisionEntry, encode_entry
 from guardrails.decide.ports import Reservation, Session, StoredDecision
+from guardrails.errors import CandidateError
 
 __all__ = ["Answer", "Asked", "Decided", "Request", "Writes", "answer_of", "body_hash", "entry_of"]
 
@@ -41,11 +42,12 @@ class Answer(msgspec.Struct, frozen=True):
 
 
 class Asked(msgspec.Struct, frozen=True):
-    """A candidate with the instant it is to be decided for."""
+    """A candidate with the instant it is to be decided for, and the hash that tells it from others with its id."""
 
     candidate: Candidate
     at: datetime
     request: Request
+    body_hash: bytes
 
 
 class Decided(msgspec.Struct, frozen=True):
@@ -85,7 +87,7 @@ class Writes:
         stored = StoredDecision(
             decision_id=decision.decision_id,
             candidate_id=decision.candidate_id,
-            body_hash=body_hash(decided.asked.candidate),
+            body_hash=decided.asked.body_hash,
             answer=answer.body,
             evaluated_at=decision.evaluated_at,
             audit_index=index,
@@ -111,8 +113,15 @@ def answer_of(decision: Decision) -> Answer:
 
 
 def body_hash(candidate: Candidate) -> bytes:
-    """What tells two candidates with one id apart: 16 bytes of BLAKE2b over the canonical JSON."""
-    return hashlib.blake2b(_canonical.encode(candidate), digest_size=16).digest()
+    """What tells two candidates with one id apart: 16 bytes of BLAKE2b over the canonical JSON.
+
+    Raises CandidateError where it has none: a candidate that was not decoded from JSON may hold anything.
+    """
+    try:
+        body = _canonical.encode(candidate)
+    except (UnicodeError, TypeError, ValueError, OverflowError, msgspec.EncodeError) as error:
+        raise CandidateError(f"the candidate can't be written as JSON: {error}") from error
+    return hashlib.blake2b(body, digest_size=16).digest()
 
 
 def entry_of(decided: Decided, lease_until: datetime | None) -> DecisionEntry:

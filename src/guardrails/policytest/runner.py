@@ -27,6 +27,7 @@ from guardrails.decide.explain import Explanation
 from guardrails.decide.judgement import takes_of
 from guardrails.decide.outcomes import OutcomeReport
 from guardrails.decide.ports import Reservation, Session
+from guardrails.decoding import Decoder
 from guardrails.errors import CandidateError, GuardrailsError
 from guardrails.policyfile.loader import load_policies
 from guardrails.policytest.cases import (
@@ -49,6 +50,8 @@ Result = TypeVar("Result")
 
 METHOD = "policy_test"
 """How a given consent was recorded."""
+
+_CANDIDATE = Decoder(Candidate)
 
 LEASE = timedelta(minutes=10)
 """How long a given reservation is still open; as long as those that a case's own decisions make."""
@@ -223,7 +226,7 @@ class _CaseRun:
                 unmet = mismatches(step.expect, explanation.decision)
         if step.outcome is not None:
             report = OutcomeReport(self._decisions[-1].decision_id, step.outcome, step.at)
-            raise_if_error(self._application.outcomes.report([report])[0])
+            raise_if_error(self._application.outcomes.report([report], now=step.at)[0])
         return explanation, unmet
 
     def _decide(self, overrides: Overrides, *, now: datetime) -> Explanation:
@@ -239,9 +242,10 @@ class _CaseRun:
 def decode_candidate(values: Overrides, *, default_id: str) -> Candidate:
     """The candidate that a test describes. Raises CandidateError where it is none."""
     try:
-        return msgspec.convert({"id": default_id, **values}, Candidate)
-    except msgspec.ValidationError as error:
-        raise CandidateError(f"the candidate is not one: {error}") from None
+        return _CANDIDATE.convert({"id": default_id, **values})
+    except CandidateError as error:
+        said = "; ".join(f"`{pointer}`: {message}" if pointer else message for pointer, message in error.problems)
+        raise CandidateError(f"the candidate is not one: {said}", problems=error.problems) from None
 
 
 def raise_if_error(result: Result | CandidateError) -> Result:

@@ -81,8 +81,9 @@ class Route:
         request = ConsentRequest(recipient=recipient, purpose="sponsored", state="granted", method="form")
         self.application.consents.record(request, now=self.clock())
 
-    def report(self, decision_id, outcome):
-        (result,) = self.application.outcomes.report([OutcomeReport(decision_id, outcome, self.clock())])
+    def report(self, decision_id, outcome, at=None):
+        report = OutcomeReport(decision_id, outcome, at or self.clock())
+        (result,) = self.application.outcomes.report([report])
         return result if isinstance(result, Exception) else result.state
 
     def entries(self):
@@ -476,3 +477,81 @@ def test_replay_tells_of_policies_that_no_longer_load(route):
     replay = Replay(files_of=lambda _: {"p.yaml": "policies: 3"}, compile_set=compiler("native"))
     (difference,) = replay.check(route.application.audit.entries())
     assert difference.what == "policy_revision"
+
+
+SPONSORED_AS_TRANSACTIONAL = {"lane": "transactional", "content": {"class": "sponsored"}}
+
+
+def test_a_fault_lets_nothing_pass_that_the_native_engine_denies():
+    route = faulty_route(EngineFault("three verdicts for four"))
+    (answer,) = route.decide(candidate("bad", sponsor={"id": "faulty"}, **SPONSORED_AS_TRANSACTIONAL))
+    assert (answer.decision.effect, codes(answer)) == ("deny", ["engine.fault"])
+
+
+def test_where_no_engine_answers_only_transactional_content_passes_in_its_lane():
+    def compile_set(policy_set):
+        compiled, broken = compiler("native")(policy_set), FaultyEngine(EngineFault("no verdicts"))
+        return msgspec.structs.replace(compiled, engine=broken, native=broken)
+
+    route = Route(open_stores("memory:"), compile_set=compile_set)
+    disguised = candidate("bad", sponsor={"id": "faulty"}, **SPONSORED_AS_TRANSACTIONAL)
+    receipt = candidate("good", sponsor={"id": "faulty"}, **TRANSACTIONAL)
+    assert [answer.decision.effect for answer in route.decide(disguised, receipt)] == ["deny", "allow"]
+
+
+def test_an_allow_after_a_fault_takes_its_slot():
+    policies = """
+apiVersion: guardrails/v1
+policies:
+  - {id: one-receipt, kind: frequency_cap, applies_to: {lane: transactional}, limit: 1, per: [recipient],
+     window: {rolling: 24h}}
+"""
+
+    def compile_set(policy_set):
+        return msgspec.structs.replace(compiler("native")(policy_set), engine=FaultyEngine(EngineFault("no verdicts")))
+
+    route = Route(open_stores("memory:"), policies=policies, compile_set=compile_set)
+    receipts = [candidate(f"c-{number}", sponsor={"id": "faulty"}, **TRANSACTIONAL) for number in range(3)]
+    effects = [answer.decision.effect for answer in (*route.decide(*receipts[:2]), *route.decide(receipts[2]))]
+    assert effects == ["allow", "deny", "deny"]
+
+
+def test_the_senders_clock_moves_no_send_out_of_a_cap(route):
+    policies = """
+apiVersion: guardrails/v1
+policies:
+  - {id: one, kind: frequency_cap, limit: 1, per: [recipient], window: {rolling: 24h}, count_on: sent}
+"""
+    for at in (NOW - timedelta(days=9000), NOW + timedelta(days=9000)):
+        route = Route(open_stores("memory:"), policies=policies)
+        (first,) = route.decide(candidate("c-1"))
+        route.report(first.decision.decision_id, "sent", at)
+        assert route.decide(candidate("c-2"))[0].decision.effect == "deny"
+        route.clock.now = NOW + timedelta(hours=24)
+        assert route.decide(candidate("c-3"))[0].decision.effect == "allow"
+
+
+def test_what_is_no_json_is_refused_and_its_neighbours_are_decided(route):
+    odd = msgspec.structs.replace(candidate("odd"), channel="\ud800")
+    refused, answer = route.decide(odd, candidate())
+    assert isinstance(refused, CandidateError)
+    assert answer.decision.effect == "deny"
+
+
+def test_reading_what_is_not_there_disturbs_no_decision(route):
+    with pytest.raises(NotFoundError):
+        route.application.records.read("nobody")
+    assert route.decide(candidate())[0].decision.effect == "deny"
+
+
+def layer(number):
+    """Policies in pairs, each of which overrides both of the pair before; walked naively, 2 to the 30th ways."""
+    below = [f"p{other}" for other in range(number - number % 2 - 2, number - number % 2) if other >= 0]
+    overrides = f", overrides: [{', '.join(below)}]" if below else ""
+    return f"  - {{id: p{number}, kind: rule, deny_when: {{channel: push}}{overrides}}}"
+
+
+def test_many_layers_of_overrides_are_walked_once():
+    policies = "\n".join(["apiVersion: guardrails/v1", "policies:", *map(layer, range(60))])
+    (answer,) = Route(open_stores("memory:"), policies=policies).decide(candidate())
+    assert codes(answer) == ["rule.denied", "rule.denied"]

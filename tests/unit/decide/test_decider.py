@@ -554,4 +554,4 @@ def layer(number):
 def test_many_layers_of_overrides_are_walked_once():
     policies = "\n".join(["apiVersion: guardrails/v1", "policies:", *map(layer, range(60))])
     (answer,) = Route(open_stores("memory:"), policies=policies).decide(candidate())
-    assert codes(answer) == ["rule.denied", "rule.denied"]
+    assert codes(answer) == ["rule.denied"] * 30  # every other pair stands aside, and so sets the next one free

@@ -22,6 +22,7 @@ __all__ = [
     "EngineDisagreement",
     "EngineFault",
     "GuardrailsError",
+    "MalformedError",
     "NotFoundError",
     "PolicyError",
     "SettingsError",
@@ -47,6 +48,10 @@ class CandidateError(GuardrailsError):
         self.problems = problems
 
 
+class MalformedError(CandidateError):
+    """The request can't even be read: it is no JSON (HTTP 400)."""
+
+
 class ConflictError(CandidateError):
     """The request contradicts what is already recorded (HTTP 409)."""
 
@@ -56,7 +61,7 @@ class NotFoundError(CandidateError):
 
 
 class EngineFault(GuardrailsError):  # noqa: N818 - a fault of ours, told apart by its name from errors of callers
-    """An engine did not answer as the protocol demands: never the caller's fault, always a deny."""
+    """An engine did not answer as the protocol demands: never the caller's fault."""
 
 
 class EngineDisagreement(EngineFault):

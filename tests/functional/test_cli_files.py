@@ -228,7 +228,12 @@ def test_a_broken_candidate_spoils_no_other(here):
     assert result.exit_code == 1
     said = lines(result)
     assert [each.get("effect", each.get("candidate")) for each in said] == ["allow", 2, 3, 4, 5, "allow"]
-    assert said[1]["problems"] == [{"pointer": "/channel", "message": "invalid enum value 'pigeon'"}]
+    assert said[1]["problems"] == [
+        {
+            "pointer": "/channel",
+            "message": "`pigeon` is not one of `chat`, `email`, `in_app`, `push`, `sms`, `voice`, `web_push`",
+        }
+    ]
     assert [each["pointer"] for each in said[3]["problems"]] == ["/send_at"]
     assert "decided before with another body" in said[4]["error"]
 
@@ -239,7 +244,7 @@ def test_a_broken_candidate_spoils_no_other(here):
         ("", "the input is empty; a candidate is a JSON object"),
         ("effect: allow", "the input is not JSON: JSON is malformed"),
         (b"\xff\xfe", "the input is not JSON"),
-        ("[" * 100_000, "the input is not JSON: it is nested too deep"),
+        ("[" * 100_000, "the input is not JSON: the JSON is nested too deep"),
         ('[{"id": "c-1"}', "the input is not JSON: input data was truncated"),
     ],
 )
@@ -380,7 +385,7 @@ def test_explain_goes_on_after_a_broken_candidate(here):
     given = "\n".join(["{}", json.dumps(candidate(1)), json.dumps(candidate(2, send_at="2026-11-30T12:00:00Z"))])
     result = run("explain", "--at", NOON, given=given)
     assert result.exit_code == 1
-    assert "ERROR  candidate 1\n       object missing required field `id`" in result.stdout
+    assert "ERROR  candidate 1\n       `/id`: is required\n       `/lane`: is required\n" in result.stdout
     assert "ALLOW  c-1" in result.stdout
     assert "ERROR  candidate 3" in result.stdout
     said = lines(run("explain", "--json", "--at", NOON, given=given))

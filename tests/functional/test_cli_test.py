@@ -92,7 +92,7 @@ def test_a_case_that_can_not_be_decided_fails(here):
     assert result.exit_code == 1
     assert (
         "policy_tests/consent_test.yaml:7: silence is no consent\n"
-        "  could not be decided: the candidate is not one: Object missing required field `lane`\n"
+        "  could not be decided: the candidate is not one: `/lane`: is required\n"
     ) in result.stdout
 
 

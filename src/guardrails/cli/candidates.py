@@ -14,13 +14,15 @@ from typing import BinaryIO
 import msgspec
 
 from guardrails.core.candidate import Candidate
-from guardrails.errors import CandidateError
+from guardrails.decoding import Decoder
+from guardrails.errors import CandidateError, MalformedError
 
-__all__ = ["Broken", "parse_candidate", "read_candidates"]
+__all__ = ["Broken", "read_candidates"]
 
-_AT = re.compile(r" - at `(?:key in )?([^`]*)`$")
-_STEP = re.compile(r"\.([^.\[]+)|\[(\d+)\]")
-_whole_line = re.compile(rb"\s*\{.*\}\s*", re.DOTALL).fullmatch
+_CANDIDATE = Decoder(Candidate)
+_ARRAY = Decoder(list[msgspec.Raw])
+_VALUE = Decoder(msgspec.Raw)
+_is_whole_line = re.compile(rb"\s*\{.*\}\s*", re.DOTALL).fullmatch
 
 
 class Broken(msgspec.Struct, frozen=True, kw_only=True):
@@ -33,6 +35,11 @@ class Broken(msgspec.Struct, frozen=True, kw_only=True):
     error: str
     problems: tuple[tuple[str, str], ...] = ()
 
+    @classmethod
+    def from_error(cls, number: int, error: CandidateError) -> Broken:
+        """What `error` says of the candidate with this number."""
+        return cls(number=number, error=str(error), problems=error.problems)
+
     def to_json(self) -> bytes:
         """The line that stands where the candidate's answer would."""
         problems = [{"pointer": pointer, "message": message} for pointer, message in self.problems]
@@ -42,7 +49,7 @@ class Broken(msgspec.Struct, frozen=True, kw_only=True):
 def read_candidates(stream: BinaryIO) -> Iterator[Candidate | Broken]:
     """Every candidate of the stream, in order. Raises CandidateError where the stream is not JSON at all."""
     first = next((line for line in stream if line.strip()), b"")
-    if _whole_line(first):
+    if _is_whole_line(first):
         lines = (line for line in stream if line.strip())
         yield from _each(itertools.chain([first], lines))
     else:
@@ -50,51 +57,20 @@ def read_candidates(stream: BinaryIO) -> Iterator[Candidate | Broken]:
 
 
 def _members(text: bytes) -> list[msgspec.Raw] | list[bytes]:
-    """The members of an array, or the one object that the text is."""
+    """The members of an array, the one object that the text is, or its lines where only the first is broken."""
     if not text.strip():
         raise CandidateError("the input is empty; a candidate is a JSON object")
+    is_array = text.lstrip().startswith(b"[")
     try:
-        if text.lstrip().startswith(b"["):
-            return msgspec.json.decode(text, type=list[msgspec.Raw])
-        msgspec.json.decode(text)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise CandidateError(f"the input is not JSON: {_why(error)}") from None
-    return [text]
+        return _ARRAY.decode(text) if is_array else [_VALUE.decode(text)]
+    except MalformedError as error:
+        lines = [line for line in text.splitlines() if line.strip()]
+        if not is_array and any(map(_is_whole_line, lines)):
+            return lines
+        raise MalformedError(f"the input is not JSON: {error}") from None
 
 
 def _each(raws: Iterable[bytes | msgspec.Raw]) -> Iterator[Candidate | Broken]:
     for number, raw in enumerate(raws, start=1):
-        try:
-            yield parse_candidate(raw)
-        except CandidateError as error:
-            yield Broken(number=number, error=str(error), problems=error.problems)
-
-
-def parse_candidate(raw: bytes | msgspec.Raw) -> Candidate:
-    """Decode one candidate. Raises CandidateError, with a JSON pointer where JSON was read."""
-    try:
-        return msgspec.json.decode(raw, type=Candidate)
-    except msgspec.ValidationError as error:
-        pointer, message = _pointed(str(error))
-        raise CandidateError(
-            f"`{pointer}`: {message}" if pointer else message, problems=((pointer, message),)
-        ) from None
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise CandidateError(f"not JSON: {_why(error)}") from None
-
-
-def _pointed(message: str) -> tuple[str, str]:
-    """Msgspec's `Expected ... - at `$.content.tags[1]`` as the pointer `/content/tags/1` and the message."""
-    at = _AT.search(message)
-    if at is None:
-        return "", _lower(message)
-    steps = (name or place for name, place in _STEP.findall(at[1]))
-    return "".join(f"/{step}" for step in steps), _lower(message[: at.start()])
-
-
-def _why(error: Exception) -> str:
-    return "it is nested too deep" if isinstance(error, RecursionError) else _lower(str(error))
-
-
-def _lower(message: str) -> str:
-    return message if message.startswith("JSON") else message[:1].lower() + message[1:]
+        candidate = _CANDIDATE.try_decode(raw)
+        yield Broken.from_error(number, candidate) if isinstance(candidate, CandidateError) else candidate

@@ -75,11 +75,7 @@ def _results(
         answers = iter(application.decider.decide(whole, now=at))
         for number, candidate in batch:
             answer = candidate if isinstance(candidate, Broken) else next(answers)
-            yield _broken(number, answer) if isinstance(answer, CandidateError) else answer
-
-
-def _broken(number: int, error: CandidateError) -> Broken:
-    return Broken(number=number, error=str(error), problems=error.problems)
+            yield Broken.from_error(number, answer) if isinstance(answer, CandidateError) else answer
 
 
 def _print_lines(results: Iterable[Answer | Broken], counts: Counter[str]) -> None:
@@ -93,7 +89,7 @@ def _show(results: Iterable[Answer | Broken], counts: Counter[str], *, is_kept: 
     for result in results:
         _count(result, counts)
         if isinstance(result, Broken):
-            show_broken(f"candidate {result.number}", result.error, console)
+            show_broken(result, console)
         else:
             show_decision(result.decision, console)
         console.print()

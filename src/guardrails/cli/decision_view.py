@@ -10,6 +10,7 @@ import msgspec
 from rich.console import Console
 from rich.text import Text
 
+from guardrails.cli.candidates import Broken
 from guardrails.cli.terminal import indented
 from guardrails.core.decision import Decision, ReasonGiven
 
@@ -25,10 +26,11 @@ def show_decision(decision: Decision, console: Console) -> None:
         console.print(indented(line, indent, console))
 
 
-def show_broken(name: str, error: str, console: Console) -> None:
-    """Print what stands where a candidate could not be decided."""
-    console.print(Text.assemble(("ERROR", "bold magenta"), "  ", (name, "bold")))
-    console.print(indented(Text(error), 7, console))
+def show_broken(broken: Broken, console: Console) -> None:
+    """Print what stands where a candidate could not be decided: all that is wrong with it, a line each."""
+    console.print(Text.assemble(("ERROR", "bold magenta"), "  ", (f"candidate {broken.number}", "bold")))
+    for pointer, message in broken.problems if len(broken.problems) > 1 else (("", broken.error),):
+        console.print(indented(Text(f"`{pointer}`: {message}" if pointer else message), 7, console))
 
 
 def verdict_line(decision: Decision) -> Text:

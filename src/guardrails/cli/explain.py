@@ -63,7 +63,7 @@ def explain(
             if as_json:
                 click.echo(result.to_json() if isinstance(result, Broken) else msgspec.json.encode(result))
             elif isinstance(result, Broken):
-                show_broken(f"candidate {number}", result.error, console)
+                show_broken(result, console)
             else:
                 _show(result, policy_set, console)
             if isinstance(result, Broken):
@@ -75,7 +75,7 @@ def _explain(explainer: Explainer, candidate: Candidate, number: int, at: dateti
     try:
         return explainer.explain(candidate, now=at)
     except CandidateError as error:
-        return Broken(number=number, error=str(error), problems=error.problems)
+        return Broken.from_error(number, error)
 
 
 def _show(explanation: Explanation, policy_set: PolicySet, console: Console) -> None:

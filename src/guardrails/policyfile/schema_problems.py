@@ -6,15 +6,12 @@ Where a schema offers alternatives (`anyOf`, `oneOf`), only what is wrong with t
 from __future__ import annotations
 
 import functools
-import re
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
-from jsonschema import Draft202012Validator, ValidationError
-from jsonschema.validators import extend
-
 from guardrails.policyfile.document import Path, Reporter
+from guardrails.policyfile.json_schema import Validator, schema_validator
 from guardrails.policyfile.kinds import all_kinds
 from guardrails.policyfile.problems import did_you_mean, quote
 from guardrails.policyfile.schema import file_schema, kind_schema
@@ -42,10 +39,10 @@ def validate_policy(policy: Mapping[str, Any], path: Path, report: Reporter) -> 
 
 def validate_by(schema: Mapping[str, Any], value: object, report: Reporter) -> bool:
     """Report what any other schema finds wrong with a whole document; return whether nothing is."""
-    return _validate(_Validator(schema), value, (), report)
+    return _validate(schema_validator(schema), value, (), report)
 
 
-def _validate(validator: Any, value: object, path: Path, report: Reporter) -> bool:  # noqa: ANN401 - `extend` gives no type
+def _validate(validator: Validator, value: Any, path: Path, report: Reporter) -> bool:  # noqa: ANN401 - any JSON value
     errors = list(validator.iter_errors(value))
     mistyped = {tuple(error.absolute_path) for error in errors if error.validator == "type"}
     for error in errors:
@@ -54,30 +51,14 @@ def _validate(validator: Any, value: object, path: Path, report: Reporter) -> bo
     return not errors
 
 
-def _ecma_pattern(_validator: object, pattern: str, instance: object, _schema: object) -> Iterator[ValidationError]:
-    """`$` in JSON Schema means the very end; in Python it would let a line feed follow."""
-    if isinstance(instance, str) and not re.search(re.sub(r"\$$", r"\\Z", pattern), instance):
-        yield ValidationError(f"{instance!r} does not match {pattern!r}")
-
-
-_Validator = extend(  # type: ignore[no-untyped-call]
-    Draft202012Validator,
-    validators={"pattern": _ecma_pattern},
-    # The language knows integers by how they are written: 3.0 is none.
-    type_checker=Draft202012Validator.TYPE_CHECKER.redefine(
-        "integer", lambda _checker, value: isinstance(value, int) and not isinstance(value, bool)
-    ),
-)
+@functools.cache
+def _file_validator() -> Validator:
+    return schema_validator(file_schema())
 
 
 @functools.cache
-def _file_validator() -> Any:  # noqa: ANN401 - as above
-    return _Validator(file_schema())
-
-
-@functools.cache
-def _policy_validator(kind: str | None) -> Any:  # noqa: ANN401 - as above
-    return _Validator(kind_schema(None if kind is None else all_kinds()[kind]))
+def _policy_validator(kind: str | None) -> Validator:
+    return schema_validator(kind_schema(None if kind is None else all_kinds()[kind]))
 
 
 class _Error(Protocol):

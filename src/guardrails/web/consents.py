@@ -14,7 +14,7 @@ from guardrails.consent.values import ConsentEvent, ConsentRequest
 from guardrails.errors import CandidateError
 from guardrails.web.body import Body
 from guardrails.web.exchange import Exchange, Reply
-from guardrails.web.problems import Refusal, problem_for
+from guardrails.web.problems import problem_for
 from guardrails.web.route import Route, path_id, results_of
 
 __all__ = ["ConsentHistory", "ConsentRoom"]
@@ -66,11 +66,11 @@ class ConsentRoom:
         requests = [self._one.try_decode(raw) for raw in self._many.read(exchange).consents]
         recorded = iter(
             self._consents.record_many(
-                [request for request in requests if not isinstance(request, Refusal)],
+                [request for request in requests if isinstance(request, ConsentRequest)],
                 now=exchange.replay_at or self._clock(),
             )
         )
-        results = [request if isinstance(request, Refusal) else next(recorded) for request in requests]
+        results = [next(recorded) if isinstance(request, ConsentRequest) else request for request in requests]
         exchange.log["consents"] = len(results)
         return Reply(200, _encoder.encode({"results": [_said(result, exchange) for result in results]}))
 
@@ -128,7 +128,7 @@ class ConsentRoom:
         )
 
 
-def _said(result: ConsentEvent | CandidateError | Refusal, exchange: Exchange) -> object:
+def _said(result: ConsentEvent | CandidateError, exchange: Exchange) -> object:
     return result if isinstance(result, ConsentEvent) else problem_for(result, request_id=exchange.request_id)
 
 

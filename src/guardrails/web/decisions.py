@@ -14,11 +14,11 @@ from guardrails.decide.decider import Decider
 from guardrails.decide.explain import Explainer, Explanation
 from guardrails.decide.records import DecisionRecord, Records
 from guardrails.decide.writes import Answer
-from guardrails.errors import GuardrailsError
+from guardrails.errors import CandidateError, GuardrailsError
 from guardrails.web.body import Body
 from guardrails.web.exchange import Exchange, Reply
 from guardrails.web.metrics import Metrics
-from guardrails.web.problems import Refusal, problem_for
+from guardrails.web.problems import problem_for
 from guardrails.web.route import Route, path_id, results_of
 
 __all__ = ["BATCH_BYTES", "BATCH_MOST", "CANDIDATE_BYTES", "Decisions"]
@@ -83,8 +83,8 @@ class Decisions:
         )
         return Reply(200, b'{"results":[' + b",".join([self._result(answer, exchange) for answer in answers]) + b"]}")
 
-    def _decode_batch(self, body: bytes) -> Sequence[Candidate | Refusal]:
-        """All at once where all are right; else one by one, a refusal standing where a candidate is wrong."""
+    def _decode_batch(self, body: bytes) -> Sequence[Candidate | CandidateError]:
+        """All at once where all are right; else one by one, an error standing where a candidate is wrong."""
         try:
             return self._batch.decode(body).candidates
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):

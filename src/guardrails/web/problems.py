@@ -14,7 +14,14 @@ from collections.abc import Mapping
 
 import msgspec
 
-from guardrails.errors import CandidateError, ConflictError, DependencyError, GuardrailsError, NotFoundError
+from guardrails.errors import (
+    CandidateError,
+    ConflictError,
+    DependencyError,
+    GuardrailsError,
+    MalformedError,
+    NotFoundError,
+)
 
 __all__ = ["CONTENT_TYPE", "PROBLEMS", "FieldError", "Problem", "ProblemKind", "Refusal", "problem_for", "problem_type"]
 
@@ -134,6 +141,8 @@ def _said(error: BaseException) -> tuple[str, str, tuple[FieldError, ...]]:
 
 
 def _caller_kind(error: CandidateError) -> str:
+    if isinstance(error, MalformedError):
+        return "malformed"
     if isinstance(error, NotFoundError):
         return "not-found"
     return "conflict" if isinstance(error, ConflictError) else "invalid"

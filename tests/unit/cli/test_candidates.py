@@ -33,6 +33,8 @@ def read(text: bytes) -> list[str]:
         (ONE + b"\r\n\r\n" + TWO + b"\r\n", ["c-1", "c-2"]),
         (ONE + b"\n{oops\n" + TWO, ["c-1", "broken 2", "c-2"]),
         (b"{}\n" + TWO, ["broken 1", "c-2"]),
+        (b"{oops\n" + TWO, ["broken 1", "c-2"]),
+        (b"oops\n\n" + ONE + b"\n" + TWO, ["broken 1", "c-1", "c-2"]),
         (b"[{}, " + TWO + b", 3]", ["broken 1", "c-2", "broken 3"]),
         (b'"text"', ["broken 1"]),
     ],
@@ -48,8 +50,9 @@ def test_an_object_an_array_or_lines_are_read(text, expected):
         (b" \n\n", "the input is empty; a candidate is a JSON object"),
         (b"id: c-1\n", "the input is not JSON: JSON is malformed: invalid character (byte 0)"),
         (b"[" + ONE, "the input is not JSON: input data was truncated"),
+        (b"[\n" + ONE + b"\n", "the input is not JSON: input data was truncated"),
         (b"{\n", "the input is not JSON: input data was truncated"),
-        (b"[" * 100_000, "the input is not JSON: it is nested too deep"),
+        (b"[" * 100_000, "the input is not JSON: the JSON is nested too deep"),
     ],
 )
 def test_what_is_not_json_is_refused_as_a_whole(text, message):
@@ -61,22 +64,32 @@ def test_what_is_not_json_is_refused_as_a_whole(text, message):
 @pytest.mark.parametrize(
     ("old", "new", "problem"),
     [
-        (b'"push"', b'"pigeon"', ("/channel", "invalid enum value 'pigeon'")),
-        (b'"class"', b'"clas"', ("/content", "object contains unknown field `clas`")),
-        (b'{"id":"r"}', b"3", ("/recipient", "expected `object`, got `int`")),
+        (
+            b'"push"',
+            b'"pigeon"',
+            ("/channel", "`pigeon` is not one of `chat`, `email`, `in_app`, `push`, `sms`, `voice`, `web_push`"),
+        ),
+        (b'{"id":"r"}', b"3", ("/recipient", "expected an object, got an integer")),
         (
             b'{"class":"sponsored"}',
             b'{"class":"sponsored","tags":["a",1]}',
-            ("/content/tags/1", "expected `str`, got `int`"),
+            ("/content/tags/1", "expected a string, got an integer"),
         ),
-        (b'"lane":"monetized",', b"", ("", "object missing required field `lane`")),
+        (b'"lane":"monetized",', b"", ("/lane", "is required")),
     ],
 )
 def test_a_broken_candidate_says_where(old, new, problem):
     broken = next(iter(read_candidates(io.BytesIO(ONE.replace(old, new)))))
     assert isinstance(broken, Broken)
     assert broken.problems == (problem,)
-    assert broken.error == (f"`{problem[0]}`: {problem[1]}" if problem[0] else problem[1])
+    assert broken.error == f"`{problem[0]}`: {problem[1]}"
+
+
+def test_a_broken_candidate_says_all_that_is_wrong():
+    (broken,) = read_candidates(io.BytesIO(ONE.replace(b'"lane":"monetized",', b"").replace(b'{"id":"r"}', b"3")))
+    assert isinstance(broken, Broken)
+    assert (broken.error, broken.number) == ("2 errors", 1)
+    assert sorted(broken.problems) == [("/lane", "is required"), ("/recipient", "expected an object, got an integer")]
 
 
 def test_lines_are_read_as_they_come():

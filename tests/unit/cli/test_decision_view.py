@@ -7,7 +7,8 @@ import msgspec
 import pytest
 from rich.console import Console
 
-from guardrails.cli.decision_view import show_decision
+from guardrails.cli.candidates import Broken
+from guardrails.cli.decision_view import show_broken, show_decision
 from guardrails.core.decision import Decision, Obligation, ReasonGiven, RetryAdvice
 
 NOON = datetime(2026, 12, 1, 12, tzinfo=UTC)
@@ -82,3 +83,10 @@ def test_what_only_monitors_is_marked():
 
 def test_a_degraded_decision_says_so():
     assert shown(degraded=True) == ["ALLOW  c-1  monetized  degraded: a store did not answer"]
+
+
+def test_a_broken_candidate_is_shown_with_all_that_is_wrong():
+    console = Console(file=io.StringIO(), highlight=False, width=200)
+    show_broken(Broken(number=3, error="2 errors", problems=(("/lane", "is required"), ("", "is odd"))), console)
+    assert isinstance(console.file, io.StringIO)
+    assert console.file.getvalue() == "ERROR  candidate 3\n       `/lane`: is required\n       is odd\n"

@@ -258,12 +258,12 @@ def test_a_timeline_fails_at_its_first_unmet_step(fail):
         (
             "    candidate: {offer: {amount_minor: 1}}\n    expect: {effect: deny}\n",
             7,
-            "the candidate is not one: Object missing required field `id` - at `$.offer`",
+            "the candidate is not one: `/offer/id`: is required",
         ),
         (
             "    given: {sent: [{ago: 1h, candidate: {sponsor: {}}}]}\n    expect: {effect: deny}\n",
             7,
-            "the candidate is not one: Object missing required field `id` - at `$.sponsor`",
+            "the candidate is not one: `/sponsor/id`: is required",
         ),
         (
             "    candidate: {send_at: 2026-11-30T12:00:00Z}\n    expect: {effect: deny}\n",

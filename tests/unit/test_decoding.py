@@ -6,8 +6,8 @@ import msgspec
 import pytest
 
 from guardrails.core.candidate import Candidate
-from guardrails.web.body import MAX_ERRORS, Body
-from guardrails.web.problems import Refusal
+from guardrails.decoding import MAX_ERRORS, Decoder
+from guardrails.errors import CandidateError, MalformedError
 
 CANDIDATE = {
     "id": "c",
@@ -16,18 +16,18 @@ CANDIDATE = {
     "recipient": {"id": "r"},
     "content": {"class": "sponsored"},
 }
-BODY = Body(Candidate, limit=1000)
+DECODER = Decoder(Candidate)
 
 
 def errors_of(value):
-    with pytest.raises(Refusal) as refused:
-        BODY.decode(json.dumps(value).encode())
-    assert refused.value.kind == "invalid"
-    return [(error.pointer, error.detail) for error in refused.value.errors]
+    with pytest.raises(CandidateError) as refused:
+        DECODER.decode(json.dumps(value).encode())
+    assert not isinstance(refused.value, MalformedError)
+    return list(refused.value.problems)
 
 
-def test_a_right_body_is_decoded():
-    assert BODY.decode(json.dumps(CANDIDATE).encode()) == msgspec.convert(CANDIDATE, Candidate)
+def test_a_right_value_is_decoded():
+    assert DECODER.decode(json.dumps(CANDIDATE).encode()) == msgspec.convert(CANDIDATE, Candidate)
 
 
 def test_every_error_is_told_at_once_by_pointer():
@@ -49,16 +49,16 @@ def test_every_error_is_told_at_once_by_pointer():
         ("/id", "is shorter than 1 characters"),
         ("/lane", "`monetised` is not one of `monetized`, `transactional`; did you mean `monetized`?"),
         ("/recipient/age", "expected an integer, got a number"),
-        ("/recipient/country", "`deu` does not match `^[A-Z]{2}(?!\\n)$`"),
+        ("/recipient/country", "`deu` does not match `^[A-Z]{2}$`"),
         ("/recipient/email", "unknown field `email`"),
         ("/send_at", "`2026-12-01T12:00:00` is not an RFC 3339 date and time with a zone"),
     ]
 
 
-def test_a_single_error_is_the_detail():
-    with pytest.raises(Refusal) as refused:
-        BODY.decode(json.dumps(CANDIDATE | {"recipient": {}}).encode())
-    assert refused.value.detail == "`/recipient/id`: is required"
+def test_a_single_error_is_the_message():
+    with pytest.raises(CandidateError) as refused:
+        DECODER.decode(json.dumps(CANDIDATE | {"recipient": {}}).encode())
+    assert str(refused.value) == "`/recipient/id`: is required"
 
 
 @pytest.mark.parametrize(
@@ -90,9 +90,9 @@ def test_what_only_the_type_itself_knows_is_told_too():
 
 
 def test_a_number_out_of_range_is_told_by_pointer():
-    with pytest.raises(Refusal) as refused:
-        BODY.decode(json.dumps(CANDIDATE).replace('"c"', '"c", "attributes": {"a": 1e999}').encode())
-    assert [(error.pointer, error.detail) for error in refused.value.errors] == [("/attributes", "number out of range")]
+    with pytest.raises(CandidateError) as refused:
+        DECODER.decode(json.dumps(CANDIDATE).replace('"c"', '"c", "attributes": {"a": 1e999}').encode())
+    assert refused.value.problems == (("/attributes", "number out of range"),)
 
 
 def test_errors_are_bounded_however_many_there_are():
@@ -107,7 +107,7 @@ def test_what_is_shown_back_is_bounded_and_printable():
 
 
 @pytest.mark.parametrize(
-    ("body", "detail"),
+    ("text", "message"),
     [
         (b"", "input data was truncated"),
         (b'{"id": ', "input data was truncated"),
@@ -115,13 +115,13 @@ def test_what_is_shown_back_is_bounded_and_printable():
         (b"{'id': 1}", "JSON is malformed: object keys must be strings (byte 1)"),
         (b'{"id": NaN}', "JSON is malformed: invalid character (byte 7)"),
         (b"\xef\xbb\xbf{}", "JSON is malformed: invalid character (byte 0)"),
-        (b'{"id": "\xff"}', "the body is not UTF-8 (byte 8)"),
+        (b'{"id": "\xff"}', "the JSON is not UTF-8 (byte 8)"),
         (b'{"id": "c"}x', "JSON is malformed: trailing characters (byte 12)"),
         (b'{"attributes":{"a":' + b"[" * 100_000 + b"]" * 100_000 + b"}}", "the JSON is nested too deep"),
     ],
     ids=["empty", "cut", "comma", "quotes", "nan", "bom", "latin", "trailing", "deep"],
 )
-def test_what_is_no_json_is_malformed(body, detail):
-    with pytest.raises(Refusal) as refused:
-        BODY.decode(body)
-    assert (refused.value.kind, refused.value.detail, refused.value.errors) == ("malformed", detail, ())
+def test_what_is_no_json_is_malformed(text, message):
+    with pytest.raises(CandidateError) as refused:
+        DECODER.decode(text)
+    assert (type(refused.value), str(refused.value), refused.value.problems) == (MalformedError, message, ())

@@ -1,0 +1,218 @@
+"""JSON from callers -> typed values, decoded and validated at once by msgspec, or every error by JSON pointer.
+
+    CANDIDATE = Decoder(Candidate)
+    candidate = CANDIDATE.decode(b'{"id": "c-1001", "lane": "monetized", ...}')
+
+msgspec stops at the first error, which is quick and enough to refuse. Only what is refused is looked at a second time,
+against the JSON Schema of the same type, to tell its sender all that is wrong with it in one go.
+"""
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from datetime import datetime
+from typing import Annotated, Any, Generic, TypeVar, cast
+
+import msgspec
+from msgspec import Meta
+
+from guardrails.errors import CandidateError, MalformedError
+from guardrails.policyfile.json_schema import FormatChecker, ValidationError, Validator, schema_validator
+from guardrails.policyfile.problems import did_you_mean, quote
+
+__all__ = ["MAX_ERRORS", "Decoder"]
+
+T = TypeVar("T")
+
+MAX_ERRORS = 20
+"""So many errors of one value are told; who has more has sent something else altogether."""
+
+_AT = re.compile(r" - at `([^`]*)`$")
+_STEP = re.compile(r"\.([^.\[\]]+)|\[(\d+)\]")
+
+Schema = dict[str, Any]
+Error = tuple[str, str]
+"""Where, by JSON pointer (RFC 6901; empty for the whole value), and what is wrong there."""
+
+
+class Decoder(Generic[T]):
+    """Decodes values of one type."""
+
+    def __init__(self, type_: type[T]) -> None:
+        self._type = type_
+        self._decoder = msgspec.json.Decoder(type_)
+        self._validator = _validator(type_)
+
+    def decode(self, text: bytes | msgspec.Raw) -> T:
+        """The value in `text`.
+
+        Raises MalformedError where it is not JSON, CandidateError with every error where it is not a `T`.
+        """
+        try:
+            return self._decoder.decode(text)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+            raise self._refusal(text, error) from None
+
+    def try_decode(self, text: bytes | msgspec.Raw) -> T | CandidateError:
+        """As `decode`, with the error as a value: one item of a batch does not fail its neighbours."""
+        try:
+            return self.decode(text)
+        except CandidateError as error:
+            return error
+
+    def convert(self, value: object) -> T:
+        """The value that plain JSON values say. Raises CandidateError with every error where it is not a `T`."""
+        try:
+            return msgspec.convert(value, self._type)
+        except msgspec.ValidationError as error:
+            raise self._invalid(value, error) from None
+
+    def _refusal(self, text: bytes | msgspec.Raw, error: Exception) -> CandidateError:
+        """Why `text` was refused: first whether it is JSON at all, then everything that is wrong with it."""
+        try:
+            value = msgspec.json.decode(text)
+        except msgspec.ValidationError:  # JSON, with a number that no type can hold
+            return _invalid((_from_msgspec(error),))
+        except msgspec.DecodeError as malformed:
+            return MalformedError(_lower(str(malformed)))
+        except UnicodeDecodeError:
+            return MalformedError(_where_not_utf8(bytes(text)))
+        except RecursionError:
+            return MalformedError("the JSON is nested too deep")
+        return self._invalid(value, error)
+
+    def _invalid(self, value: object, error: Exception) -> CandidateError:
+        return _invalid(_schema_errors(self._validator, value) or (_from_msgspec(error),))
+
+
+def _invalid(errors: tuple[Error, ...]) -> CandidateError:
+    return CandidateError(_summary(errors), problems=errors)
+
+
+def _where_not_utf8(text: bytes) -> str:
+    try:
+        text.decode()
+    except UnicodeDecodeError as error:
+        return f"the JSON is not UTF-8 (byte {error.start})"
+    return "a text in the JSON is not UTF-8"
+
+
+def _lower(message: str) -> str:
+    return message if message.startswith("JSON") else message[:1].lower() + message[1:]
+
+
+def _summary(errors: tuple[Error, ...]) -> str:
+    if len(errors) == MAX_ERRORS:
+        return f"{MAX_ERRORS} errors, and perhaps more"
+    if len(errors) > 1:
+        return f"{len(errors)} errors"
+    ((pointer, message),) = errors
+    return f"`{pointer}`: {message}" if pointer else message
+
+
+def _from_msgspec(error: Exception) -> Error:
+    """The one error that msgspec names; its path `$.content.tags[1]` as the pointer `/content/tags/1`."""
+    message = str(error)
+    at = _AT.search(message)
+    if at is None:
+        return "", _lower(message)
+    steps = (name or place for name, place in _STEP.findall(at[1]))
+    return _pointer(tuple(steps)), _lower(message[: at.start()])
+
+
+def _pointer(path: tuple[str | int, ...]) -> str:
+    return "".join("/" + str(step).replace("~", "~0").replace("/", "~1") for step in path)
+
+
+# --- all errors, by schema --------------------------------------------------------------------------------------
+
+
+def _schema_errors(validator: Validator, value: Any) -> tuple[Error, ...]:  # noqa: ANN401 - any JSON value
+    """What the schema finds wrong with `value`, in document order, each once, at most `MAX_ERRORS`."""
+    found = (error for violation in validator.iter_errors(value) for error in _told(violation))
+    return tuple(dict.fromkeys(itertools.islice(found, MAX_ERRORS)))
+
+
+def _validator(type_: type) -> Validator:
+    return schema_validator(_lazy_nulls(msgspec.json.schema(type_)), formats=_FORMATS)
+
+
+def _lazy_nulls(schema: Any) -> Any:  # noqa: ANN401 - any part of a schema
+    """The schema with `anyOf: [X, null]` as `if null else X`: the same, but errors are X's own, found one by one."""
+    if isinstance(schema, list):
+        return [_lazy_nulls(part) for part in schema]
+    if not isinstance(schema, dict):
+        return schema
+    nullable = schema.get("anyOf")
+    if isinstance(nullable, list) and len(nullable) == 2 and nullable[1] == {"type": "null"}:  # noqa: PLR2004 - X, null
+        return {"if": {"type": "null"}, "else": _lazy_nulls(nullable[0])}
+    return {key: _lazy_nulls(part) for key, part in schema.items()}
+
+
+_FORMATS = FormatChecker(formats=())
+
+
+@_FORMATS.checks("date-time", raises=msgspec.ValidationError)
+def _is_instant(value: object) -> bool:
+    if isinstance(value, str):
+        msgspec.convert(value, Annotated[datetime, Meta(tz=True)])
+    return True
+
+
+_TYPE_NAMES: Mapping[type, str] = {
+    str: "string", int: "integer", float: "number", bool: "boolean", list: "array", dict: "object", type(None): "null",
+}  # fmt: skip
+
+_MESSAGES: Mapping[str, Callable[[Any, Any], str]] = {
+    "type": lambda limit, value: f"expected {_a(limit)}, got {_a(_TYPE_NAMES[type(value)])}",
+    "enum": lambda limit, value: f"{quote(value)} is not one of {', '.join(map(quote, limit))}{_unknown(value, limit)}",
+    "const": lambda limit, value: f"{quote(value)} is not {quote(limit)}",
+    "pattern": lambda limit, value: f"{quote(value)} does not match `{_shown(limit)}`",
+    "format": lambda _, value: f"{quote(value)} is not an RFC 3339 date and time with a zone",
+    "minimum": lambda limit, value: f"{quote(value)} is less than {limit}",
+    "maximum": lambda limit, value: f"{quote(value)} is more than {limit}",
+    "minLength": lambda limit, _: f"is shorter than {limit} characters",
+    "maxLength": lambda limit, value: f"is {len(value)} characters long; at most {limit} are taken",
+    "minItems": lambda limit, value: f"has {len(value)} items; at least {limit} are needed",
+    "maxItems": lambda limit, value: f"has {len(value)} items; at most {limit} are taken",
+}
+
+
+def _told(error: ValidationError) -> Iterator[Error]:
+    """One schema violation in our words; an object with several unknown or missing fields is several errors."""
+    path = tuple(error.absolute_path)
+    rule, limit, value = str(error.validator), error.validator_value, error.instance
+    if rule == "required":
+        # jsonschema reports each missing name by itself and tells which only in its message
+        yield _pointer((*path, _missing(error))), "is required"
+    elif rule == "additionalProperties":
+        known = tuple(cast("Schema", error.schema).get("properties", ()))
+        for name in cast("Schema", value):
+            if name not in known:
+                yield _pointer((*path, name)), f"unknown field {quote(name)}{_unknown(name, known)}"
+    elif rule in _MESSAGES:
+        yield _pointer(path), _MESSAGES[rule](limit, value)
+    else:
+        yield _pointer(path), _lower(error.message)[:200]
+
+
+def _missing(error: ValidationError) -> str:
+    wanted, given = cast("list[str]", error.validator_value), cast("Schema", error.instance)
+    absent = [name for name in wanted if name not in given]
+    return next((name for name in absent if error.message.startswith(repr(name))), absent[0])
+
+
+def _shown(pattern: str) -> str:
+    r"""The pattern without the `(?!\n)` that Python alone needs in front of `$`."""
+    return pattern.replace(r"(?!\n)$", "$")
+
+
+def _a(name: str) -> str:
+    return f"{'an' if name[0] in 'aeiou' else 'a'} {name}" if name != "null" else name
+
+
+def _unknown(word: object, known: Iterable[object]) -> str:
+    hint = did_you_mean(word, [name for name in known if isinstance(name, str)])
+    return f"; {hint}" if hint else ""

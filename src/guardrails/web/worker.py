@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
+import signal
+import threading
+import time
 
 import structlog
 
@@ -14,6 +18,8 @@ from guardrails.web.metrics import Metrics, policy_gauges
 from guardrails.web.upkeep import LEASES_SECONDS, POLICIES_SECONDS, Periodic, PolicyReload
 
 __all__ = ["Worker"]
+
+PARENT_GONE_SECONDS = 0.3
 
 _log = structlog.get_logger()
 
@@ -27,6 +33,7 @@ class Worker:
         self._application = open_application(settings)
         metrics = Metrics(policy_gauges(self._application.policies), shared=settings.workers > 1)
         self.app = create_app(self._application, settings, metrics)
+        threading.Thread(target=_end_with_parent, name="parent", daemon=True).start()
         self._upkeep = _upkeep(self._application, settings, metrics)
         for upkeep in self._upkeep:
             upkeep.start()
@@ -46,3 +53,17 @@ def _upkeep(application: Application, settings: Settings, metrics: Metrics) -> l
         return [reload]
     leases = Periodic("leases", lambda: application.audit.expire_leases(utc_now()), seconds=LEASES_SECONDS)
     return [reload, leases]
+
+
+def _end_with_parent() -> None:
+    """Stop as SIGTERM does once the process that looks after the workers is gone, however it went.
+
+    Nobody else would: an orphan would serve on, unwatched, and hold the port against the next start.
+    """
+    parent = multiprocessing.parent_process()
+    if parent is None:
+        return
+    parent.join()
+    while True:  # a signal that comes at the wrong moment is lost
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(PARENT_GONE_SECONDS)

@@ -276,13 +276,29 @@ def test_no_wakeup_is_lost(store):
     assert max(len(unit) for unit in store.units) <= 3
 
 
-def test_an_interrupted_caller_leaves_the_writer_at_work(store):
+@pytest.fixture
+def interrupted():
+    """Set by the first SIGINT, which raises KeyboardInterrupt; later ones do nothing."""
+    came = threading.Event()
+
+    def once(_number, _frame):
+        if not came.is_set():
+            came.set()
+            raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGINT, once)
+    yield came
+    signal.signal(signal.SIGINT, before)
+
+
+def test_an_interrupted_caller_leaves_the_writer_at_work(store, interrupted):
     transactor = GroupCommit(store.unit)
     entered, go_on = threading.Event(), threading.Event()
 
     def interrupt_caller(session, items):
         session.extend(items)
-        signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
+        while not interrupted.wait(0.01):  # one that comes just before the caller falls asleep does not wake it
+            signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
         entered.set()
         go_on.wait()
         return items

@@ -33,6 +33,7 @@ def create_app(application: Application, settings: Settings, metrics: Metrics) -
     keyring = None if settings.is_open else Keyring(settings.keys)
     app = flask.Flask("guardrails", static_folder=None, template_folder=None)
     app.url_map.strict_slashes = True
+    app.url_map.merge_slashes = False  # `a//b` is an id, too
     app.register_error_handler(HTTPException, http_problem)
     front = Front(
         app.wsgi_app, admission=Admission(keyring=keyring, replay_clock=settings.replay_clock), metrics=metrics

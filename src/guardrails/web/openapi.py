@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from guardrails.core.candidate import Id
 from guardrails.web import problems
 from guardrails.web.problems import PROBLEMS, Problem
 from guardrails.web.route import Route
@@ -109,12 +110,7 @@ def _headers(route: Route) -> list[Json]:
 
 
 def _parameter(name: str) -> Json:
-    return {
-        "name": name,
-        "in": "path",
-        "required": True,
-        "schema": {"type": "string", "minLength": 1, "maxLength": 200},
-    }
+    return {"name": name, "in": "path", "required": True, "schema": msgspec.json.schema(Id)}
 
 
 def _media(route: Route) -> Json:

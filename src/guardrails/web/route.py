@@ -16,6 +16,7 @@ from typing import Any, Literal
 import flask
 import msgspec
 
+from guardrails.core.candidate import Id
 from guardrails.settings import Scope
 from guardrails.web.exchange import Exchange, Reply
 from guardrails.web.problems import Refusal
@@ -61,7 +62,7 @@ def blueprint(name: str, routes: Iterable[Route], answer: Answerer) -> flask.Blu
     """The routes of one room as a Flask blueprint; `answer` runs a route's handler and never raises."""
     room = flask.Blueprint(name, __name__)
     for route in routes:
-        rule = re.sub(r"{(\w+)}", r"<\1>", route.path)
+        rule = re.sub(r"{(\w+)}", r"<path:\1>", route.path)  # an id may hold a slash, which arrives decoded
         room.add_url_rule(rule, route.name, _view(route, answer), methods=[route.method])
     return room
 
@@ -79,14 +80,17 @@ def as_response(reply: Reply) -> flask.Response:
     return flask.Response(reply.body, reply.status, list(reply.headers), content_type=reply.content_type)
 
 
-LONGEST_ID = 200
-
-
 def path_id(text: str) -> str:
     """An id as it stands in a path. Raises Refusal (404) where no id can be like that."""
-    if len(text) > LONGEST_ID or not text.isprintable():
-        raise Refusal("not-found", f"an id is 1 to {LONGEST_ID} printable characters")
-    return text
+    try:
+        return _convert_id(text)
+    except msgspec.ValidationError:
+        raise Refusal("not-found", "no id can be like this: it is too long, or holds control characters") from None
+
+
+def _convert_id(text: str) -> str:
+    id_: str = msgspec.convert(text, Id)
+    return id_
 
 
 def results_of(type_: type) -> dict[str, Any]:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from urllib.parse import quote
+
 import pytest
 
 NOW = "2026-03-10T12:00:00Z"
@@ -81,7 +83,14 @@ def test_wrong_preferences_are_refused(client, value):
     assert client.put("/v1/recipients/r-1/preferences", json=value).status_code == 422
 
 
-@pytest.mark.parametrize("recipient", ["r" * 201, "a%00b", "a%0ab", "%E2%80%AE"])
+@pytest.mark.parametrize("recipient", ["crm/42", "a//b", "a/preferences", "a b", "a\u00a0b", "ä%2Fö", "r" * 200])
+def test_whatever_id_a_candidate_may_have_can_stand_in_a_path(client, recipient):
+    path = f"/v1/recipients/{quote(recipient, safe='')}/preferences"
+    client.put(path, json={"toggles": {"badges": True}})
+    assert client.get(path).get_json() == {"recipient": recipient, "toggles": {"badges": True}}
+
+
+@pytest.mark.parametrize("recipient", ["r" * 201, "a%00b", "a%0ab", "a%7fb"])
 def test_what_can_be_no_id_is_not_found(client, recipient):
     answer = client.get(f"/v1/recipients/{recipient}/preferences")
     assert (answer.status_code, answer.content_type) == (404, "application/problem+json")

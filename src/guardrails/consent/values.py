@@ -9,6 +9,7 @@ import msgspec
 from msgspec import Meta
 
 from guardrails.core.candidate import YEARS
+from guardrails.core.timing import told_at
 from guardrails.errors import CandidateError
 from guardrails.storage.instants import LAST_MICROS, to_micros
 
@@ -72,7 +73,7 @@ def event_of(request: ConsentRequest, *, new_id: str, now: datetime) -> ConsentE
 
     Raises CandidateError where the request's times make no sense.
     """
-    at = request.at or now
+    at = told_at(request.at, now)
     _check_times(request, at, now)
     return ConsentEvent(
         id=request.id or new_id,
@@ -93,7 +94,7 @@ def event_of(request: ConsentRequest, *, new_id: str, now: datetime) -> ConsentE
 def _check_times(request: ConsentRequest, at: datetime, now: datetime) -> None:
     problems = []
     if at > now:
-        problems.append(("/at", f"`{at.isoformat()}` lies in the future; nobody has consented yet"))
+        problems.append(("/at", f"`{at.isoformat()}` lies in the future"))
     elif at.year not in YEARS:
         problems.append(("/at", f"`{at.isoformat()}` lies before {YEARS.start}"))
     if request.expires_at is not None and request.state != "granted":

@@ -29,11 +29,17 @@ ATTRIBUTES = "attributes."
 
 
 class Field(msgspec.Struct, frozen=True):
-    """One entry of the vocabulary. `values`, where not empty, are all that the field can be."""
+    """One entry of the vocabulary.
+
+    `values`, where not empty, are all that the field can be; so is, where not empty, what matches `form` as a whole,
+    such as `example`.
+    """
 
     type: FactType
     meaning: str
     values: tuple[str, ...] = ()
+    form: str = ""
+    example: str = ""
 
 
 LANES = ("transactional", "monetized")
@@ -47,8 +53,8 @@ VOCABULARY: Mapping[str, Field] = {
     "channel": Field(_S, "how it reaches the recipient", CHANNELS),
     "recipient.id": Field(_S, "the person: an opaque id, never an address"),
     "recipient.timezone": Field(_S, "the recipient's IANA time zone, as the sender knows it"),
-    "recipient.country": Field(_S, "ISO 3166-1 alpha-2 country code"),
-    "recipient.region": Field(_S, "ISO 3166-2 subdivision code, such as `US-CA`"),
+    "recipient.country": Field(_S, "ISO 3166-1 alpha-2 country code", form="[A-Z]{2}", example="DE"),
+    "recipient.region": Field(_S, "ISO 3166-2 subdivision code", form="[A-Z]{2}-[A-Z0-9]{1,3}", example="US-CA"),
     "recipient.age": Field(_N, "age in whole years"),
     "recipient.locale": Field(_S, "BCP 47 language tag"),
     "content.class": Field(_S, "what kind of content it is", CONTENT_CLASSES),
@@ -60,7 +66,7 @@ VOCABULARY: Mapping[str, Field] = {
     "sponsor.id": Field(_S, "who pays for it"),
     "offer.id": Field(_S, "the offer it carries"),
     "offer.amount_minor": Field(_N, "the offer's price in minor units of its currency"),
-    "offer.currency": Field(_S, "ISO 4217 code of the offer's price"),
+    "offer.currency": Field(_S, "ISO 4217 code of the offer's price", form="[A-Z]{3}", example="EUR"),
     "offer.expires_at": Field(_T, "when the offer ends"),
     "context.kind": Field(_S, "what in the recipient's life it is tied to, such as `booking`"),
     "context.id": Field(_S, "the id of that thing"),

@@ -25,6 +25,7 @@ from guardrails.core.candidate import Recipient
 from guardrails.core.zones import zone_named, zones_in
 
 __all__ = [
+    "CLOCK_SKEW",
     "LONGEST_SECONDS",
     "CalendarUnit",
     "QuietSpan",
@@ -34,6 +35,7 @@ __all__ = [
     "is_quiet",
     "next_quiet_change",
     "parse_duration",
+    "told_at",
     "zones_of",
 ]
 
@@ -230,3 +232,17 @@ def _until_edge(edges: tuple[int, ...], local: datetime) -> timedelta:
     place = bisect_right(edges, minute)
     edge = edges[place] if place < len(edges) else edges[0] + _WEEK_MINUTES
     return timedelta(minutes=edge - minute, seconds=-local.second, microseconds=-local.microsecond)
+
+
+CLOCK_SKEW = timedelta(minutes=5)
+"""By so much another machine's clock may be ahead of ours."""
+
+
+def told_at(at: datetime | None, now: datetime) -> datetime:
+    """The instant at which somebody says something took place: at the latest now, where clocks differ a little.
+
+    What lies further in the future than clocks differ is returned as it is, for the caller to refuse.
+    """
+    if at is None:
+        return now
+    return now if now < at <= now + CLOCK_SKEW else at

@@ -181,7 +181,7 @@ class Decider:
             self._spool.append(encode_entry(entry_of(decided, None)))
         except OSError as fault:  # nothing is answered that is recorded nowhere
             raise DependencyError(f"the audit spool can't be written: {fault}", dependency="spool") from fault
-        return answer_of(decision)
+        return answer_of(decision, fault=why)
 
 
 def _ask(candidate: Candidate, request: Request) -> Asked:

@@ -34,11 +34,16 @@ class Request(msgspec.Struct, frozen=True):
 
 
 class Answer(msgspec.Struct, frozen=True):
-    """A decision and its exact bytes. `repeated`: it was decided before, and this is what was answered then."""
+    """A decision and its exact bytes.
+
+    `repeated`: it was decided before, and this is what was answered then. `fault` says why a decision that is degraded
+    could not be made as it should, for the operator's log.
+    """
 
     decision: Decision
     body: bytes
     repeated: bool = False
+    fault: str | None = None
 
 
 class Asked(msgspec.Struct, frozen=True):
@@ -74,7 +79,7 @@ class Writes:
         """Add one decision; what is answered and what is stored of it."""
         index = self._index + len(self._entries)
         decision = msgspec.structs.replace(decided.decision, audit=AuditReference(index))
-        answer = answer_of(decision)
+        answer = answer_of(decision, fault=decided.fault)
         # From the planned instant on: what is allowed for tomorrow is still held tomorrow.
         lease_until = decided.asked.at + self._lease if decision.effect == "allow" else None
         if decided.takes and lease_until is not None:
@@ -107,9 +112,9 @@ class Writes:
         session.audit.append(self._entries)
 
 
-def answer_of(decision: Decision) -> Answer:
+def answer_of(decision: Decision, *, fault: str | None) -> Answer:
     """The decision as it is answered."""
-    return Answer(decision, _encoder.encode(decision))
+    return Answer(decision, _encoder.encode(decision), fault=fault)
 
 
 def body_hash(candidate: Candidate) -> bytes:

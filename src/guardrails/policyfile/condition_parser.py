@@ -86,6 +86,8 @@ class _Test:
         self.name = name
         self.type = None if entry is None else entry.type
         self.values = () if entry is None else entry.values
+        self.form = "" if entry is None else entry.form
+        self.example = "" if entry is None else entry.example
 
 
 class _Parser:
@@ -312,6 +314,9 @@ class _Parser:
             self._wrong_operand(f"{_TYPE_WORDS[expected]} for `{test.name}`", value, path)
         elif test.values and value not in test.values:
             hint = did_you_mean(value, test.values) or f"it is one of {_listed(test.values)}"
+            self._report.problem("unknown-value", f"`{test.name}` is never {quote(value)}", path, hint)
+        elif test.form and isinstance(value, str) and not re.fullmatch(test.form, value):
+            hint = f"it is written like `{test.example}`"
             self._report.problem("unknown-value", f"`{test.name}` is never {quote(value)}", path, hint)
         else:
             return expected, value  # type: ignore[return-value] # `written` is the type of a scalar

@@ -12,6 +12,9 @@ from typing import Any, Literal
 
 import msgspec
 
+from guardrails.consent.values import State
+from guardrails.decide.outcomes import Outcome
+
 __all__ = [
     "Expectation",
     "GivenConsent",
@@ -29,7 +32,7 @@ class GivenConsent(msgspec.Struct, frozen=True, kw_only=True):
     """A consent record to make at `at`; `recipient` is None where it is the candidate's."""
 
     purpose: str
-    state: Literal["granted", "withdrawn", "denied"]
+    state: State
     at: datetime
     expires_at: datetime | None = None
     recipient: str | None = None
@@ -61,7 +64,7 @@ class Step(msgspec.Struct, frozen=True, kw_only=True):
     preferences: Mapping[str, bool] = {}
     candidate: Overrides | None = None
     expect: Expectation | None = None
-    outcome: Literal["sent", "delivered", "failed", "cancelled"] | None = None
+    outcome: Outcome | None = None
 
 
 class PolicyTestCase(msgspec.Struct, frozen=True, kw_only=True):

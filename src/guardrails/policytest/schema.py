@@ -11,8 +11,10 @@ from typing import Any, get_args
 
 import msgspec
 
+from guardrails.consent.values import State
 from guardrails.core.candidate import Candidate
 from guardrails.core.decision import Effect
+from guardrails.decide.outcomes import Outcome
 from guardrails.policyfile.schema import API_VERSION
 
 __all__ = ["policy_test_schema"]
@@ -36,7 +38,6 @@ DURATION: Schema = {
     "examples": ["90s", "30m", "24h", "7d"],
 }
 WORD: Schema = {"type": "string", "minLength": 1, "maxLength": 200}
-CONSENT_STATES = ("granted", "withdrawn", "denied")
 
 
 @functools.cache
@@ -120,7 +121,7 @@ def _given() -> Schema:
 def _consent() -> Schema:
     properties = {
         "purpose": {**WORD, "description": "What the consent is for, as the policy names it."},
-        "state": {"enum": list(CONSENT_STATES)},
+        "state": {"enum": list(get_args(State))},
         "at": {**_ref("time"), "description": "When it was recorded; else the case's clock."},
         "ago": {
             **_ref("duration"),
@@ -170,7 +171,7 @@ def _step() -> Schema:
         },
         "expect": _ref("expect"),
         "outcome": {
-            "enum": ["sent", "delivered", "failed", "cancelled"],
+            "enum": list(get_args(Outcome)),
             "description": "The sender reports this of the newest decision.",
         },
     }

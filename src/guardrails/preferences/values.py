@@ -9,6 +9,7 @@ import msgspec
 from msgspec import Meta
 
 from guardrails.core.candidate import YEARS
+from guardrails.core.timing import told_at
 from guardrails.errors import CandidateError
 
 __all__ = ["PreferenceEvent", "PreferenceRequest"]
@@ -45,7 +46,7 @@ def events_of(recipient: str, request: PreferenceRequest, *, now: datetime) -> t
         msgspec.convert(recipient, Recipient)
     except msgspec.ValidationError as error:
         raise CandidateError(f"recipient: {error}", problems=(("", f"recipient: {error}"),)) from None
-    at = request.at or now
+    at = told_at(request.at, now)
     _check_time(at, now)
     return tuple(
         PreferenceEvent(recipient=recipient, toggle=toggle, is_on=is_on, at=at, recorded_at=now)
@@ -55,7 +56,7 @@ def events_of(recipient: str, request: PreferenceRequest, *, now: datetime) -> t
 
 def _check_time(at: datetime, now: datetime) -> None:
     if at > now:
-        message = f"`{at.isoformat()}` lies in the future; nobody has chosen yet"
+        message = f"`{at.isoformat()}` lies in the future"
     elif at.year not in YEARS:
         message = f"`{at.isoformat()}` lies before {YEARS.start}"
     else:

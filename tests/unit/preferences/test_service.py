@@ -37,9 +37,14 @@ def test_an_older_choice_that_arrives_late_does_not_hold(service):
 
 def test_a_choice_in_the_future_is_refused(service):
     with pytest.raises(CandidateError, match="future") as caught:
-        service.set("r-1", PreferenceRequest(toggles={"sponsored": True}, at=instant(12, 0, 0, 1)), now=NOW)
+        service.set("r-1", PreferenceRequest(toggles={"sponsored": True}, at=instant(12, 5, 0, 1)), now=NOW)
     assert [pointer for pointer, _ in caught.value.problems] == ["/at"]
     assert service.history("r-1") == ()
+
+
+def test_a_choice_by_a_clock_that_is_a_little_ahead_counts_from_now(service):
+    service.set("r-1", PreferenceRequest(toggles={"sponsored": False}, at=instant(12, 5)), now=NOW)
+    assert [event.at for event in service.history("r-1")] == [NOW]
 
 
 def test_a_choice_before_1970_is_refused(service):

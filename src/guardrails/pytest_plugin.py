@@ -9,6 +9,7 @@ A file is taken where it says `apiVersion: guardrails/...`; other tools name the
 from __future__ import annotations
 
 import os.path
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,7 +25,7 @@ if TYPE_CHECKING:  # the engines are imported only where there is a policy test 
 
 __all__: list[str] = []
 
-MARK = b"guardrails/"
+SAYS_SO = re.compile(rb"""apiVersion["']?\s*:\s*["']?guardrails/""")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -38,7 +39,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Collector | None:
     """Take the file where it is one of policy tests."""
-    if not file_path.name.endswith("_test.yaml") or MARK not in file_path.read_bytes():
+    if not file_path.name.endswith("_test.yaml") or not SAYS_SO.search(file_path.read_bytes()):
         return None
     collector: PolicyTestModule = PolicyTestModule.from_parent(parent, path=file_path)
     return collector

@@ -131,5 +131,5 @@ def test_a_fault_of_ours_shows_its_stack(pytester, project):
 
 
 def test_files_of_other_tools_are_left_alone(pytester, project):
-    project(cerbos__policy_test="name: SomebodyElsesTestSuite\ntests: []\n", other=CASES)
+    project(cerbos__policy_test="name: SomebodyElses\nsource: guardrails/policies\ntests: []\n", other=CASES)
     assert run(pytester).parseoutcomes() == {}

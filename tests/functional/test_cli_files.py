@@ -146,7 +146,9 @@ def test_validate_reports_every_problem_by_place(here):
         in result.stdout
     )
     assert "policies/broken.yaml:19:12: [wrong-type]" in result.stdout
-    problems = json.loads(run("validate", "--json").stdout)["problems"]
+    said = json.loads(run("validate", "--json").stdout)
+    problems = said.pop("problems")
+    assert said == {"revision": None, "policies": None, "files": None}
     assert len(problems) == len(result.stdout.splitlines()) - 1
     assert {"file", "line", "column", "code", "message", "hint"} == set(problems[0])
 

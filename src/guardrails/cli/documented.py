@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-__all__ = ["Documented", "HelpContext"]
+__all__ = ["WIDEST", "Documented", "HelpContext"]
 
 WIDEST = 100
 """Lines longer than this are tiring to read, however wide the terminal is."""

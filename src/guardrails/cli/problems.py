@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from guardrails.cli.counting import counted
 from guardrails.errors import CandidateError
 
 if TYPE_CHECKING:  # rich and the policy language are imported only where something is shown
@@ -26,10 +27,7 @@ def show_error(error: Exception) -> None:
     problems = getattr(error, "problems", ())
     if problems and not isinstance(error, CandidateError):
         show_problems(problems, errors_console())
-        count = len(problems)
-        click.echo(
-            f"guardrails: {count} {'problem' if count == 1 else 'problems'}; run `guardrails validate`", err=True
-        )
+        click.echo(f"guardrails: {counted(len(problems), 'problem')}; run `guardrails validate`", err=True)
         return
     click.echo(f"guardrails: {_one_line(error)}", err=True)
 

@@ -15,12 +15,10 @@ from rich.console import Console
 from rich.padding import Padding
 from rich.text import Text
 
+from guardrails.cli.documented import WIDEST
 from guardrails.policytest.trace_view import Tone, Words
 
 __all__ = ["errors_console", "indented", "is_terminal", "output_console", "print_json", "print_words", "styled"]
-
-WIDEST = 100
-"""Lines longer than this are tiring to read, however wide the terminal is."""
 
 UNFOLDED = 1_000_000
 """The width of what is no terminal: nothing is folded there."""

@@ -50,7 +50,7 @@ def validate(*, path: Path, as_json: bool) -> int:
 
 def _report_problems(error: PolicyProblems, *, as_json: bool) -> int:
     if as_json:
-        print_json({"revision": None, "problems": error.problems})
+        print_json({"revision": None, "policies": None, "files": None, "problems": error.problems})
         return exit_codes.FINDINGS
     console = output_console()
     show_problems(error.problems, console)

@@ -66,7 +66,7 @@ class Replay:
         pairs = [(name, getattr(recorded, name), getattr(computed, name)) for name in Decision.__struct_fields__]
         takes = takes_of(case) if computed.effect == "allow" else ()
         written_at = None if recorded.audit is None else recorded.audit.index
-        for what, before, now in (*pairs, ("takes", entry.takes, takes), ("audit.index", written_at, index)):
+        for what, before, now in (*pairs, ("takes", entry.takes, takes), ("audit_index", written_at, index)):
             if msgspec.json.encode(before) != msgspec.json.encode(now):
                 told = (msgspec.to_builtins(before), msgspec.to_builtins(now))
                 yield Difference(index, recorded.decision_id, what, *told)

@@ -240,6 +240,11 @@ def _conditions() -> dict[str, Schema]:
         for name, field in VOCABULARY.items()
         if field.values
     }
+    tests |= {
+        f"test.{name}": _test({"type": "string", "pattern": f"^{field.form}$"}, OPERATORS_BY_TYPE[field.type])
+        for name, field in VOCABULARY.items()
+        if field.form
+    }
     condition = {
         "type": "object",
         "description": "Tests of fields, all of which must hold; `all`, `any` and `not` nest.",
@@ -262,7 +267,7 @@ def _conditions() -> dict[str, Schema]:
 
 
 def _field(name: str, field: Field) -> Schema:
-    test = name if field.values else field.type.value
+    test = name if field.values or field.form else field.type.value
     return {"$ref": f"#/$defs/test.{test}", "description": f"{field.meaning[0].upper()}{field.meaning[1:]}."}
 
 

@@ -129,7 +129,7 @@ class Decisions:
                 scope="decide",
                 takes=Candidate,
                 gives=Decision,
-                problems=("invalid", "conflict"),
+                problems=("invalid", "conflict", "unavailable"),
                 example=EXAMPLE,
             ),
             Route(
@@ -144,7 +144,7 @@ class Decisions:
                 scope="decide",
                 takes=Candidates,
                 gives=results_of(Decision),
-                problems=("invalid",),
+                problems=("invalid", "unavailable"),
                 example={"candidates": [EXAMPLE]},
             ),
             Route(

@@ -93,7 +93,10 @@ def _operation(route: Route, *, with_keys: bool) -> Json:
         "summary": route.summary,
         "tags": [route.tag],
         "parameters": [*(_parameter(name) for name in route.parameters), *_headers(route)],
-        "responses": {str(route.status): _answer(route), **_problems(route, with_keys=with_keys)},
+        "responses": {
+            **_problems(route, with_keys=with_keys),
+            **{str(status): _answer(route) for status in (route.status, *route.other_statuses)},
+        },
     }
     if route.description:
         operation["description"] = route.description
@@ -135,7 +138,9 @@ def _problems(route: Route, *, with_keys: bool) -> Json:
         kinds += _WITH_BODY
     if route.parameters:
         kinds.append("not-found")
-    if with_keys and route.scope is not None:
+    if not with_keys:
+        kinds.append("misdirected")
+    elif route.scope is not None:
         kinds += _WITH_SCOPE
     by_status = {str(PROBLEMS[kind].status): PROBLEMS[kind].title for kind in kinds}
     content = {problems.CONTENT_TYPE: {"schema": {"$ref": REF.format(name="Problem")}}}

@@ -34,7 +34,8 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
     """One operation of the API.
 
     `takes` and `gives` are the types of the bodies; `answers` tells of bodies that are no JSON value of ours, by
-    content type. `problems` are the kinds that the operation adds to those that any has. `scope` None is open to all.
+    content type; `other_statuses` come with the same body as `status`. `problems` are the kinds that the operation adds
+    to those that any has. `scope` None is open to all.
     """
 
     method: Literal["GET", "POST", "PUT"]
@@ -49,6 +50,7 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
     gives: Any = None
     answers: str = "application/json"
     status: int = 200
+    other_statuses: tuple[int, ...] = ()
     problems: tuple[str, ...] = ()
     example: Any = None
 

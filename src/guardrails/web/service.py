@@ -109,6 +109,7 @@ class Service:
                 "service ready on the last good set and shows under `policies`.",
                 scope=None,
                 gives=Readiness,
+                other_statuses=(503,),
             ),
             Route(
                 method="GET",

@@ -140,6 +140,23 @@ def test_what_is_answered_is_what_the_document_says(client, document, method, pa
     jsonschema.Draft202012Validator(schema).validate(answer.get_json())
 
 
+def test_what_is_answered_without_a_store_is_in_the_document_too(make_client, tmp_path):
+    client = make_client(database_url=f"sqlite:///{tmp_path}/g.db")
+    for path in tmp_path.glob("g.db*"):
+        path.write_bytes(b"no database any more " * 1000)
+    document = client.get("/openapi.json").get_json()
+    answer = client.get("/readyz")
+    (media,) = document["paths"]["/readyz"]["get"]["responses"][str(answer.status_code)]["content"].values()
+    jsonschema.Draft202012Validator(media["schema"] | {"components": document["components"]}).validate(
+        answer.get_json()
+    )
+    assert answer.status_code == 503
+
+
+def test_without_keys_every_operation_says_that_other_names_are_refused(document):
+    assert all("421" in operation["responses"] for _, _, operation in operations(document))
+
+
 def test_with_keys_every_operation_says_its_scope(make_client):
     key = Key("a", hashlib.sha256(b"a").hexdigest(), frozenset({"decide"}))
     document = make_client(keys=(key,)).get("/openapi.json").get_json()
@@ -147,6 +164,7 @@ def test_with_keys_every_operation_says_its_scope(make_client):
     for path, _, operation in operations(document):
         assert ("security" in operation) == path.startswith("/v1/")
         assert ("401" in operation["responses"]) == path.startswith("/v1/")
+        assert "421" not in operation["responses"]
 
 
 # --- the page ---------------------------------------------------------------------------------------------------

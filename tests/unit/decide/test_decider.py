@@ -555,3 +555,54 @@ def test_many_layers_of_overrides_are_walked_once():
     policies = "\n".join(["apiVersion: guardrails/v1", "policies:", *map(layer, range(60))])
     (answer,) = Route(open_stores("memory:"), policies=policies).decide(candidate())
     assert codes(answer) == ["rule.denied"] * 30  # every other pair stands aside, and so sets the next one free
+
+
+class CountingSession:
+    """A session that notes which port was asked for what."""
+
+    def __init__(self, session, calls):
+        self._session = session
+        self._calls = calls
+
+    def __getattr__(self, port):
+        calls, room = self._calls, getattr(self._session, port)
+
+        class Counted:
+            def __getattr__(self, method):
+                calls.append(f"{port}.{method}")
+                return getattr(room, method)
+
+        return Counted()
+
+
+class CountingTransactor:
+    """The real stores, with every call of a port noted."""
+
+    def __init__(self, transactor):
+        self._transactor = transactor
+        self.calls = []
+
+    def call(self, handler, item):
+        return self._transactor.call(lambda session, items: handler(CountingSession(session, self.calls), items), item)
+
+    def close(self):
+        self._transactor.close()
+
+
+def test_a_batch_asks_each_store_once():
+    transactor = CountingTransactor(open_stores("memory:"))
+    route = Route(transactor)
+    route.grant()
+    transactor.calls.clear()
+    route.decide(*(candidate(f"c-{number}") for number in range(100)))
+    assert sorted(transactor.calls) == [
+        "audit.append",
+        "audit.next_index",
+        "caps.read",
+        "caps.reserve",
+        "consents.read",
+        "decisions.by_candidate",
+        "decisions.insert",
+        "policies.keep",
+        "preferences.read",
+    ]

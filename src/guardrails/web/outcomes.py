@@ -61,7 +61,7 @@ class OutcomeRoom:
         exchange.log["decision_id"] = path_id(decision_id)
         told = self._one.read(exchange)
         now = exchange.replay_at or self._clock()
-        (result,) = self._outcomes.report((OutcomeReport(decision_id, told.outcome, told.at or now),))
+        (result,) = self._outcomes.report((OutcomeReport(decision_id, told.outcome, told.at or now),), now=now)
         if isinstance(result, CandidateError):
             raise result
         return Reply(200, _encoder.encode(result))
@@ -70,7 +70,8 @@ class OutcomeRoom:
         """`POST /v1/outcomes`."""
         told = self._many.read(exchange).outcomes
         now = exchange.replay_at or self._clock()
-        results = self._outcomes.report([OutcomeReport(one.decision_id, one.outcome, one.at or now) for one in told])
+        reports = [OutcomeReport(one.decision_id, one.outcome, one.at or now) for one in told]
+        results = self._outcomes.report(reports, now=now)
         exchange.log["outcomes"] = len(results)
         return Reply(200, _encoder.encode({"results": [_said(result, exchange) for result in results]}))
 

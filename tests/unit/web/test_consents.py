@@ -40,7 +40,7 @@ def test_the_same_id_with_another_content_is_a_conflict(post):
     ("change", "pointer"),
     [
         ({"state": "maybe"}, "/state"),
-        ({"at": "2026-03-10T12:00:01Z"}, "/at"),
+        ({"at": "2026-03-10T12:05:01Z"}, "/at"),
         ({"expires_at": "2026-03-10T12:00:00Z"}, "/expires_at"),
         ({"purpose": ""}, "/purpose"),
         ({"email": "x@example.org"}, "/email"),

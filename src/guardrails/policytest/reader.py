@@ -18,7 +18,7 @@ from guardrails.policyfile.document import Document, Reporter
 from guardrails.policyfile.document import Path as Place
 from guardrails.policyfile.problems import PolicyProblems, Problem
 from guardrails.policyfile.schema_problems import validate_by
-from guardrails.policyfile.yaml_reader import read_yaml
+from guardrails.policyfile.yaml_reader import LARGEST_FILE, read_yaml
 from guardrails.policytest.cases import (
     Expectation,
     GivenConsent,
@@ -69,8 +69,10 @@ def load_test_file(path: Path) -> PolicyTestFile:
 
 
 def _content(path: Path) -> bytes:
+    """What the file holds, as far as one byte more than the reader takes."""
     try:
-        return path.read_bytes()
+        with path.open("rb") as file:
+            return file.read(LARGEST_FILE + 1)
     except OSError as error:
         message = f"the file can't be read: {error.strerror}"
         raise PolicyProblems([Problem(str(path), 1, 1, "unreadable-file", message)]) from None

@@ -312,6 +312,11 @@ def test_a_file_that_can_not_be_read_is_a_problem(tmp_path):
         load_test_file(tmp_path / "gone_test.yaml")
 
 
+def test_a_file_without_an_end_is_a_problem():
+    with pytest.raises(PolicyProblems, match=re.escape("/dev/zero:1:1: [too-large]")):
+        load_test_file(Path("/dev/zero"))
+
+
 def test_every_code_of_the_reader_is_met_here():
     source = Path(__file__).read_text(encoding="utf-8")
     assert [code for code in CODES if f" {code}" not in source] == []

@@ -95,12 +95,16 @@ def test_threads_that_decide_at_once_each_get_their_own_answer():
         return ask(engine, a_policy_set, facts) == [verdict(each, facts) for each in a_policy_set.policies]
 
     interval = sys.getswitchinterval()
-    sys.setswitchinterval(1e-6)
-    try:
-        with ThreadPoolExecutor(8) as threads:
+    all_there = threading.Barrier(8)
+    with ThreadPoolExecutor(8) as threads:
+        list(
+            threads.map(lambda _: all_there.wait(), range(8))
+        )  # CPython can't start traced threads that switch so often
+        sys.setswitchinterval(1e-6)
+        try:
             assert all(threads.map(decide, range(4000)))
-    finally:
-        sys.setswitchinterval(interval)
+        finally:
+            sys.setswitchinterval(interval)
 
 
 @pytest.mark.parametrize("broken_off_in", ["assert_fact", "start_action_for_state", "complete_and_start_action"])

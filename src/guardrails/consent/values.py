@@ -3,23 +3,17 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
 import msgspec
-from msgspec import Meta
 
-from guardrails.core.candidate import YEARS
+from guardrails.core.candidate import YEARS, Id, Instant, Locale, Word
 from guardrails.core.timing import told_at
 from guardrails.errors import CandidateError
 from guardrails.storage.instants import LAST_MICROS, to_micros
 
 __all__ = ["ConsentEvent", "ConsentRequest", "State"]
 
-_NO_NUL = r"^[^\u0000]*$"
-
-Id = Annotated[str, Meta(min_length=1, max_length=200, pattern=_NO_NUL)]
-Word = Annotated[str, Meta(min_length=1, max_length=100, pattern=_NO_NUL)]
-Instant = Annotated[datetime, Meta(tz=True)]
 State = Literal["granted", "withdrawn", "denied"]
 
 EVIDENCE_BYTES = 4000
@@ -40,7 +34,7 @@ class ConsentRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     id: Id | None = None
     at: Instant | None = None
     notice_version: Word | None = None
-    language: Annotated[str, Meta(max_length=35, pattern=_NO_NUL)] | None = None
+    language: Locale | None = None
     evidence: dict[str, Any] = {}
     captured_by: Word | None = None
     expires_at: Instant | None = None

@@ -31,6 +31,7 @@ _PRINTABLE = r"^[^\x00-\x1f\x7f]*(?!\n)$"  # Python's `$` alone would let a last
 
 Id = Annotated[str, Meta(min_length=1, max_length=200, pattern=_PRINTABLE)]
 Word = Annotated[str, Meta(min_length=1, max_length=100, pattern=_PRINTABLE)]
+Locale = Annotated[str, Meta(max_length=35, pattern=_PRINTABLE)]
 Instant = Annotated[datetime, Meta(tz=True)]
 Lane = Literal["transactional", "monetized"]
 ContentClass = Literal["transactional", "sponsored", "affiliate", "recognition", "editorial"]
@@ -58,7 +59,7 @@ class Recipient(_Part, frozen=True):
     country: Annotated[str, Meta(pattern=r"^[A-Z]{2}(?!\n)$")] | None = None
     region: Annotated[str, Meta(pattern=r"^[A-Z]{2}-[A-Z0-9]{1,3}(?!\n)$")] | None = None
     age: Annotated[int, Meta(ge=0, le=150)] | None = None
-    locale: Annotated[str, Meta(max_length=35)] | None = None
+    locale: Locale | None = None
 
 
 class Content(_Part, frozen=True, rename={"class_": "class"}):

@@ -8,23 +8,18 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
-from guardrails.core.candidate import YEARS
+from guardrails.core.candidate import YEARS, Id, Instant, Word
 from guardrails.core.timing import told_at
 from guardrails.errors import CandidateError
 
 __all__ = ["PreferenceEvent", "PreferenceRequest"]
 
-_NO_NUL = r"^[^\u0000]*$"
-
-Toggle = Annotated[str, Meta(min_length=1, max_length=100, pattern=_NO_NUL)]
-Recipient = Annotated[str, Meta(min_length=1, max_length=200, pattern=_NO_NUL)]
-
 
 class PreferenceRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What a caller wants set: toggles by name; the others stay. `at` is when the recipient chose (left out: now)."""
 
-    toggles: Annotated[dict[Toggle, bool], Meta(min_length=1, max_length=100)]
-    at: Annotated[datetime, Meta(tz=True)] | None = None
+    toggles: Annotated[dict[Word, bool], Meta(min_length=1, max_length=100)]
+    at: Instant | None = None
 
 
 class PreferenceEvent(msgspec.Struct, frozen=True, kw_only=True):
@@ -43,7 +38,7 @@ def events_of(recipient: str, request: PreferenceRequest, *, now: datetime) -> t
     Raises CandidateError where its `at` lies in the future or too far back, or `recipient` can't be the id of one.
     """
     try:
-        msgspec.convert(recipient, Recipient)
+        msgspec.convert(recipient, Id)
     except msgspec.ValidationError as error:
         raise CandidateError(f"recipient: {error}", problems=(("", f"recipient: {error}"),)) from None
     at = told_at(request.at, now)

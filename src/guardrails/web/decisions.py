@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Annotated, Any
 
 import msgspec
+import structlog
 from msgspec import Meta
 
 from guardrails.core.candidate import Candidate
@@ -28,6 +29,7 @@ BATCH_BYTES = 8 * 1024 * 1024
 BATCH_MOST = 1000
 
 _encoder = msgspec.json.Encoder()
+_log = structlog.get_logger()
 
 
 class Candidates(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -60,7 +62,7 @@ class Decisions:
         (answer,) = self._decider.decide((candidate,), now=exchange.replay_at, trace_id=exchange.trace_id)
         if not isinstance(answer, Answer):
             raise answer
-        self._count(answer)
+        self._tell(answer, exchange)
         decision = answer.decision
         exchange.log["decision_id"] = decision.decision_id
         exchange.log["effect"] = decision.effect
@@ -92,13 +94,23 @@ class Decisions:
 
     def _result(self, answer: Answer | GuardrailsError, exchange: Exchange) -> bytes:
         if isinstance(answer, Answer):
-            self._count(answer)
+            self._tell(answer, exchange)
             return answer.body
         return _encoder.encode(problem_for(answer, request_id=exchange.request_id))
 
-    def _count(self, answer: Answer) -> None:
+    def _tell(self, answer: Answer, exchange: Exchange) -> None:
+        """Count a new decision, and say in the log why one was not made as it should be."""
         if answer.repeated:
             return
+        if answer.fault is not None:
+            _log.error(
+                "decision.degraded",
+                decision_id=answer.decision.decision_id,
+                effect=answer.decision.effect,
+                fault=answer.fault,
+                request_id=exchange.request_id,
+                trace_id=exchange.trace_id,
+            )
         decision = answer.decision
         codes = [reason.code for reason in decision.reasons]
         self._metrics.decision(decision.effect, decision.lane, codes, degraded=decision.degraded)

@@ -125,3 +125,21 @@ def test_the_watcher_outlives_what_it_can_not_foresee(watched, watcher, log_line
     application.policies._path = policies
     save(policies, policies.read_text(encoding="utf-8").replace("voice", "sms"))
     until(lambda: application.policies.status.revision != first)
+
+
+def test_a_decision_without_the_store_is_answered_and_its_cause_is_in_the_log(make_client, tmp_path, log_lines):
+    client = make_client(database_url=f"sqlite:///{tmp_path}/g.db")
+    for path in tmp_path.glob("g.db*"):
+        path.write_bytes(b"no database any more " * 1000)
+    receipt = {
+        "id": "c-1",
+        "lane": "transactional",
+        "channel": "email",
+        "recipient": {"id": "r-1"},
+        "content": {"class": "transactional"},
+    }
+    decision = client.post("/v1/decisions", json=receipt).get_json()
+    assert (decision["effect"], decision["degraded"], decision["audit"]) == ("allow", True, {"spooled": True})
+    (line,) = [line for line in log_lines if line["event"] == "decision.degraded"]
+    assert (line["log_level"], line["decision_id"]) == ("error", decision["decision_id"])
+    assert line["fault"].startswith("DependencyError: ")

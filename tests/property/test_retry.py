@@ -241,3 +241,18 @@ policies:
 """
     decision = judged(text)
     assert (decision.retry_at, decision.blocked_by, decision.reasons[0].holds_from) == (None, "long", None)
+
+
+def test_more_changes_than_are_looked_at_are_reported_as_never():
+    text = """
+apiVersion: guardrails/v1
+policies:
+  - {id: gap, kind: min_gap, gap: 1m, per: [recipient]}
+"""
+    recipient, content = Recipient(id="r"), Content(class_="sponsored")
+    candidate = Candidate(id="c", lane="monetized", channel="push", recipient=recipient, content=content)
+    case = open_case(compile_native(load_policy_files({"p.yaml": text})), candidate, START)
+    planned = tuple(START + timedelta(seconds=30 * number) for number in range(1000))
+    case.answers = {"gap.gap.used": (Usage(0, planned),)}
+    decision = judge(case, "d")
+    assert (decision.retry_at, decision.blocked_by, decision.reasons[0].holds_from) == (None, "gap", None)

@@ -116,6 +116,7 @@ def nested(depth):
         {"attributes": {f"a{number}": {"b": None} for number in range(33)}},
         {"attributes": {"a": 2**64}},
         {"attributes": {"a": [-(2**64)]}},
+        {"attributes": {"a": {f"b{number}": 1 for number in range(60)}} | {f"c{number}": 1 for number in range(5)}},
         {"attributes": nested(5)},
         {"attributes": {"a.b": 1}},
         {"attributes": {"": 1}},

@@ -1,11 +1,13 @@
 """One policy: from the mapping an author wrote to a lowered `Policy`, or its problems.
 
-The schema is asked first, then every condition and zone in it, then the kind. Each step runs even where an earlier
-one found problems, as far as it still can, so that an author sees them all.
+The schema is asked first, then every condition, zone and duration in it and its validity, then the kind. Each step
+runs even where an earlier one found problems, as far as it still can, so that an author sees them all: only what a
+kind itself checks has to wait until the schema takes the policy.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import Any
@@ -21,9 +23,9 @@ from guardrails.policyfile.condition_parser import parse_condition
 from guardrails.policyfile.document import Path, Reporter
 from guardrails.policyfile.kinds import all_kinds
 from guardrails.policyfile.problems import did_you_mean, quote
-from guardrails.policyfile.schema import COMMON_PROPERTIES, Schema
+from guardrails.policyfile.schema import COMMON_PROPERTIES, DURATION_PATTERN, Schema
 from guardrails.policyfile.schema_problems import validate_policy
-from guardrails.policyfile.timestamps import parse_date, parse_timestamp
+from guardrails.policyfile.timestamps import DATE_PATTERN, TIMESTAMP_PATTERN, parse_date, parse_timestamp
 
 __all__ = ["check_zone_name", "read_policy"]
 
@@ -37,13 +39,13 @@ def read_policy(
     properties = {**COMMON_PROPERTIES, **(kind.properties if kind else {})}
     lowering = PolicyLowering(written, path, report, project_zone=project_zone)
     lowering.read_parts(properties)
+    valid_from, valid_until = lowering.validity()
     if kind is None or not is_valid:
         return None
     lowered = kind.lower(written, lowering)
     reason = lowered.reason
     if "message" in written:
         reason = msgspec.structs.replace(reason, message=written["message"])
-    valid_from, valid_until = lowering.validity()
     return Policy(
         ordinal=ordinal,
         id=written["id"],
@@ -84,9 +86,10 @@ class PolicyLowering:
         self._report = report
         self._project_zone = project_zone
         self._conditions: dict[Path, Condition] = {}
+        self._seconds: dict[Path, int] = {}
 
     def read_parts(self, properties: Mapping[str, Schema]) -> None:
-        """Read every condition and zone, whether or not the kind will ask for it."""
+        """Read every condition, zone and duration, whether or not the kind will ask for it."""
         for definition, value, path in _references({"properties": properties}, self._written, ()):
             here = (*self._path, *path)
             if definition == "condition":
@@ -95,19 +98,16 @@ class PolicyLowering:
                 check_zone_name(value, here, self._report, words=("recipient", "project"))
             elif definition == "fallback":
                 check_zone_name(value, here, self._report, words=("strictest", "deny", "project"))
+            elif definition == "duration":
+                self._seconds[path] = self._duration(value, path)
 
     def condition(self, path: Path) -> Condition:
         """The condition written at `path` (TRUE where nothing is). Its problems are already reported."""
         return self._conditions.get(path, TRUE)
 
     def duration_seconds(self, path: Path) -> int:
-        """The duration written at `path`, in seconds; a problem and 1 where it is not one."""
-        text = self._value(path)
-        try:
-            return parse_duration(text)
-        except ValueError:  # its form the schema has checked
-            self.problem("out-of-bounds", f"{quote(text)} is out of bounds", path, "a duration is `1s` to `3650d`")
-            return 1
+        """The duration written at `path`, in seconds; 1 where it is not one, which is already reported."""
+        return self._seconds[path]
 
     def zone(self, path: Path) -> Zone:
         """The zone of the mapping at `path`: its `timezone` and `fallback`, with `project` already replaced."""
@@ -118,6 +118,8 @@ class PolicyLowering:
     def validity(self) -> tuple[datetime | None, datetime | None]:
         """When the policy begins and ends to be in force."""
         valid = self._written.get("valid", {})
+        if not isinstance(valid, Mapping):  # the schema has reported it
+            return None, None
         begin, end = (self._instant(valid.get(name), ("valid", name)) for name in ("from", "until"))
         if begin is not None and end is not None and begin >= end:
             message = f"the policy is never in force: `until` {quote(valid['until'])} is not after `from`"
@@ -134,10 +136,19 @@ class PolicyLowering:
             value = value[step]
         return value
 
-    def _instant(self, text: str | None, path: Path) -> datetime | None:
+    def _duration(self, text: object, path: Path) -> int:
+        if not isinstance(text, str) or not re.fullmatch(DURATION_PATTERN, text):  # the schema has reported it
+            return 1
+        try:
+            return parse_duration(text)
+        except ValueError:
+            self.problem("out-of-bounds", f"{quote(text)} is out of bounds", path, "a duration is `1s` to `3650d`")
+            return 1
+
+    def _instant(self, text: object, path: Path) -> datetime | None:
         """A timestamp, or a date: midnight in the project's zone."""
-        if text is None:
-            return None
+        if not isinstance(text, str) or not re.fullmatch(f"{DATE_PATTERN}|{TIMESTAMP_PATTERN}", text):
+            return None  # the schema has reported what is there
         try:
             return parse_date(text, self._project_zone) if len(text) == len("2026-12-31") else parse_timestamp(text)
         except ValueError:  # such as the 31st of June, which its form lets through

@@ -22,11 +22,20 @@ from guardrails.policyfile.kinds import all_kinds
 from guardrails.policyfile.kinds._kind import Kind
 from guardrails.policyfile.timestamps import DATE_PATTERN, TIMESTAMP_PATTERN
 
-__all__ = ["API_VERSION", "COMMON_PROPERTIES", "file_schema", "kind_schema", "policy_schema", "render_policy_schema"]
+__all__ = [
+    "API_VERSION",
+    "COMMON_PROPERTIES",
+    "DURATION_PATTERN",
+    "file_schema",
+    "kind_schema",
+    "policy_schema",
+    "render_policy_schema",
+]
 
 Schema = Mapping[str, Any]
 
 API_VERSION = "guardrails/v1"
+DURATION_PATTERN = "[0-9]{1,9}[smhdw]"
 _DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
 
@@ -47,7 +56,7 @@ _FORMS: Mapping[str, Schema] = {
         "policy id", "[a-z0-9][a-z0-9-]{0,63}", "a policy's id is 1 to 64 lower-case letters, digits and `-`"
     ),
     "duration": _form(
-        "duration", "[0-9]{1,9}[smhdw]", "a duration is a whole number and a unit: `90s`, `30m`, `24h`, `7d` or `2w`"
+        "duration", DURATION_PATTERN, "a duration is a whole number and a unit: `90s`, `30m`, `24h`, `7d` or `2w`"
     ),
     "instant": _form(
         "timestamp",

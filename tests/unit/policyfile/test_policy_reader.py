@@ -29,10 +29,27 @@ def test_conditions_are_found_at_any_depth():
     assert [(problem.code, problem.line, problem.column) for problem in report.problems] == [("unknown-field", 1, 64)]
 
 
+DURATION = {"$ref": "#/$defs/duration"}
+
+
 def test_a_duration_out_of_bounds_is_a_problem_and_one_second():
-    lowering, report = _lowering("window: {rolling: 4000d}", {})
+    window = {"type": "object", "properties": {"rolling": DURATION}}
+    lowering, report = _lowering("window: {rolling: 4000d}", {"window": window})
     assert lowering.duration_seconds(("window", "rolling")) == 1
     assert [problem.code for problem in report.problems] == ["out-of-bounds"]
+
+
+@pytest.mark.parametrize("written", ["gap: 3", "gap: soon"])
+def test_what_the_schema_reports_of_a_duration_is_not_reported_again(written):
+    _, report = _lowering(written, {"gap": DURATION})
+    assert report.problems == []
+
+
+@pytest.mark.parametrize("written", ["valid: 3", "valid: {from: 3}", "valid: {from: soon, until: 2026-01-01}"])
+def test_what_the_schema_reports_of_a_validity_is_not_reported_again(written):
+    lowering, report = _lowering(written, {})
+    assert lowering.validity()[0] is None
+    assert report.problems == []
 
 
 def test_problems_of_a_kind_stand_at_their_path():

@@ -2,6 +2,8 @@
 
 from zoneinfo import ZoneInfo
 
+import pytest
+
 from guardrails.core.conditions import TRUE, FactType, OneOf
 from guardrails.policyfile.document import Reporter
 from guardrails.policyfile.policy_reader import PolicyLowering

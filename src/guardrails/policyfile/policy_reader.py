@@ -1,8 +1,8 @@
 """One policy: from the mapping an author wrote to a lowered `Policy`, or its problems.
 
 The schema is asked first, then every condition, zone and duration in it and its validity, then the kind. Each step
-runs even where an earlier one found problems, as far as it still can, so that an author sees them all: only what a
-kind itself checks has to wait until the schema takes the policy.
+runs even where an earlier one found problems, as far as it still can, so that an author sees them all: what a kind
+itself checks waits only for what that kind reads to be well formed.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from guardrails.policyfile.document import Path, Reporter
 from guardrails.policyfile.kinds import all_kinds
 from guardrails.policyfile.problems import did_you_mean, quote
 from guardrails.policyfile.schema import COMMON_PROPERTIES, DURATION_PATTERN, Schema
-from guardrails.policyfile.schema_problems import validate_policy
+from guardrails.policyfile.schema_problems import kind_accepts, validate_policy
 from guardrails.policyfile.timestamps import DATE_PATTERN, TIMESTAMP_PATTERN, parse_date, parse_timestamp
 
 __all__ = ["check_zone_name", "read_policy"]
@@ -40,9 +40,11 @@ def read_policy(
     lowering = PolicyLowering(written, path, report, project_zone=project_zone)
     lowering.read_parts(properties)
     valid_from, valid_until = lowering.validity()
-    if kind is None or not is_valid:
+    if kind is None or not (is_valid or kind_accepts(kind, written)):
         return None
     lowered = kind.lower(written, lowering)
+    if not is_valid:  # lowered for its problems alone
+        return None
     reason = lowered.reason
     if "message" in written:
         reason = msgspec.structs.replace(reason, message=written["message"])

@@ -13,10 +13,11 @@ from typing import Any, Protocol
 from guardrails.policyfile.document import Path, Reporter
 from guardrails.policyfile.json_schema import Validator, schema_validator
 from guardrails.policyfile.kinds import all_kinds
+from guardrails.policyfile.kinds._kind import Kind
 from guardrails.policyfile.problems import did_you_mean, quote
 from guardrails.policyfile.schema import file_schema, kind_schema
 
-__all__ = ["validate_by", "validate_file", "validate_policy"]
+__all__ = ["kind_accepts", "validate_by", "validate_file", "validate_policy"]
 
 
 def validate_file(value: Mapping[str, Any], report: Reporter) -> bool:
@@ -35,6 +36,12 @@ def validate_policy(policy: Mapping[str, Any], path: Path, report: Reporter) -> 
         hint = did_you_mean(kind, all_kinds()) or f"it is one of {_listed(all_kinds())}"
         report.problem("unknown-kind", f"unknown kind {quote(kind)}", (*path, "kind"), hint)
     return _validate(_policy_validator(kind if is_known else None), policy, path, report) and is_known
+
+
+def kind_accepts(kind: Kind, policy: Mapping[str, Any]) -> bool:
+    """Whether what the kind itself reads of the policy is as its schema demands, whatever is wrong with the rest."""
+    own = {name: value for name, value in policy.items() if name in kind.properties}
+    return not any(_policy_validator(kind.name).iter_errors({"id": "any", "kind": kind.name, **own}))
 
 
 def validate_by(schema: Mapping[str, Any], value: object, report: Reporter) -> bool:

@@ -17,6 +17,7 @@ from collections.abc import Mapping
 
 __all__ = [
     "CandidateError",
+    "CapsMoved",
     "ConflictError",
     "DependencyError",
     "EngineDisagreement",
@@ -78,6 +79,10 @@ class DependencyError(GuardrailsError):
     def __init__(self, message: str, *, dependency: str) -> None:
         super().__init__(message)
         self.dependency = dependency
+
+
+class CapsMoved(GuardrailsError):  # noqa: N818 - no error of anybody's: the decision is made again
+    """What a decision read of the caps no longer holds: somebody else took a slot meanwhile. It is decided again."""
 
 
 class SettingsError(GuardrailsError):

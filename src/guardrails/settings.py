@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import difflib
 import ipaddress
+import re
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
@@ -34,6 +35,7 @@ LogLevel = Literal["debug", "info", "warning", "error"]
 Scope = Literal["decide", "consent:write", "consent:read", "audit:read", "policy:read", "policy:admin"]
 
 PREFIX = "GUARDRAILS_"
+DEADLINE_MOST_MS = 60_000
 
 
 class Key(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -49,7 +51,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
     `state_directory` is for what is local to the machine: the audit spool, and the cases on which engines disagreed.
     `port` 0 picks a free one. `lease_seconds` is how long an allow holds its capacity before an outcome must be
-    reported. Without `keys` nobody is asked for one, so the host must be loopback. `replay_clock` lets a caller set
+    reported, `deadline_ms` how long all store calls of a decision may take together, and `keep_seconds` how long a
+    decision answers for its candidate. `caps_url` names a Redis or Valkey for the caps; without it they live in the
+    database. Without `keys` nobody is asked for one, so the host must be loopback. `replay_clock` lets a caller set
     the time of a request, and is for loopback only.
     """
 
@@ -61,7 +65,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     workers: int = 1
     threads: int = 16
     engine: EngineName = "paired"
+    caps_url: str | None = None
     lease_seconds: int = 600
+    deadline_ms: int = 250
+    keep_seconds: int = 7 * 86_400
     replay_clock: bool = False
     keys: tuple[Key, ...] = ()
     log_level: LogLevel = "info"
@@ -160,6 +167,22 @@ def parse_lease(text: str) -> int:
         raise ValueError("is not a duration from `1s` to `3650d`, such as `90s`, `10m` or `24h`") from None
 
 
+def _keep(text: str) -> int:
+    try:
+        return parse_duration(text)
+    except ValueError:
+        raise ValueError("is not a duration from `1s` to `3650d`, such as `24h` or `7d`") from None
+
+
+def _deadline(text: str) -> int:
+    """The milliseconds of a deadline such as `250ms` or `2s`."""
+    match = re.fullmatch(r"([0-9]{1,6})(ms|s)", text)
+    milliseconds = int(match[1]) * (1000 if match[2] == "s" else 1) if match else 0
+    if not 1 <= milliseconds <= DEADLINE_MOST_MS:
+        raise ValueError("is not a time from `1ms` to `60s`, such as `250ms` or `2s`")
+    return milliseconds
+
+
 _VARIABLES: Mapping[str, tuple[str, Callable[[str], Any]]] = {
     "GUARDRAILS_POLICIES": ("policies", _path),
     "GUARDRAILS_DATABASE_URL": ("database_url", _text),
@@ -169,7 +192,10 @@ _VARIABLES: Mapping[str, tuple[str, Callable[[str], Any]]] = {
     "GUARDRAILS_WORKERS": ("workers", _integer(1, 256)),
     "GUARDRAILS_THREADS": ("threads", _integer(1, 1024)),
     "GUARDRAILS_ENGINE": ("engine", _one_of(get_args(EngineName))),
+    "GUARDRAILS_CAPS_URL": ("caps_url", _text),
     "GUARDRAILS_LEASE": ("lease_seconds", parse_lease),
+    "GUARDRAILS_DEADLINE": ("deadline_ms", _deadline),
+    "GUARDRAILS_KEEP_DECISIONS": ("keep_seconds", _keep),
     "GUARDRAILS_REPLAY_CLOCK": ("replay_clock", _switch),
     "GUARDRAILS_KEYS_FILE": ("keys", lambda text: read_keys(_path(text))),
     "GUARDRAILS_LOG_LEVEL": ("log_level", _one_of(get_args(LogLevel))),

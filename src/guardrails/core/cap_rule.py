@@ -26,7 +26,7 @@ import msgspec
 
 from guardrails.core.candidate import Candidate, Recipient
 from guardrails.core.conditions import TRUE, Condition, FactType
-from guardrails.core.needs import Answer, CountOn, Take, Usage, UsageQuery
+from guardrails.core.needs import Answer, CapCheck, CountOn, Take, Usage, UsageQuery
 from guardrails.core.timing import CalendarUnit, Zone, calendar_window, zones_of
 
 __all__ = [
@@ -47,6 +47,7 @@ LISTED_TIMES = 1000
 Interval = tuple[datetime, datetime]
 """Half-open: the sends whose instant (`UsageQuery.by`) lies in it count."""
 
+_LONGEST_DAYS: Mapping[CalendarUnit, int] = {"day": 1, "week": 7, "month": 31}
 _TICK = timedelta.resolution  # the step from "at" to "after"
 _FOREVER = datetime.max.replace(tzinfo=UTC)
 
@@ -56,6 +57,11 @@ class RollingWindow(msgspec.Struct, frozen=True, tag=True):
 
     seconds: int
     by: ClassVar[Literal["counted_at", "until"]] = "counted_at"
+
+    @property
+    def keep_seconds(self) -> int:
+        """How long after it counted a send may still be asked for."""
+        return self.seconds
 
     def intervals(self, _recipient: Recipient, at: datetime) -> tuple[Interval, ...]:
         """Sends less than `seconds` away; `at` is in UTC."""
@@ -79,6 +85,11 @@ class CalendarWindow(msgspec.Struct, frozen=True, tag=True):
     week_starts: int = 0
     by: ClassVar[Literal["counted_at", "until"]] = "counted_at"
 
+    @property
+    def keep_seconds(self) -> int:
+        """How long after it counted a send may still be asked for: the longest such unit, and a change of offset."""
+        return _LONGEST_DAYS[self.unit] * 86_400 + 86_400
+
     def intervals(self, recipient: Recipient, at: datetime) -> tuple[Interval, ...] | None:
         """Sends in the unit around `at`, for each zone that the recipient may be in; None where that is unknown."""
         zones = zones_of(self.zone, recipient)
@@ -97,6 +108,11 @@ class CountdownWindow(msgspec.Struct, frozen=True, tag=True):
 
     seconds: int
     by: ClassVar[Literal["counted_at", "until"]] = "until"
+
+    @property
+    def keep_seconds(self) -> int:
+        """Once its countdown ended, nobody asks for a send."""
+        return 0
 
     def intervals(self, _recipient: Recipient, at: datetime) -> tuple[Interval, ...]:
         """Countdowns that end after `at`, which is in UTC."""
@@ -126,10 +142,60 @@ class CapRule(msgspec.Struct, frozen=True, kw_only=True):
     counts: Condition = TRUE
     count_on: CountOn = "reserved"
 
+    @property
+    def is_tallied(self) -> bool:
+        """Whether its keys are shared by recipients and its windows are calendar ones (`Take.is_tallied`).
+
+        INVARIANT: no property of the limit, so that an edit of the limit finds everything that was counted before.
+        """
+        return isinstance(self.window, CalendarWindow) and _RECIPIENT not in self.per
+
+    def owner(self, recipient: Recipient) -> str | None:
+        """The recipient, where the cap's keys are theirs alone."""
+        return recipient.id if _RECIPIENT in self.per else None
+
     def takes(self, candidate: Candidate) -> tuple[Take, ...]:
         """The slots that a send of `candidate` takes, one a key; none where a part of the key is missing."""
-        seconds = self.window.seconds if isinstance(self.window, CountdownWindow) else None
-        return tuple(Take(self.id, key, self.count_on, seconds) for key in cap_keys(self.per, candidate) or ())
+        keys = cap_keys(self.per, candidate)
+        if not keys:
+            return ()
+        window, owner, is_tallied = self.window, self.owner(candidate.recipient), self.is_tallied
+        seconds = window.seconds if isinstance(window, CountdownWindow) else None
+        return tuple(Take(self.id, key, self.count_on, seconds, owner, window.keep_seconds, is_tallied) for key in keys)
+
+    def questions(self, keys: tuple[str, ...], recipient: Recipient, at: datetime) -> tuple[UsageQuery, ...] | None:
+        """The questions for `keys`, in their order; None where the zone is unknown. A tallied key has one a zone."""
+        window = self.window
+        intervals = window.intervals(recipient, at.astimezone(UTC))
+        if intervals is None:
+            return None
+        owner = self.owner(recipient)
+        if self.is_tallied:
+            spans = [(start.astimezone(UTC), end.astimezone(UTC)) for start, end in intervals]
+            return tuple(
+                UsageQuery(self.id, key, start, 0, window.by, owner, end) for key in keys for start, end in spans
+            )
+        since = min(start for start, _ in intervals).astimezone(UTC)
+        # As many as can be, and not just `limit`: the newest may all be planned for later and say nothing of now.
+        return tuple(UsageQuery(self.id, key, since, LISTED_TIMES, window.by, owner) for key in keys)
+
+    def used(self, usages: tuple[Usage, ...], recipient: Recipient, at: datetime) -> int | None:
+        """How many count at `at` by the answers to `questions`, at the most; None where the zone is unknown."""
+        intervals = self.window.intervals(recipient, at.astimezone(UTC))
+        if intervals is None:
+            return None
+        if self.is_tallied:
+            return max((_tallied(usage, at) for usage in usages), default=0)
+        return max((_used(usage, start, end) for usage in usages for start, end in intervals), default=0)
+
+    def next_change(self, usages: tuple[Usage, ...], recipient: Recipient, at: datetime) -> datetime | None:
+        """When, for one of the keys and zones, a send stops to count or begins to."""
+        intervals = self.window.intervals(recipient, at.astimezone(UTC)) or ()
+        if self.is_tallied:
+            changes = (_next_tallied_change(usage, at, intervals) for usage in usages)
+        else:
+            changes = (self.window.next_change(usage.times, interval) for interval in intervals for usage in usages)
+        return min((change for change in changes if change is not None), default=None)
 
 
 class CapNeed(msgspec.Struct, frozen=True):
@@ -147,43 +213,43 @@ class CapNeed(msgspec.Struct, frozen=True):
         return (*self.rule.per, "recipient.timezone") if zoned else self.rule.per
 
     def queries(self, candidate: Candidate, at: datetime) -> tuple[UsageQuery, ...] | None:
-        """One question a key; None where a part of the key or the zone is missing."""
-        rule = self.rule
-        keys = cap_keys(rule.per, candidate)
-        intervals = rule.window.intervals(candidate.recipient, at.astimezone(UTC))
-        if keys is None or intervals is None:
-            return None
-        since = min(start for start, _ in intervals).astimezone(UTC)
-        # As many as can be, and not just `limit`: the newest may all be planned for later and say nothing of now.
-        return tuple(UsageQuery(rule.id, key, since, LISTED_TIMES, rule.window.by) for key in keys)
+        """One question a key (for a tallied key: one a zone); None where a part of the key or the zone is missing."""
+        keys = cap_keys(self.rule.per, candidate)
+        return None if keys is None else self.rule.questions(keys, candidate.recipient, at)
 
     def value(self, answers: tuple[Answer, ...], candidate: Candidate, at: datetime) -> int | None:
         """How many count at `at`; None where `queries` is."""
-        intervals = self._intervals(answers, candidate, at)
-        if intervals is None:
-            return None
-        used = 0
-        for usage in cast("tuple[Usage, ...]", answers):
-            for start, end in intervals:
-                used = max(used, _used(usage, start, end))
-        return used
-
-    def next_change(self, answers: tuple[Answer, ...], candidate: Candidate, at: datetime) -> datetime | None:
-        """When, for one of the keys and zones, a send stops to count or begins to."""
-        changes = (
-            self.rule.window.next_change(usage.times, interval)
-            for interval in self._intervals(answers, candidate, at) or ()
-            for usage in cast("tuple[Usage, ...]", answers)
-        )
-        return min((change for change in changes if change is not None), default=None)
-
-    def _intervals(
-        self, answers: tuple[Answer, ...], candidate: Candidate, at: datetime
-    ) -> tuple[Interval, ...] | None:
         # No answers: either there is no key to count under (no tags), or a part of the key is missing.
         if not answers and cap_keys(self.rule.per, candidate) is None:
             return None
-        return self.rule.window.intervals(candidate.recipient, at.astimezone(UTC))
+        return self.rule.used(cast("tuple[Usage, ...]", answers), candidate.recipient, at)
+
+    def next_change(self, answers: tuple[Answer, ...], candidate: Candidate, at: datetime) -> datetime | None:
+        """When, for one of the keys and zones, a send stops to count or begins to."""
+        return self.rule.next_change(cast("tuple[Usage, ...]", answers), candidate.recipient, at)
+
+    def checks(self, candidate: Candidate, at: datetime) -> tuple[CapCheck, ...]:
+        """What an allow that rests on this fact rests on: room under each key, in each zone."""
+        rule = self.rule
+        intervals = rule.window.intervals(candidate.recipient, at.astimezone(UTC)) or ()
+        return tuple(
+            CapCheck(query, start, end, rule.limit)
+            for query in self.queries(candidate, at) or ()
+            for start, end in intervals
+            if query.split is None or query.split == end
+        )
+
+
+def _tallied(usage: Usage, at: datetime) -> int:
+    """Of the window that was asked about it is known how many count; of later ones, how many in all of them."""
+    return usage.older if usage.split is not None and at < usage.split else usage.later
+
+
+def _next_tallied_change(usage: Usage, at: datetime, intervals: tuple[Interval, ...]) -> datetime | None:
+    """The end of the window, where there are sends in it or after it."""
+    if usage.split is not None and at < usage.split:
+        return usage.split if usage.older or usage.later else None
+    return min((end for _, end in intervals), default=None) if usage.later else None
 
 
 def _used(usage: Usage, start: datetime, end: datetime) -> int:
@@ -216,10 +282,11 @@ def _key(values: list[object]) -> str:
     return msgspec.json.encode(values).decode()
 
 
+_RECIPIENT = "recipient.id"
 _TAGS = "content.tags"
 
 CAP_PARTS: Mapping[str, Callable[[Candidate], str | tuple[str, ...] | None]] = {
-    "recipient.id": lambda candidate: candidate.recipient.id,
+    _RECIPIENT: lambda candidate: candidate.recipient.id,
     "channel": lambda candidate: candidate.channel,
     "campaign.id": lambda candidate: None if candidate.campaign is None else candidate.campaign.id,
     "sponsor.id": lambda candidate: None if candidate.sponsor is None else candidate.sponsor.id,

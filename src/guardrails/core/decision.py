@@ -55,6 +55,9 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
 
     `retry_at` is the first instant at which all enforced policies hold together if nothing but time passes; where
     there is none, `blocked_by` names the first policy that never will. `degraded` says that a store was out of reach.
+
+    An allow holds its capacity until `lease_until`, and is not to be sent on later than that: the same candidate asked
+    for again gets the same answer, and takes nothing anew. A deny has none.
     """
 
     decision_id: str
@@ -68,5 +71,6 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
     lane: str
     policy_revision: str
     evaluated_at: datetime
+    lease_until: datetime | None = None
     degraded: bool = False
     audit: AuditReference | None = None

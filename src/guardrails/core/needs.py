@@ -20,6 +20,7 @@ from guardrails.core.facts import FactValue
 
 __all__ = [
     "Answer",
+    "CapCheck",
     "ConsentQuery",
     "ConsentState",
     "ConsentStatus",
@@ -71,8 +72,12 @@ class Preferences(_Value, frozen=True):
 class UsageQuery(_Value, frozen=True):
     """Which sends count under `key` of the cap `cap`, from `since` on?
 
-    `by` says which instant of a send is compared and returned: when it counted (`counted_at`), or when the countdown
-    it started ends (`until`). The `newest` latest are returned one by one; older ones only as a number.
+    `owner` is the recipient whose key it is, None where recipients share it. `by` says which instant of a send is
+    compared and returned: when it counted (`counted_at`), or when the countdown it started ends (`until`). The `newest`
+    latest are returned one by one; older ones only as a number.
+
+    Where `split` is set, the key is tallied (`Take.is_tallied`) and only two numbers are asked for: how many count
+    before `split`, and how many from it on.
     """
 
     cap: str
@@ -80,32 +85,56 @@ class UsageQuery(_Value, frozen=True):
     since: datetime
     newest: int
     by: Literal["counted_at", "until"] = "counted_at"
+    owner: str | None = None
+    split: datetime | None = None
 
 
 class Usage(_Value, frozen=True):
     """`older` sends at or after `since`, and then `times`, the newest ones, ascending.
+
+    Of a tallied key: `older` sends at or after `since` and before `split`, and `later` ones from `split` on.
 
     A reservation whose lease runs counts like a send: what is promised is taken.
     """
 
     older: int = 0
     times: tuple[datetime, ...] = ()
+    later: int = 0
+    split: datetime | None = None
 
 
 Query = ConsentQuery | PreferenceQuery | UsageQuery
 Answer = ConsentState | Preferences | Usage
 
 
-class Take(msgspec.Struct, frozen=True):
+class Take(msgspec.Struct, frozen=True, omit_defaults=True):
     """One slot that an allow takes from a cap.
 
-    It counts from the moment `count_on` names; `countdown_seconds`, where set, fixes when it stops to count.
+    It counts from the moment `count_on` names; `countdown_seconds`, where set, fixes when it stops to count. `owner` is
+    the recipient whose key it is, None where recipients share it. `keep_seconds` after the instant that questions
+    compare it by, no question of the cap can ask for it any more. A key `is_tallied` where it is shared and its windows
+    are calendar ones: it may hold millions of sends, and no question asks for more than their number.
     """
 
     cap: str
     key: str
     count_on: CountOn = "reserved"
     countdown_seconds: int | None = None
+    owner: str | None = None
+    keep_seconds: int = 0
+    is_tallied: bool = False
+
+
+class CapCheck(msgspec.Struct, frozen=True):
+    """What must still hold when an allow takes its slots: fewer than `limit` sends count in `start <= instant < end`.
+
+    `query` is the question whose answer the allow rests on.
+    """
+
+    query: UsageQuery
+    start: datetime
+    end: datetime
+    limit: int
 
 
 class Need(Protocol):

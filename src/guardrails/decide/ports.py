@@ -11,8 +11,8 @@ be run more than once for the same items (after a conflict or a failed neighbour
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from datetime import datetime
-from typing import Any, Literal, Protocol, TypeVar
+from datetime import datetime, timedelta
+from typing import Any, Protocol, TypeVar
 
 import msgspec
 
@@ -29,8 +29,10 @@ from guardrails.core.needs import (
 )
 from guardrails.core.policy import Verdict
 from guardrails.core.policy_set import PolicySet
+from guardrails.decide.holdings import HOLDING_STATES, Holding, Reservation, ReservationState, Settlement, last_needed
 
 __all__ = [
+    "PATIENCE_SECONDS",
     "AuditLog",
     "CapStore",
     "ConsentReader",
@@ -40,8 +42,6 @@ __all__ = [
     "Handler",
     "PolicyArchive",
     "PreferenceReader",
-    "Reservation",
-    "ReservationState",
     "Session",
     "StoredDecision",
     "Transactor",
@@ -50,12 +50,15 @@ __all__ = [
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
-ReservationState = Literal["none", "reserved", "sent", "delivered", "failed", "cancelled", "expired"]
-"""`none`: the decision was a deny and holds nothing. A reservation past its lease is `expired`."""
-
 
 class StoredDecision(msgspec.Struct, frozen=True, kw_only=True):
-    """A decision as it was answered, byte for byte, with what its later life needs."""
+    """A decision as it was answered, byte for byte, with what its later life needs.
+
+    `evaluated_at` is the instant it was for. `due_at` is when housekeeping looks at it next: the end of its lease while
+    it is `reserved`, otherwise the end of its keeping. `is_caps_pending` says that the caps were out of reach when it
+    changed last, so that its slots still have to be brought up to date there. `owns_candidate` is False where another
+    decision answers for the candidate: it was asked for again while the stores were out of reach.
+    """
 
     decision_id: str
     candidate_id: str
@@ -64,16 +67,34 @@ class StoredDecision(msgspec.Struct, frozen=True, kw_only=True):
     evaluated_at: datetime
     audit_index: int
     state: ReservationState
+    due_at: datetime
     lease_until: datetime | None = None
+    sent_at: datetime | None = None
+    delivered_at: datetime | None = None
+    takes: tuple[Take, ...] = ()
+    is_caps_pending: bool = False
+    owns_candidate: bool = True
 
+    def holding(self) -> Holding | None:
+        """What it holds of the caps in its state; None where that is nothing."""
+        if not self.takes or self.state not in HOLDING_STATES:
+            return None
+        return Holding(
+            decision_id=self.decision_id,
+            takes=self.takes,
+            at=self.evaluated_at,
+            lease_until=self.lease_until if self.state == "reserved" else None,
+            sent_at=self.sent_at,
+            delivered_at=self.delivered_at,
+        )
 
-class Reservation(msgspec.Struct, frozen=True, kw_only=True):
-    """The slots that one allowed decision takes, all or none, from `at` (the planned send) until the lease ends."""
-
-    decision_id: str
-    takes: tuple[Take, ...]
-    at: datetime
-    lease_until: datetime
+    def due(self, now: datetime, keep: timedelta) -> datetime:
+        """What `due_at` is to be after a change at `now`: `keep` later, or once its slots no longer matter, if later."""
+        if self.state == "reserved" and self.lease_until is not None:
+            return self.lease_until
+        kept_until = max(now, self.evaluated_at) + keep
+        holding = self.holding()
+        return kept_until if holding is None else max(kept_until, last_needed(holding))
 
 
 class ConsentReader(Protocol):
@@ -91,35 +112,58 @@ class PreferenceReader(Protocol):
 
 
 class CapStore(Protocol):
-    """Counts sends under keys, exactly."""
+    """Counts sends under keys, exactly.
+
+    Every method raises DependencyError (`dependency="caps"`) where the caps live in a store of their own that is out of
+    reach; what it had to write is not written then, or at most until the lease ends.
+    """
 
     def read(self, queries: Sequence[UsageQuery], now: datetime, /) -> Mapping[UsageQuery, Usage]:
         """The usage for each question; a slot whose lease ended at or before `now` does not count."""
 
-    def reserve(self, reservations: Sequence[Reservation], /) -> None:
-        """Take all slots of all reservations."""
+    def reserve(self, reservations: Sequence[Reservation], now: datetime, /) -> None:
+        """Take all slots of all reservations.
 
-    def commit(self, decision_id: str, outcome: Literal["sent", "delivered"], at: datetime, /) -> None:
-        """The send took place: slots that count on this outcome count from `at` on, and no lease ends any."""
+        Raises CapsMoved where a check no longer holds, and takes nothing then. A store whose units are serial need not
+        check: what was read in the unit still holds.
+        """
 
-    def release(self, decision_id: str, /) -> None:
-        """The send will not take place: its slots are free again."""
+    def settle(self, settlements: Sequence[Settlement], /) -> None:
+        """Bring slots up to date with what became of their decisions, in order. The same again changes nothing."""
+
+    def keys_of(self, owner: str, /) -> Sequence[tuple[str, str]]:
+        """Cap and key, in this order, of everything that is kept for a recipient."""
+
+    def sweep(self, now: datetime, most: int, /) -> int:
+        """Remove at most `most` counts that no question can ask for any more; returns how many it removed."""
 
 
 class DecisionStore(Protocol):
-    """Decisions as answered: for idempotency, outcomes and reading back."""
+    """Decisions as answered: for idempotency, outcomes, reading back and housekeeping."""
 
     def by_candidate(self, candidate_ids: Sequence[str], /) -> Mapping[str, StoredDecision]:
-        """The stored decision for each candidate id that has one."""
+        """The stored decision that answers for each candidate id, where there is one."""
 
-    def by_id(self, decision_id: str, /) -> StoredDecision | None:
-        """The stored decision, or None."""
+    def by_id(self, decision_ids: Sequence[str], /) -> Mapping[str, StoredDecision]:
+        """The stored decision for each id that has one."""
 
     def insert(self, decisions: Sequence[StoredDecision], /) -> None:
         """Keep new decisions."""
 
-    def move(self, decision_id: str, state: ReservationState, /) -> None:
-        """Record the state that the decision's reservation is in now."""
+    def update(self, decisions: Sequence[StoredDecision], /) -> None:
+        """Record `state`, `sent_at`, `delivered_at`, `due_at` and `is_caps_pending` of decisions that are kept."""
+
+    def due(self, now: datetime, most: int, /) -> Sequence[StoredDecision]:
+        """At most `most` decisions whose `due_at` is at or before `now`, the longest due first."""
+
+    def remove(self, decision_ids: Sequence[str], /) -> None:
+        """Forget decisions; the audit log keeps what was decided."""
+
+    def caps_pending(self, most: int, /) -> Sequence[StoredDecision]:
+        """At most `most` decisions with `is_caps_pending`."""
+
+    def page(self, after: str, most: int, /) -> Sequence[StoredDecision]:
+        """At most `most` decisions whose id is greater than `after`, by id."""
 
 
 class AuditLog(Protocol):
@@ -160,13 +204,26 @@ Handler = Callable[[Any, list[Item]], list[Result]]
 """(session, items) -> one result an item, in order; a result that is an exception is raised at its caller."""
 
 
+PATIENCE_SECONDS = 10.0
+"""How long a call waits where nothing else is said."""
+
+
 class Transactor(Protocol):
     """Runs handlers inside sessions."""
 
-    def call(self, handler: Handler[Item, Result], item: Item) -> Result:
+    def call(
+        self,
+        handler: Handler[Item, Result],
+        item: Item,
+        *,
+        timeout_seconds: float = PATIENCE_SECONDS,
+        size: int = 1,
+    ) -> Result:
         """Run `handler` for `item` in a session and return its result after the session is durable.
 
-        Raises DependencyError where the stores can't be reached, and whatever the handler returned as exception.
+        `size` says how much work the item is: a batch of so many. Raises DependencyError where the stores can't be
+        reached or did not answer within `timeout_seconds`, and whatever the handler returned as exception. A call that
+        was given up while its unit was being committed may have become durable; before that, nothing of it is kept.
         """
 
     def close(self) -> None:

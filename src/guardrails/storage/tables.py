@@ -6,21 +6,24 @@ Instants are integer microseconds (`instants`), JSON is text, and what was answe
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, Boolean, Column, Index, Integer, LargeBinary, MetaData, Table, Text
+from sqlalchemy import BigInteger, Boolean, Column, Index, Integer, LargeBinary, MetaData, Table, Text, true
 
 __all__ = [
     "APPEND_ONLY",
     "METADATA",
     "SCHEMA_REVISION",
     "audit_entries",
+    "cap_epochs",
     "cap_slots",
+    "cap_tallies",
+    "cap_tally_leases",
     "consent_events",
     "decisions",
     "policy_sets",
     "preference_events",
 ]
 
-SCHEMA_REVISION = "0001"
+SCHEMA_REVISION = "0002"
 """The newest migration; a database that is at it needs none."""
 
 METADATA = MetaData(
@@ -67,53 +70,84 @@ preference_events = Table(
     sqlite_strict=True,
 )
 
+# Clustered by its key: everything that a question asks for stands together, and no other index is kept up.
 cap_slots = Table(
     "cap_slots",
     METADATA,
-    Column("seq", WideInteger, primary_key=True, autoincrement=True),
-    Column("cap", Text, nullable=False),
-    Column("key", Text, nullable=False),
-    Column("decision_id", Text, nullable=False),
-    Column("count_on", Text, nullable=False),
-    Column("countdown_seconds", WideInteger),
-    Column("counted_at", WideInteger),  # null until the outcome that it counts on
-    Column("until", WideInteger),  # when its countdown ends; null without one, or while it does not count
+    Column("owner", Text, primary_key=True),  # the recipient whose key it is; empty where recipients share it
+    Column("cap", Text, primary_key=True),
+    Column("key", Text, primary_key=True),
+    Column("instant", WideInteger, primary_key=True, autoincrement=False),  # what questions compare it by
+    Column("decision_id", Text, primary_key=True),
     Column("lease_until", WideInteger),  # null once the send took place
-    # Reads stay within these two, however many recipients there are.
-    Index("ix_cap_slots_counted_at", "cap", "key", "counted_at", "lease_until"),
-    Index("ix_cap_slots_decision_id", "decision_id"),
     sqlite_strict=True,
+    sqlite_with_rowid=False,
 )
-# Few caps count down: the others' slots don't pay for it.
-Index(
-    "ix_cap_slots_until",
-    cap_slots.c.cap,
-    cap_slots.c.key,
-    cap_slots.c.until,
-    cap_slots.c.lease_until,
-    sqlite_where=cap_slots.c.until.is_not(None),
-    postgresql_where=cap_slots.c.until.is_not(None),
+
+# How many sends count under a tallied key, by quarters of an hour: reservations included, whatever their lease.
+cap_tallies = Table(
+    "cap_tallies",
+    METADATA,
+    Column("cap", Text, primary_key=True),
+    Column("key", Text, primary_key=True),
+    Column("quarter", WideInteger, primary_key=True, autoincrement=False),  # its first microsecond
+    Column("sends", WideInteger, nullable=False),
+    Column("keep_until", WideInteger, nullable=False),
+    Index("ix_cap_tallies_keep_until", "keep_until"),
+    sqlite_strict=True,
+    sqlite_with_rowid=False,
+)
+
+# The reservations among them: those whose lease ran out are taken off.
+cap_tally_leases = Table(
+    "cap_tally_leases",
+    METADATA,
+    Column("cap", Text, primary_key=True),
+    Column("key", Text, primary_key=True),
+    Column("lease_until", WideInteger, primary_key=True, autoincrement=False),
+    Column("decision_id", Text, primary_key=True),
+    Column("instant", WideInteger, nullable=False),
+    sqlite_strict=True,
+    sqlite_with_rowid=False,
 )
 
 decisions = Table(
     "decisions",
     METADATA,
     Column("decision_id", Text, primary_key=True),
-    Column("candidate_id", Text, nullable=False, unique=True),
+    Column("candidate_id", Text, nullable=False),
+    Column("owned_candidate", Text, unique=True),  # null where another decision answers for the candidate
     Column("body_hash", LargeBinary, nullable=False),
     Column("answer", LargeBinary, nullable=False),
     Column("evaluated_at", WideInteger, nullable=False),
     Column("audit_index", WideInteger, nullable=False),
     Column("state", Text, nullable=False),
+    Column("due_at", WideInteger, nullable=False),
     Column("lease_until", WideInteger),
+    Column("sent_at", WideInteger),
+    Column("delivered_at", WideInteger),
+    Column("takes", LargeBinary, nullable=False),  # JSON
+    Column("is_caps_pending", Flag, nullable=False),
+    Index("ix_decisions_due_at", "due_at"),
     sqlite_strict=True,
 )
-# Only leases that still run are looked for when they end.
 Index(
-    "ix_decisions_lease_until",
-    decisions.c.lease_until,
-    sqlite_where=decisions.c.state == "reserved",
-    postgresql_where=decisions.c.state == "reserved",
+    "ix_decisions_is_caps_pending",
+    decisions.c.decision_id,
+    sqlite_where=decisions.c.is_caps_pending == true(),
+    postgresql_where=decisions.c.is_caps_pending == true(),
+)
+
+# One row, where the caps live in Redis: the name under which they are complete there, and the servers that hold them.
+cap_epochs = Table(
+    "cap_epochs",
+    METADATA,
+    Column("only", WideInteger, primary_key=True, autoincrement=False),  # always 0
+    Column("epoch", Text, nullable=False),
+    Column("servers", Text, nullable=False),  # a JSON array of run ids
+    Column("rebuilder", Text),  # who is building the next epoch,
+    Column("rebuilding_until", WideInteger),  # and until when nobody else begins to
+    sqlite_strict=True,
 )
 
 audit_entries = Table(

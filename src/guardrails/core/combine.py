@@ -34,14 +34,14 @@ class Blocked(msgspec.Struct, frozen=True):
 class Combined(msgspec.Struct, frozen=True):
     """The effect and what it rests on, each in policy order.
 
-    `obliging` are the satisfied, enforced policies that oblige the sender to something. `none_applies`: denied because
+    `satisfied` are the enforced policies that speak for it: what an allow rests on. `none_applies`: denied because
     nothing speaks for it.
     """
 
     effect: Effect
     blocked: tuple[Blocked, ...]
     monitored: tuple[Blocked, ...]
-    obliging: tuple[Policy, ...]
+    satisfied: tuple[Policy, ...]
     none_applies: bool = False
 
 
@@ -63,14 +63,14 @@ def combine(
         applying = _without_overridden(applying, overriders)
     blocked: list[Blocked] = []
     monitored: list[Blocked] = []
-    obliging: list[Policy] = []
+    satisfied: list[Policy] = []
     evidence = False
     for policy, verdict in applying:
         enforced = policy.mode == "enforce"
         evidence = evidence or (enforced and not policy.builtin)
         if verdict is Verdict.SATISFIED:
-            if enforced and policy.obligations:
-                obliging.append(policy)
+            if enforced:
+                satisfied.append(policy)
         elif blocks(policy, verdict, lane):
             (blocked if enforced else monitored).append(Blocked(policy, verdict))
     none_applies = not evidence and lane == "monetized"
@@ -78,7 +78,7 @@ def combine(
         "deny" if blocked or none_applies else "allow",
         tuple(sorted(blocked, key=_place)),
         tuple(sorted(monitored, key=_place)),
-        tuple(sorted(obliging, key=lambda policy: policy.ordinal)),
+        tuple(sorted(satisfied, key=lambda policy: policy.ordinal)),
         none_applies,
     )
 

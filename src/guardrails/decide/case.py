@@ -48,6 +48,7 @@ class Case:
     """One candidate and its answers. Open it, ask its `questions`, and set `answers` before the rest."""
 
     __slots__ = (
+        "_combined",
         "_verdicts",
         "answers",
         "at",
@@ -77,6 +78,7 @@ class Case:
         self.questions: Questions = {need.fact: need.queries(candidate, at) for need in self.needs}
         self.answers: Answers = {}
         self._verdicts: dict[datetime, tuple[dict[str, object], Sequence[Verdict]]] = {}
+        self._combined: dict[datetime, Combined] = {}
 
     def facts_at(self, at: datetime) -> dict[str, object]:
         """All facts at an instant; the missing have no key."""
@@ -99,7 +101,8 @@ class Case:
         facts = self.facts_at(self.at)
         verdicts = self.compiled.engine.evaluate(self.selected.selection, facts)
         self._verdicts[self.at] = (facts, verdicts)
-        return facts, self._combine(verdicts, self.at)
+        self._combined.pop(self.at, None)
+        return facts, self.combined_at(self.at)
 
     def verdicts_at(self, at: datetime) -> tuple[dict[str, object], Sequence[Verdict]]:
         """Facts and verdicts at an instant, by the native engine where it is not the case's own instant."""
@@ -111,16 +114,16 @@ class Case:
 
     def combined_at(self, at: datetime) -> Combined:
         """The effect at an instant, and what it rests on."""
-        return self._combine(self.verdicts_at(at)[1], at)
-
-    def _combine(self, verdicts: Sequence[Verdict], at: datetime) -> Combined:
-        return combine(
-            self.selected.policies,
-            verdicts,
-            lane=self.candidate.lane,
-            at=at,
-            overriders=self.compiled.policy_set.overriders,
-        )
+        known = self._combined.get(at)
+        if known is None:
+            known = self._combined[at] = combine(
+                self.selected.policies,
+                self.verdicts_at(at)[1],
+                lane=self.candidate.lane,
+                at=at,
+                overriders=self.compiled.policy_set.overriders,
+            )
+        return known
 
 
 def open_case(compiled: Compiled, candidate: Candidate, at: datetime) -> Case:

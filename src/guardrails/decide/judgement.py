@@ -1,4 +1,4 @@
-"""Judgement: from a case whose questions are answered to the decision, and the slots that an allow takes.
+"""Judgement: from a case whose questions are answered to the decision, and what an allow takes from the caps.
 
 A pure function of the case, so that replay can run it again on what the audit entry recorded.
 """
@@ -9,15 +9,16 @@ from datetime import UTC, datetime
 from typing import Any
 
 from guardrails.core.candidate import Candidate
+from guardrails.core.cap_rule import CapNeed
 from guardrails.core.decision import Decision, Effect
-from guardrails.core.needs import Take
+from guardrails.core.needs import CapCheck, Take
 from guardrails.core.policy import Verdict
 from guardrails.core.timing import Zone, zones_of
 from guardrails.decide.case import Case, Compiled
 from guardrails.decide.reasons import local, obligations_of, reason_of, reasons_of
 from guardrails.decide.retry import retry_at
 
-__all__ = ["decision_of", "judge", "takes_of"]
+__all__ = ["checks_of", "decision_of", "judge", "takes_of"]
 
 _RECIPIENTS_ZONE = Zone("recipient", "deny")
 
@@ -36,7 +37,7 @@ def judge(case: Case, decision_id: str) -> Decision:
             case.compiled,
             decision_id,
             effect="allow",
-            obligations=obligations_of(combined.obliging, facts),
+            obligations=obligations_of(combined.satisfied, facts),
             monitored=monitored,
             degraded=degraded,
         )
@@ -65,6 +66,17 @@ def takes_of(case: Case) -> tuple[Take, ...]:
         for policy, verdict in zip(selected.policies, counted, strict=True)
         if policy.cap is not None and verdict is not Verdict.NOT_APPLICABLE
         for take in policy.cap.takes(case.candidate)
+    )
+
+
+def checks_of(case: Case) -> tuple[CapCheck, ...]:
+    """What the allow of a judged case rests on: room in every cap that applies, is enforced and not set aside."""
+    return tuple(
+        check
+        for policy in case.combined_at(case.at).satisfied
+        for need in policy.needs
+        if isinstance(need, CapNeed)
+        for check in need.checks(case.candidate, case.at)
     )
 
 

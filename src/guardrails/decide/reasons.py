@@ -52,13 +52,13 @@ def route_reason(code: str, message: str) -> ReasonGiven:
     return ReasonGiven(code=code, policy=None, message=message)
 
 
-def obligations_of(obliging: Iterable[Policy], facts: Facts) -> tuple[Obligation, ...]:
-    """The duties that an allow carries, in policy order."""
-    return tuple(_obligations(obliging, facts))
+def obligations_of(satisfied: Iterable[Policy], facts: Facts) -> tuple[Obligation, ...]:
+    """The duties that an allow carries: those of the policies that speak for it, in policy order."""
+    return tuple(_obligations(satisfied, facts))
 
 
-def _obligations(obliging: Iterable[Policy], facts: Facts) -> Iterator[Obligation]:
-    for policy in obliging:
+def _obligations(satisfied: Iterable[Policy], facts: Facts) -> Iterator[Obligation]:
+    for policy in satisfied:
         for rule in policy.obligations:
             named = {key: facts[field] for key, field in rule.fields.items() if field in facts}
             yield Obligation(rule.type, policy.id, {**rule.values, **named})

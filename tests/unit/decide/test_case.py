@@ -6,13 +6,13 @@ from datetime import UTC, datetime, timedelta
 
 import msgspec
 
-from guardrails.bootstrap import compiler
 from guardrails.core.candidate import Candidate, Content, Recipient
 from guardrails.core.conditions import FactType, Not, OneOf
 from guardrails.core.policy import Policy, Reason
 from guardrails.core.policy_set import PolicySet
-from guardrails.decide.case import open_case
+from guardrails.decide.case import compile_policies, open_case
 from guardrails.decide.judgement import judge
+from guardrails.engine.native import NativeEngine
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
@@ -46,7 +46,7 @@ def test_a_fact_that_a_need_does_not_know_is_missing_until_it_is_known():
         reason=Reason("rule.denied", "only in the afternoon"),
         needs=(Afternoon(),),
     )
-    compiled = compiler("native")(PolicySet([policy], revision="r", files={}))
+    compiled = compile_policies(PolicySet([policy], revision="r", files={}), engine=NativeEngine, native=NativeEngine)
     candidate = Candidate(
         id="c", lane="monetized", channel="push", recipient=Recipient(id="r"), content=Content(class_="sponsored")
     )

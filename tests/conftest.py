@@ -1,6 +1,7 @@
 """What holds for every test: no socket leaves loopback, nothing is skipped where CI=true, hypothesis has no deadline.
 
-Fixtures that belong to one room stay with that room's tests.
+The servers that many tests share are here, one of each, started when first asked for: a test that stops, kills or
+pauses one leaves it running (`ensure_running`), or has one of its own (`servers`). Other fixtures stay with their room.
 """
 
 from __future__ import annotations
@@ -8,10 +9,19 @@ from __future__ import annotations
 import ipaddress
 import os
 import sys
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 
 import pytest
 from hypothesis import settings
+
+from servers import (
+    PostgreSQLServer,
+    RedisClusterServers,
+    RedisServer,
+    start_postgresql,
+    start_redis,
+    start_redis_cluster,
+)
 
 # The timings of a loaded machine are no property of the code.
 settings.register_profile("guardrails", deadline=None, print_blob=True)
@@ -66,3 +76,31 @@ def pytest_make_collect_report() -> Generator[None, pytest.CollectReport, pytest
     report = yield
     _fail_if_skipped(report)
     return report
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[PostgreSQLServer]:
+    """A PostgreSQL that all tests share, each with databases of its own (`postgres_url`)."""
+    with start_postgresql() as server:
+        yield server
+
+
+@pytest.fixture
+def postgres_url(postgres_server) -> Iterator[str]:
+    """A database for one test."""
+    with postgres_server.database() as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def redis_server() -> Iterator[RedisServer]:
+    """A Redis that all tests share; whoever needs it empty flushes it."""
+    with start_redis() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def redis_cluster() -> Iterator[RedisClusterServers]:
+    """A Redis cluster of three nodes that all tests share; whoever needs it empty flushes it."""
+    with start_redis_cluster() as cluster:
+        yield cluster

@@ -43,7 +43,10 @@ def test_every_variable_is_read(keys_file):
             "GUARDRAILS_WORKERS": "2",
             "GUARDRAILS_THREADS": "4",
             "GUARDRAILS_ENGINE": "native",
+            "GUARDRAILS_CAPS_URL": "redis://localhost",
             "GUARDRAILS_LEASE": "90s",
+            "GUARDRAILS_DEADLINE": "2s",
+            "GUARDRAILS_KEEP_DECISIONS": "30d",
             "GUARDRAILS_REPLAY_CLOCK": "on",
             "GUARDRAILS_KEYS_FILE": str(keys_file),
             "GUARDRAILS_LOG_LEVEL": "debug",
@@ -58,11 +61,18 @@ def test_every_variable_is_read(keys_file):
         workers=2,
         threads=4,
         engine="native",
+        caps_url="redis://localhost",
         lease_seconds=90,
+        deadline_ms=2000,
+        keep_seconds=30 * 86_400,
         replay_clock=True,
         keys=(Key("sender", HASH, frozenset({"decide", "audit:read"})),),
         log_level="debug",
     )
+
+
+def test_a_deadline_is_in_milliseconds_or_seconds():
+    assert Settings.load({"GUARDRAILS_DEADLINE": "40ms"}).deadline_ms == 40
 
 
 def test_a_flag_wins_over_a_variable_and_an_absent_flag_does_not():
@@ -81,6 +91,26 @@ def test_a_flag_wins_over_a_variable_and_an_absent_flag_does_not():
             "GUARDRAILS_ENGINE",
             "pared",
             "GUARDRAILS_ENGINE: `pared` is not one of paired, native, durable; did you mean `paired`?",
+        ),
+        (
+            "GUARDRAILS_DEADLINE",
+            "250",
+            "GUARDRAILS_DEADLINE: `250` is not a time from `1ms` to `60s`, such as `250ms` or `2s`",
+        ),
+        (
+            "GUARDRAILS_DEADLINE",
+            "0ms",
+            "GUARDRAILS_DEADLINE: `0ms` is not a time from `1ms` to `60s`, such as `250ms` or `2s`",
+        ),
+        (
+            "GUARDRAILS_DEADLINE",
+            "61s",
+            "GUARDRAILS_DEADLINE: `61s` is not a time from `1ms` to `60s`, such as `250ms` or `2s`",
+        ),
+        (
+            "GUARDRAILS_KEEP_DECISIONS",
+            "for ever",
+            "GUARDRAILS_KEEP_DECISIONS: `for ever` is not a duration from `1s` to `3650d`, such as `24h` or `7d`",
         ),
         (
             "GUARDRAILS_LEASE",

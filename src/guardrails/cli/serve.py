@@ -78,8 +78,9 @@ def _seconds(_context: click.Context, _parameter: click.Parameter, text: str | N
     "--database",
     "database_url",
     metavar="URL",
-    help="`sqlite:///file` or `memory:`.  [default: sqlite:///guardrails.db]",
+    help="`sqlite:///file`, `postgresql://...` or `memory:`.  [default: sqlite:///guardrails.db]",
 )
+@click.option("--caps", "caps_url", metavar="URL", help="`redis://...`, for the caps.  [default: in the database]")
 @click.option("--state-directory", type=click.Path(path_type=Path), help="[default: guardrails-state]")
 @click.option("--host", help="The address to listen on.  [default: 127.0.0.1]")
 @click.option("--port", type=click.IntRange(0, 65_535), help="The port; 0 picks a free one.  [default: 8080]")

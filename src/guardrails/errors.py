@@ -74,11 +74,16 @@ class EngineDisagreement(EngineFault):
 
 
 class DependencyError(GuardrailsError):
-    """A store, disk or network did not answer; `dependency` names which."""
+    """A store, disk or network did not answer; `dependency` names which.
 
-    def __init__(self, message: str, *, dependency: str) -> None:
+    `in_doubt` says that it fell silent while a commit was under way: what was asked of it may be durable, or not.
+    Otherwise nothing of it is kept.
+    """
+
+    def __init__(self, message: str, *, dependency: str, in_doubt: bool = False) -> None:
         super().__init__(message)
         self.dependency = dependency
+        self.in_doubt = in_doubt
 
 
 class CapsMoved(GuardrailsError):  # noqa: N818 - no error of anybody's: the decision is made again

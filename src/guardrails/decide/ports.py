@@ -222,12 +222,14 @@ class Transactor(Protocol):
         """Run `handler` for `item` in a session and return its result after the session is durable.
 
         `size` says how much work the item is: a batch of so many. Raises DependencyError where the stores can't be
-        reached or did not answer within `timeout_seconds`, and whatever the handler returned as exception. A call that
-        was given up while its unit was being committed may have become durable; before that, nothing of it is kept.
+        reached, did not answer within `timeout_seconds` or don't answer anybody at present, and whatever the handler
+        raised, or returned as an exception. Of a call that raised nothing is kept, unless the error says `in_doubt`:
+        it was given up, or the store was lost, while its unit was being committed; or the handler returned it.
+        CapsMoved, raised by a handler, has the whole unit run again.
         """
 
     def close(self) -> None:
-        """Finish what was accepted, then stop."""
+        """Finish what was accepted and is still waited for, then stop. Calls that come later are refused."""
 
 
 class Engine(Protocol):

@@ -1,0 +1,356 @@
+"""Usage: every cap in force that counts what a recipient gets, how far it is used, and when its next slot opens."""
+
+from __future__ import annotations
+
+import itertools
+from datetime import UTC, datetime, timedelta
+
+import msgspec
+import pytest
+
+from guardrails.core.candidate import Candidate, Recipient
+from guardrails.decide.case import compile_policies
+from guardrails.decide.holdings import Holding, Reservation
+from guardrails.decide.usage import MOST_KEYS, UsageReader
+from guardrails.engine.native import NativeEngine
+from guardrails.errors import DependencyError
+from guardrails.policyfile.loader import load_policy_files
+from stores import open_stores, run
+
+NOW = datetime(2026, 12, 1, 12, tzinfo=UTC)
+HOUR = timedelta(hours=1)
+DAY = 24 * HOUR
+BERLINER = Recipient(id="r-1", timezone="Europe/Berlin")
+
+HEAD = "apiVersion: guardrails/v1\npolicies:\n"
+TWO_A_DAY = "{id: two-a-day, kind: frequency_cap, title: Two a day, limit: 2, per: [recipient], window: {rolling: 24h}}"
+BY_CHANNEL = "{id: by-channel, kind: frequency_cap, limit: 1, per: [recipient, channel], window: {rolling: 24h}}"
+BY_TAG = "{id: by-tag, kind: frequency_cap, limit: 1, per: [tag, recipient], window: {rolling: 24h}}"
+BUDGET = "{id: budget, kind: frequency_cap, limit: 3, per: [], window: %s}"
+TODAY = "{id: one-today, kind: frequency_cap, limit: 1, per: [recipient], window: %s}"
+THEIR_DAY = "{calendar: day, timezone: recipient, fallback: %s}"
+
+
+class Room:
+    """A policy set, the sends that its caps counted, and the reader of both."""
+
+    def __init__(self, transactor):
+        self.transactor = transactor
+        self._numbers = itertools.count(1)
+
+    def load(self, *policies):
+        self.policy_set = load_policy_files({"p.yaml": HEAD + "".join(f"  - {policy}\n" for policy in policies)})
+
+    def send(self, at, *, recipient="r-1", channel="push", tags=("news",), lease_until=None, sent_at=None):
+        """A send that takes a slot of every cap."""
+        value = {
+            "id": "c-1",
+            "lane": "monetized",
+            "channel": channel,
+            "recipient": {"id": recipient},
+            "content": {"class": "editorial", "tags": tags},
+            "campaign": {"id": "cmp-7"},
+        }
+        candidate = msgspec.convert(value, Candidate)
+        rules = [policy.cap for policy in self.policy_set.policies if policy.cap is not None]
+        takes = tuple(take for rule in rules for take in rule.takes(candidate))
+        decision_id = f"d-{next(self._numbers)}"
+        holding = Holding(decision_id=decision_id, takes=takes, at=at, lease_until=lease_until, sent_at=sent_at)
+        run(self.transactor, lambda session: session.caps.reserve([Reservation(holding=holding)], at))
+
+    def read(self, recipient=BERLINER, now=NOW):
+        compiled = compile_policies(self.policy_set, engine=NativeEngine, native=NativeEngine)
+        reader = UsageReader(snapshot=lambda: compiled, transactor=self.transactor, clock=lambda: NOW)
+        return reader.read(recipient, now=now)
+
+    def cap(self, recipient=BERLINER, now=NOW):
+        (cap,) = self.read(recipient, now).caps
+        return cap
+
+
+@pytest.fixture
+def room():
+    transactor = open_stores("memory:")
+    yield Room(transactor)
+    transactor.close()
+
+
+def told(cap):
+    """What is used, of what, and when there is room."""
+    return cap.used, cap.limit, cap.next_slot_at
+
+
+# --- how far, and until when ------------------------------------------------------------------------------------
+
+
+def test_of_whom_nothing_is_kept_nothing_is_used(room):
+    room.load(TWO_A_DAY)
+    usage = room.read(Recipient(id="nobody"))
+    assert (usage.recipient, usage.as_of, usage.policy_revision) == ("nobody", NOW, room.policy_set.revision)
+    assert msgspec.to_builtins(usage.caps, builtin_types=(datetime,)) == (
+        {
+            "policy": "two-a-day",
+            "title": "Two a day",
+            "mode": "enforce",
+            "key": {"recipient.id": "nobody"},
+            "shared": False,
+            "used": 0,
+            "limit": 2,
+            "count_on": "reserved",
+            "window": "rolling 1d",
+            "next_slot_at": NOW,
+            "note": None,
+        },
+    )
+    assert (usage.unused, usage.truncated) == ((), False)
+
+
+def test_without_an_instant_it_is_as_of_now(room):
+    room.load(TWO_A_DAY)
+    assert room.read(now=None).as_of == NOW
+
+
+def test_instants_are_told_in_utc(room):
+    room.load(TWO_A_DAY)
+    usage = room.read(now=datetime.fromisoformat("2026-12-01T13:00:00+01:00"))
+    assert [each.isoformat() for each in (usage.as_of, usage.caps[0].next_slot_at)] == [NOW.isoformat()] * 2
+
+
+def test_a_full_cap_opens_at_the_microsecond_at_which_the_first_send_leaves_it(room):
+    room.load(TWO_A_DAY)
+    sent_at = NOW - 3 * HOUR + timedelta(microseconds=7)
+    room.send(NOW - HOUR)
+    assert told(room.cap()) == (1, 2, NOW)
+    room.send(sent_at)
+    assert told(room.cap()) == (2, 2, sent_at + DAY)
+    assert told(room.cap(now=sent_at + DAY)) == (1, 2, sent_at + DAY)
+
+
+def test_a_cap_used_beyond_its_limit_opens_once_fewer_than_the_limit_count(room):
+    room.load("{id: watched, kind: frequency_cap, mode: monitor, limit: 2, per: [recipient], window: {rolling: 24h}}")
+    for hours in (1, 2, 3, 4, 25):
+        room.send(NOW - hours * HOUR)
+    assert told(room.cap()) == (4, 2, NOW - 2 * HOUR + DAY)
+    assert room.cap().mode == "monitor"
+
+
+def test_a_send_planned_for_later_counts_as_it_does_in_decisions(room):
+    room.load(TWO_A_DAY)
+    room.send(NOW - HOUR)
+    room.send(NOW + 25 * HOUR)
+    assert told(room.cap()) == (1, 2, NOW)
+    assert told(room.cap(now=NOW + 2 * HOUR)) == (2, 2, NOW + 23 * HOUR)
+
+
+def test_a_gap_is_a_cap_of_one(room):
+    room.load("{id: gap, kind: min_gap, gap: 2h, per: [recipient]}")
+    room.send(NOW - HOUR)
+    assert (told(room.cap()), room.cap().window) == ((1, 1, NOW + HOUR), "rolling 2h")
+
+
+def test_a_countdown_opens_when_it_ends(room):
+    room.load(TODAY % "{countdown: 16h}")
+    room.send(NOW - HOUR)
+    assert (told(room.cap()), room.cap().window) == ((1, 1, NOW + 15 * HOUR), "countdown of 16h from each send")
+
+
+@pytest.mark.parametrize(
+    ("window", "words", "opens"),
+    [
+        ("{calendar: day, timezone: Europe/Berlin}", "calendar day in Europe/Berlin", "2026-12-02T00:00+01:00"),
+        (THEIR_DAY % "deny", "calendar day in the recipient's zone", "2026-12-02T00:00+01:00"),
+        (
+            "{calendar: week, week_starts: sun, timezone: America/New_York}",
+            "calendar week from Sunday in America/New_York",
+            "2026-12-06T00:00-05:00",
+        ),
+        ("{calendar: month, timezone: Etc/UTC}", "calendar month in Etc/UTC", "2027-01-01T00:00+00:00"),
+    ],
+)
+def test_a_calendar_window_opens_when_the_next_one_begins(room, window, words, opens):
+    room.load(TODAY % window)
+    room.send(NOW - HOUR)
+    assert (told(room.cap()), room.cap().window) == ((1, 1, datetime.fromisoformat(opens)), words)
+
+
+def test_what_does_not_open_within_a_year_is_told_as_never(room):
+    room.load(TODAY % "{rolling: 3650d}")
+    room.send(NOW - HOUR)
+    assert told(room.cap()) == (1, 1, None)
+
+
+def test_what_counts_beyond_what_is_listed_one_by_one_opens_as_exactly(room):
+    room.load("{id: x, kind: frequency_cap, mode: monitor, limit: 1000, per: [recipient], window: {rolling: 300d}}")
+    for minutes in range(1002):
+        room.send(NOW - timedelta(minutes=minutes))
+    assert told(room.cap()) == (1002, 1000, NOW - timedelta(minutes=999) + timedelta(days=300))
+
+
+def test_reservations_are_taken_to_become_sends_until_their_lease_ends(room):
+    room.load(TODAY % "{rolling: 24h}")
+    room.send(NOW - HOUR, lease_until=NOW)
+    assert told(room.cap(now=NOW - timedelta(microseconds=1))) == (1, 1, NOW - HOUR + DAY)
+    assert told(room.cap()) == (0, 1, NOW)
+
+
+def test_a_send_counts_from_the_moment_that_the_policy_names(room):
+    room.load("{id: x, kind: frequency_cap, limit: 1, per: [recipient], count_on: sent, window: {rolling: 24h}}")
+    room.send(NOW - 2 * HOUR)
+    assert told(room.cap()) == (0, 1, NOW)
+    room.send(NOW - 2 * HOUR, sent_at=NOW - HOUR)
+    assert (told(room.cap()), room.cap().count_on) == ((1, 1, NOW - HOUR + DAY), "sent")
+
+
+# --- which caps, under which keys -------------------------------------------------------------------------------
+
+
+def test_a_cap_that_counts_by_more_than_the_recipient_is_told_key_by_key(room):
+    room.load(BY_CHANNEL, BY_TAG)
+    room.send(NOW - 2 * HOUR, channel="push", tags=("news",))
+    room.send(NOW - HOUR, channel="email", tags=('a "b"/ä\u2028', "news"))
+    assert [(cap.policy, cap.key, cap.used) for cap in room.read().caps] == [
+        ("by-channel", {"recipient.id": "r-1", "channel": "email"}, 1),
+        ("by-channel", {"recipient.id": "r-1", "channel": "push"}, 1),
+        ("by-tag", {"recipient.id": "r-1", "content.tags": 'a "b"/ä\u2028'}, 1),
+        ("by-tag", {"recipient.id": "r-1", "content.tags": "news"}, 2),
+    ]
+
+
+def test_keys_that_nothing_counts_under_are_left_out_whether_or_not_they_are_still_kept(room):
+    room.load(BY_CHANNEL, TWO_A_DAY)
+    assert room.read().unused == ("by-channel",)
+    room.send(NOW - DAY, channel="push")
+    assert room.read().unused == ("by-channel",)
+    room.send(NOW - HOUR, channel="email")
+    usage = room.read()
+    assert ([cap.key.get("channel") for cap in usage.caps], usage.unused) == (["email", None], ())
+
+
+def test_each_recipient_has_their_own(room):
+    room.load(TWO_A_DAY)
+    room.send(NOW - HOUR, recipient="r-2")
+    assert [room.cap(Recipient(id=each)).used for each in ("r-1", "r-2", "r-", "R-2")] == [0, 1, 0, 0]
+
+
+@pytest.mark.parametrize("recipient", ['"', "\\", "ä", "[]", "a/b", "\u2028", "\U0001f600", "null", "1"])
+def test_any_id_is_found_again(room, recipient):
+    room.load(TWO_A_DAY, BY_CHANNEL)
+    room.send(NOW - HOUR, recipient=recipient)
+    assert [cap.used for cap in room.read(Recipient(id=recipient)).caps] == [1, 1]
+
+
+@pytest.mark.parametrize("window", ["{rolling: 24h}", "{calendar: day, timezone: Etc/UTC}"])
+def test_what_everybody_shares_is_told_with_what_others_took(room, window):
+    room.load(BUDGET % window)
+    for number in range(3):
+        room.send(NOW - HOUR, recipient=f"r-{number}")
+    cap = room.cap(Recipient(id="somebody-else"))
+    assert (cap.shared, cap.key, cap.used) == (True, {}, 3)
+    assert cap.next_slot_at == (NOW + 23 * HOUR if "rolling" in window else datetime(2026, 12, 2, tzinfo=UTC))
+
+
+def test_what_counts_by_others_than_recipients_is_nobodys_in_particular(room):
+    room.load("{id: by-campaign, kind: frequency_cap, limit: 1, per: [campaign], window: {rolling: 24h}}")
+    room.send(NOW - HOUR)
+    assert (room.read().caps, room.read().unused) == ((), ())
+
+
+def test_a_cap_that_the_active_policies_no_longer_have_is_left_out(room):
+    room.load(TWO_A_DAY, BY_CHANNEL)
+    room.send(NOW - HOUR)
+    room.load(TWO_A_DAY)
+    assert [cap.policy for cap in room.read().caps] == ["two-a-day"]
+
+
+def test_keys_from_before_an_edit_of_what_a_cap_counts_by_are_left_out(room):
+    room.load(BY_CHANNEL)
+    room.send(NOW - HOUR)
+    room.load(BY_CHANNEL.replace("channel]", "channel, tag]"))
+    assert (room.read().caps, room.read().unused) == ((), ("by-channel",))
+    room.load(BY_CHANNEL.replace(", channel]", "]"))
+    assert (room.cap().key, room.cap().used) == ({"recipient.id": "r-1"}, 0)
+
+
+def test_a_cap_is_told_while_it_is_in_force_and_opens_when_it_no_longer_is(room):
+    valid = "valid: {from: 2026-12-01T00:00:00Z, until: 2026-12-01T18:00:00Z}"
+    room.load(TWO_A_DAY.replace("title: Two a day", valid))
+    room.send(NOW - HOUR)
+    assert told(room.cap()) == (1, 2, NOW)
+    room.send(NOW - HOUR)
+    end = datetime(2026, 12, 1, 18, tzinfo=UTC)
+    assert told(room.cap()) == (2, 2, end)
+    assert [room.read(now=now).caps for now in (NOW - 13 * HOUR, end)] == [(), ()]
+
+
+def test_without_caps_there_is_nothing_to_tell(room):
+    room.load("{id: x, kind: rule, deny_when: {channel: sms}}")
+    assert (room.read().caps, room.read().unused, room.read().truncated) == ((), (), False)
+
+
+def test_of_very_many_keys_only_so_many_are_told_and_the_other_caps_all_the_same(room):
+    room.load(BY_TAG, BY_CHANNEL, TWO_A_DAY)
+    tags = [f"tag-{number:05}" for number in range(MOST_KEYS + 30)]
+    for first in range(0, len(tags), 50):
+        room.send(NOW - HOUR, tags=tags[first : first + 50])
+    usage = room.read()
+    assert usage.truncated
+    assert [cap.key.get("content.tags") for cap in usage.caps] == [*tags[:MOST_KEYS], None]
+    assert usage.unused == ()
+
+
+def test_a_store_out_of_reach_is_an_error_and_not_an_empty_usage(room):
+    class Unreachable:
+        def call(self, _handler, _item):
+            raise DependencyError("connection refused", dependency="caps")
+
+    room.load(TWO_A_DAY)
+    room.transactor = Unreachable()
+    with pytest.raises(DependencyError):
+        room.read()
+
+
+# --- the recipient's zone ---------------------------------------------------------------------------------------
+
+
+UNKNOWN = "the recipient's zone is not known: "
+ZONE_NEEDED = "a `timezone` is needed to say what counts"
+PLACE_NEEDED = "`timezone`, `country` or `region` is needed to say what counts"
+THE_MOST = "the most that counts in any zone that they may be in"
+
+
+@pytest.mark.parametrize(
+    ("fallback", "where", "used", "opens", "note"),
+    [
+        ("deny", {}, None, None, UNKNOWN + ZONE_NEEDED),
+        ("deny", {"country": "DE"}, None, None, UNKNOWN + ZONE_NEEDED),
+        ("deny", {"timezone": "Mars/Base"}, None, None, "there is no zone `Mars/Base`: " + ZONE_NEEDED),
+        ("deny", {"timezone": "Asia/Tokyo"}, 0, NOW, None),
+        ("strictest", {}, None, None, UNKNOWN + PLACE_NEEDED),
+        ("strictest", {"country": "DE"}, 1, "2026-12-02T00:00+01:00", UNKNOWN + THE_MOST),
+        ("strictest", {"country": "US"}, 1, "2026-12-02T00:00-10:00", UNKNOWN + THE_MOST),
+        (
+            "strictest",
+            {"region": "US-NY", "timezone": "New York"},
+            1,
+            "2026-12-02T00:00-05:00",
+            "there is no zone `New York`: " + THE_MOST,
+        ),
+        ("Asia/Tokyo", {}, 0, NOW, UNKNOWN + "counted in Asia/Tokyo, as the policy says"),
+    ],
+)
+def test_where_the_zone_is_not_known_the_policys_fallback_says_what_counts(room, fallback, where, used, opens, note):
+    """It is 1 December in Germany and America, and in Tokyo the 2nd since the send."""
+    room.load(TODAY % (THEIR_DAY % f'"{fallback}"'))
+    room.send(NOW - HOUR)
+    now = NOW + 4 * HOUR
+    cap = room.cap(Recipient(id="r-1", **where), now=now)
+    expected = now if opens is NOW else opens and datetime.fromisoformat(opens)
+    assert (cap.used, cap.next_slot_at, cap.note) == (used, expected, note)
+
+
+def test_where_the_zone_is_not_known_the_keys_still_are(room):
+    room.load(BY_CHANNEL.replace("{rolling: 24h}", THEIR_DAY % "deny"))
+    assert room.read(Recipient(id="r-1")).unused == ("by-channel",)
+    room.send(NOW - HOUR)
+    cap = room.cap(Recipient(id="r-1"))
+    assert (cap.key, cap.used) == ({"recipient.id": "r-1", "channel": "push"}, None)

@@ -26,8 +26,8 @@ __all__ = ["Entry", "Group", "Index", "Remembered", "Selection"]
 
 Made = TypeVar("Made")
 
-FEWEST_VALUES = 8
-"""A field is worth an index where the entries demand at least so many different values of it."""
+FEWEST_ENTRIES = 8
+"""A field is worth an index where it is the best one for at least so many entries: the one with the most values."""
 
 MOST_VALUES = 8
 """An entry that lists more values than this is asked always, rather than copied into as many groups."""
@@ -191,7 +191,8 @@ def _worthwhile_fields(entries: tuple[Entry, ...]) -> Mapping[str, int]:
         (test.field, value) for entry in entries for test in _indexable(entry.applies_to) for value in test.values
     }
     counts = Counter(field for field, _ in values)
-    return {field: count for field, count in counts.items() if count >= FEWEST_VALUES}
+    best = Counter(test.field for entry in entries if (test := _index_test(entry.applies_to, counts)) is not None)
+    return {field: counts[field] for field, members in best.items() if members >= FEWEST_ENTRIES}
 
 
 def _index_test(condition: Condition, fields: Mapping[str, int]) -> OneOf | None:

@@ -81,10 +81,21 @@ def test_a_policy_whose_list_is_empty_is_asked_only_where_the_field_is_unknown()
     assert 10 in places(an_index)
 
 
-def test_a_field_with_few_values_is_not_worth_an_index():
-    few = [campaign(f"c-{number}") for number in range(index.FEWEST_VALUES - 1)]
+def test_a_field_that_few_policies_demand_is_not_worth_an_index():
+    few = [campaign(f"c-{number}") for number in range(index.FEWEST_ENTRIES - 1)]
     assert len(indexed(*few).groups) == 1
     assert len(indexed(*few, campaign("one-more")).groups) > 1
+
+
+def test_a_field_with_few_values_is_worth_an_index_where_many_policies_demand_one():
+    an_index = indexed(*[PUSH] * index.FEWEST_ENTRIES, TRUE)
+    assert places(an_index, channel="email") == (index.FEWEST_ENTRIES,)
+    assert sorted(places(an_index, channel="push")) == list(range(index.FEWEST_ENTRIES + 1))
+
+
+def test_policies_that_are_indexed_on_another_field_make_a_field_no_worthier():
+    both = [AllOf((PUSH, each)) for each in CAMPAIGNS]
+    assert places(indexed(*both, PUSH), channel="email", campaign_id="c-99") == (len(both),)
 
 
 def test_a_policy_with_many_values_is_asked_always():

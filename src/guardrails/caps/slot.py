@@ -1,77 +1,179 @@
-"""A slot, and what happens to it: the meaning of caps, without a store.
+"""Slots and tallies: what a store writes down of a holding, and what settlements change of it.
 
-reserved at 10:00, lease to 10:10    count_on: reserved   counts from 10:00, unless the lease runs out first
-                                     count_on: sent       counts from the moment `sent` is reported for
-delivered implies sent; where both are reported, in whatever order, the earlier instant is the one that counts
+A take is written down once its instant is known (`decide.holdings`): as a *slot* of its own, or, where its key is
+tallied, as one more in the count of its quarter of an hour, with a *lease* beside it until the send took place.
+
+    count_on: sent, reserved at 10:00            nothing yet
+    reported as sent at 10:05, countdown: 1h     a slot at 11:05; tallied: one more in the quarter from 11:00 on
+
+INVARIANT: a holding takes each key of a cap once at most.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from typing import Literal
+from collections.abc import Iterable
+from typing import NamedTuple
 
-import msgspec
-
-from guardrails.core.needs import CountOn
-from guardrails.decide.ports import Reservation
+from guardrails.core.cap_rule import LISTED_TIMES
+from guardrails.core.needs import Take, UsageQuery
+from guardrails.decide.holdings import Holding, Settlement, instant_of
 from guardrails.storage.instants import LAST_MICROS, MICROS_PER_SECOND, to_micros
 
-__all__ = ["COUNTS_ON", "Outcome", "Slot", "slots_of"]
+__all__ = [
+    "QUARTER_MICROS",
+    "Changes",
+    "LeaseKey",
+    "QuarterKey",
+    "SlotKey",
+    "TallySpan",
+    "most_older",
+    "quarter_of",
+    "tally_span",
+]
 
-Outcome = Literal["sent", "delivered"]
+QUARTER_MICROS = 15 * 60 * MICROS_PER_SECOND
+"""A quarter of an hour: every calendar day of every zone has begun on one since 1972."""
 
-COUNTS_ON: Mapping[Outcome, tuple[CountOn, ...]] = {"sent": ("sent",), "delivered": ("sent", "delivered")}
-"""By outcome, which slots begin to count with it."""
+_UNBOUNDED = 2**62
 
 
-class Slot(msgspec.Struct, frozen=True, kw_only=True):
-    """One slot. Instants are microseconds (`storage.instants`).
+class SlotKey(NamedTuple):
+    """What names a slot; `owner` is empty where recipients share the key. The slot's value is when its lease ends."""
 
-    `counted_at` is None until the outcome that it counts on, `until` where no countdown runs, `lease_until` once the
-    send took place.
-    """
+    owner: str
+    cap: str
+    key: str
+    instant: int
+    decision_id: str
+
+
+class QuarterKey(NamedTuple):
+    """What names a count: `quarter` is its first microsecond."""
 
     cap: str
     key: str
+    quarter: int
+
+
+class LeaseKey(NamedTuple):
+    """What names a lease on a tallied key. Its value is the instant that the reservation is counted at."""
+
+    cap: str
+    key: str
+    lease_until: int
     decision_id: str
-    count_on: CountOn
-    countdown_seconds: int | None
-    counted_at: int | None
-    until: int | None
-    lease_until: int | None
-
-    def counts(self, now: int) -> bool:
-        """Whether it counts at `now`: it began to, and no lease has ended it."""
-        return self.counted_at is not None and (self.lease_until is None or self.lease_until > now)
-
-    def after(self, outcome: Outcome, at: int) -> Slot:
-        """The slot once `outcome` took place at `at`."""
-        if self.count_on not in COUNTS_ON[outcome] or (self.counted_at is not None and self.counted_at <= at):
-            return msgspec.structs.replace(self, lease_until=None)
-        until = until_of(at, self.countdown_seconds)
-        return msgspec.structs.replace(self, counted_at=at, until=until, lease_until=None)
 
 
-def slots_of(reservation: Reservation) -> Iterator[Slot]:
-    """The slots that a reservation takes."""
-    at = to_micros(reservation.at)
-    lease_until = to_micros(reservation.lease_until)
-    for take in reservation.takes:
-        counted_at = at if take.count_on == "reserved" else None
-        yield Slot(
-            cap=take.cap,
-            key=take.key,
-            decision_id=reservation.decision_id,
-            count_on=take.count_on,
-            countdown_seconds=take.countdown_seconds,
-            counted_at=counted_at,
-            until=until_of(counted_at, take.countdown_seconds),
-            lease_until=lease_until,
-        )
+class TallySpan(NamedTuple):
+    """The quarters that a question about a tallied key asks for, in whole ones, so that none is too few.
+
+    `start <= quarter < end` is before the split, `later <= quarter` is from it on.
+    """
+
+    start: int
+    end: int
+    later: int
 
 
-def until_of(counted_at: int | None, countdown_seconds: int | None) -> int | None:
-    """When the countdown ends that begins at `counted_at`, where both are there; at the latest at the end of time."""
-    if counted_at is None or countdown_seconds is None:
+class _Footprint:
+    """Everything that one holding has in a store."""
+
+    __slots__ = ("keep_until", "leases", "slots")
+
+    def __init__(self, holding: Holding | None) -> None:
+        self.slots: dict[SlotKey, int | None] = {}
+        self.leases: dict[LeaseKey, int] = {}
+        self.keep_until: dict[QuarterKey, int] = {}
+        if holding is None:
+            return
+        lease_until = None if holding.lease_until is None else to_micros(holding.lease_until)
+        for take in holding.takes:
+            instant = _instant_micros(take, holding)
+            if instant is None:
+                continue
+            if not take.is_tallied:
+                self.slots[SlotKey(take.owner or "", take.cap, take.key, instant, holding.decision_id)] = lease_until
+                continue
+            quarter = quarter_of(instant)
+            ends = quarter + QUARTER_MICROS + take.keep_seconds * MICROS_PER_SECOND
+            self.keep_until[QuarterKey(take.cap, take.key, quarter)] = ends
+            if lease_until is not None:
+                self.leases[LeaseKey(take.cap, take.key, lease_until, holding.decision_id)] = instant
+
+
+class Changes:
+    """What settlements, in order, change in a store: added up, so that each row is written once.
+
+    What is in `slots` or `leases` is to be there with that value, what is in `dropped_slots` or `dropped_leases` is to
+    be there no longer. `counts` says by how many a quarter grows or shrinks, and until when it is kept at least.
+
+    INVARIANT: `before` is what the store has of the decision. Slots and leases are the decision's own, so that the same
+    settlement again changes nothing of them; a quarter knows no more than a number, and would count it twice. A store
+    that shares a transaction with the decisions can't come to that.
+    """
+
+    def __init__(self, settlements: Iterable[Settlement]) -> None:
+        self.slots: dict[SlotKey, int | None] = {}
+        self.dropped_slots: dict[SlotKey, None] = {}
+        self.leases: dict[LeaseKey, int] = {}
+        self.dropped_leases: dict[LeaseKey, None] = {}
+        self._counts: dict[QuarterKey, tuple[int, int]] = {}
+        for settlement in settlements:
+            self._add(_Footprint(settlement.before), _Footprint(settlement.after))
+
+    @property
+    def counts(self) -> dict[QuarterKey, tuple[int, int]]:
+        """By how many each quarter changes, and until when it is kept, as far as it changes."""
+        return {key: (sends, keep_until) for key, (sends, keep_until) in self._counts.items() if sends != 0}
+
+    def _add(self, before: _Footprint, after: _Footprint) -> None:
+        for slot in before.slots.keys() - after.slots.keys():
+            self.slots.pop(slot, None)
+            self.dropped_slots[slot] = None
+        for slot, lease_until in after.slots.items():
+            self.dropped_slots.pop(slot, None)
+            self.slots[slot] = lease_until
+        for lease in before.leases.keys() - after.leases.keys():
+            self.leases.pop(lease, None)
+            self.dropped_leases[lease] = None
+        for lease, instant in after.leases.items():
+            self.dropped_leases.pop(lease, None)
+            self.leases[lease] = instant
+        for quarter in before.keep_until:
+            self._count(quarter, -1, before.keep_until[quarter])
+        for quarter in after.keep_until:
+            self._count(quarter, +1, after.keep_until[quarter])
+
+    def _count(self, quarter: QuarterKey, more: int, keep_until: int) -> None:
+        sends, known = self._counts.get(quarter, (0, keep_until))
+        self._counts[quarter] = (sends + more, max(known, keep_until))
+
+
+def quarter_of(instant: int) -> int:
+    """The first microsecond of the quarter of an hour that holds the instant."""
+    return instant - instant % QUARTER_MICROS
+
+
+def tally_span(query: UsageQuery) -> TallySpan | None:
+    """The quarters that the question asks for, or None where its key is not tallied."""
+    if query.split is None:
         return None
-    return min(counted_at + countdown_seconds * MICROS_PER_SECOND, LAST_MICROS)
+    split = to_micros(query.split)
+    return TallySpan(quarter_of(to_micros(query.since)), split + -split % QUARTER_MICROS, quarter_of(split))
+
+
+def most_older(query: UsageQuery) -> int:
+    """How many of the sends that are not listed are counted at most.
+
+    What recipients share and is not tallied has a rolling window or a countdown, whose limit stays within what can be
+    listed: beyond it nobody needs to know by how far, and the cost of a busy key has a bound.
+    """
+    return LISTED_TIMES if query.owner is None else _UNBOUNDED
+
+
+def _instant_micros(take: Take, holding: Holding) -> int | None:
+    try:
+        instant = instant_of(take, holding)
+    except OverflowError:  # a countdown beyond the end of time ends with it
+        return LAST_MICROS
+    return None if instant is None else to_micros(instant)

@@ -33,7 +33,7 @@ def json_rows(parameter: str, **columns: TypeEngine[Any]) -> Subquery:
     ).subquery(parameter)
 
 
-def encode_rows(rows: Sequence[tuple[str | int, ...]]) -> str:
+def encode_rows(rows: Sequence[tuple[str | int | None, ...]]) -> str:
     """Rows as the JSON array that `json_rows` reads.
 
     Raises CandidateError where a text holds the character NUL: SQLite's JSON ends a text there, so that one

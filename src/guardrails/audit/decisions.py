@@ -1,142 +1,265 @@
-"""Decisions as they were answered, byte for byte, and the state that each one's reservation is in.
+"""Decisions as they were answered, byte for byte, and what their later life needs.
 
 They live in this room because they are its record's other side: the log says what was decided, in order; this says
-what a candidate was answered, by id, for idempotency, outcomes and reading back.
+what a candidate was answered, by id, for idempotency, outcomes, reading back and housekeeping. Ids are ordered by
+their bytes, in every store.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import heapq
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, Row, Text, bindparam, insert, select, update
+from sqlalchemy import BigInteger, Connection, Integer, Row, Text, bindparam, delete, insert, select, true, update
 from sqlalchemy.exc import IntegrityError
 
-from guardrails.decide.ports import DecisionStore, ReservationState, StoredDecision
-from guardrails.errors import ConflictError, NotFoundError
+from guardrails.core.needs import Take
+from guardrails.decide.ports import StoredDecision
+from guardrails.errors import ConflictError
 from guardrails.storage.instants import from_micros, to_micros
 from guardrails.storage.json_rows import encode_rows, json_rows
 from guardrails.storage.memory import Journal
 from guardrails.storage.tables import decisions
 
-__all__ = ["ExpiringDecisions", "MemoryDecisions", "SqlDecisions"]
-
-
-class ExpiringDecisions(DecisionStore, Protocol):
-    """Decisions whose leases can be swept."""
-
-    def expire(self, now: datetime, limit: int, /) -> tuple[str, ...]:
-        """Move at most `limit` reserved decisions whose lease ended at or before `now` to `expired`, the oldest first.
-
-        Returns their ids. Their slots no longer count already, and stay: a send that is reported late still happened.
-        """
+__all__ = ["MemoryDecisions", "SqlDecisions"]
 
 
 class MemoryDecisions:
-    """Decisions in two dicts."""
+    """Decisions in dicts."""
 
     def __init__(self, journal: Journal) -> None:
         self._journal = journal
-        self._by_id: dict[str, StoredDecision] = {}
-        self._ids: dict[str, str] = {}
+        self._by_id = _ByDueDate()
+        self._owners: dict[str, str] = {}
+        self._pending: dict[str, None] = {}
 
     def by_candidate(self, candidate_ids: Sequence[str], /) -> Mapping[str, StoredDecision]:
-        """The stored decision for each candidate id that has one."""
-        return {each: self._by_id[self._ids[each]] for each in candidate_ids if each in self._ids}
+        """The stored decision that answers for each candidate id, where there is one."""
+        return {each: self._by_id[self._owners[each]] for each in candidate_ids if each in self._owners}
 
-    def by_id(self, decision_id: str, /) -> StoredDecision | None:
-        """The stored decision, or None."""
-        return self._by_id.get(decision_id)
+    def by_id(self, decision_ids: Sequence[str], /) -> Mapping[str, StoredDecision]:
+        """The stored decision for each id that has one."""
+        return {each: self._by_id[each] for each in decision_ids if each in self._by_id}
 
     def insert(self, new: Sequence[StoredDecision], /) -> None:
-        """Keep new decisions. Raises ConflictError where one of them, or its candidate, is known."""
+        """Keep new decisions. Raises ConflictError where one of them, or what it owns, is known."""
         for decision in new:
-            if decision.decision_id in self._by_id or decision.candidate_id in self._ids:
-                raise ConflictError(f"candidate `{decision.candidate_id}` is decided already")
-            self._journal.put(self._by_id, decision.decision_id, decision)
-            self._journal.put(self._ids, decision.candidate_id, decision.decision_id)
+            if decision.decision_id in self._by_id:
+                raise ConflictError(f"decision `{decision.decision_id}` is kept already")
+            if decision.owns_candidate:
+                if decision.candidate_id in self._owners:
+                    raise ConflictError(f"candidate `{decision.candidate_id}` is decided already")
+                self._journal.put(self._owners, decision.candidate_id, decision.decision_id)
+            self._put(decision)
 
-    def move(self, decision_id: str, state: ReservationState, /) -> None:
-        """Record the state of the reservation. Raises NotFoundError where there is no such decision."""
-        decision = self._by_id.get(decision_id)
-        if decision is None:
-            raise _unknown(decision_id)
-        self._journal.put(self._by_id, decision_id, msgspec.structs.replace(decision, state=state))
+    def update(self, changed: Sequence[StoredDecision], /) -> None:
+        """Record what may change of decisions that are kept; those that are not stay unknown."""
+        for decision in changed:
+            kept = self._by_id.get(decision.decision_id)
+            if kept is not None:
+                self._put(
+                    msgspec.structs.replace(
+                        kept,
+                        state=decision.state,
+                        sent_at=decision.sent_at,
+                        delivered_at=decision.delivered_at,
+                        due_at=decision.due_at,
+                        is_caps_pending=decision.is_caps_pending,
+                    )
+                )
 
-    def expire(self, now: datetime, limit: int, /) -> tuple[str, ...]:
-        """Move decisions whose lease ended to `expired`."""
-        ended = sorted(
-            (decision.lease_until, decision.decision_id)
-            for decision in self._by_id.values()
-            if decision.state == "reserved" and decision.lease_until is not None and decision.lease_until <= now
-        )
-        ids = tuple(decision_id for _, decision_id in ended[:limit])
-        for decision_id in ids:
-            self.move(decision_id, "expired")
-        return ids
+    def due(self, now: datetime, most: int, /) -> Sequence[StoredDecision]:
+        """At most `most` decisions whose `due_at` is at or before `now`, the longest due first."""
+        return self._by_id.due(now, most)
+
+    def remove(self, decision_ids: Sequence[str], /) -> None:
+        """Forget decisions."""
+        for decision in self.by_id(decision_ids).values():
+            self._journal.drop(self._by_id, decision.decision_id)
+            if decision.owns_candidate:
+                self._journal.drop(self._owners, decision.candidate_id)
+            if decision.is_caps_pending:
+                self._journal.drop(self._pending, decision.decision_id)
+
+    def caps_pending(self, most: int, /) -> Sequence[StoredDecision]:
+        """At most `most` decisions with `is_caps_pending`, by id."""
+        return [self._by_id[each] for each in heapq.nsmallest(most, self._pending)]
+
+    def page(self, after: str, most: int, /) -> Sequence[StoredDecision]:
+        """At most `most` decisions whose id is greater than `after`, by id."""
+        return [self._by_id[each] for each in heapq.nsmallest(most, (each for each in self._by_id if each > after))]
+
+    def _put(self, decision: StoredDecision) -> None:
+        self._journal.put(self._by_id, decision.decision_id, decision)
+        if decision.is_caps_pending:
+            self._journal.put(self._pending, decision.decision_id, None)
+        elif decision.decision_id in self._pending:
+            self._journal.drop(self._pending, decision.decision_id)
 
 
-_asked = json_rows("asked", candidate_id=Text())
-_BY_CANDIDATE = select(decisions).where(decisions.c.candidate_id.in_(select(_asked.c.candidate_id)))
-_BY_ID = select(decisions).where(decisions.c.decision_id == bindparam("id"))
-_MOVE = update(decisions).where(decisions.c.decision_id == bindparam("id")).values(state=bindparam("moved"))
-_ENDED = (
-    select(decisions.c.decision_id)
-    .where(decisions.c.state == "reserved", decisions.c.lease_until <= bindparam("now"))
-    .order_by(decisions.c.lease_until, decisions.c.decision_id)
+class _ByDueDate(dict[str, StoredDecision]):
+    """Decisions by id that know which of them are due, without looking at the others.
+
+    INVARIANT: the heap holds each one's `due_at` and id, whoever set it, the journal that takes a change back included.
+    What else it holds is out of date, and dropped when it is come upon.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._heap: list[tuple[datetime, str]] = []
+
+    def __setitem__(self, decision_id: str, decision: StoredDecision) -> None:
+        super().__setitem__(decision_id, decision)
+        heapq.heappush(self._heap, (decision.due_at, decision_id))
+
+    def due(self, now: datetime, most: int) -> list[StoredDecision]:
+        """The first `most` that are due at `now`, the longest due first."""
+        found: dict[str, StoredDecision] = {}
+        while self._heap and self._heap[0][0] <= now and len(found) < most:
+            due_at, decision_id = heapq.heappop(self._heap)
+            decision = self.get(decision_id)
+            if decision is not None and decision.due_at == due_at:
+                found[decision_id] = decision
+        for decision_id, decision in found.items():
+            heapq.heappush(self._heap, (decision.due_at, decision_id))
+        return list(found.values())
+
+
+_ids = json_rows("ids", id=Text())
+_changed = json_rows(
+    "changed",
+    decision_id=Text(),
+    state=Text(),
+    sent_at=BigInteger(),
+    delivered_at=BigInteger(),
+    due_at=BigInteger(),
+    is_caps_pending=Integer(),
+)
+_BY_CANDIDATE = select(decisions).where(decisions.c.owned_candidate.in_(select(_ids.c.id)))
+_BY_ID = select(decisions).where(decisions.c.decision_id.in_(select(_ids.c.id)))
+_UPDATE = (
+    update(decisions)
+    .where(decisions.c.decision_id == _changed.c.decision_id)
+    .values(
+        state=_changed.c.state,
+        sent_at=_changed.c.sent_at,
+        delivered_at=_changed.c.delivered_at,
+        due_at=_changed.c.due_at,
+        is_caps_pending=_changed.c.is_caps_pending == 1,
+    )
+)
+_DUE = (
+    select(decisions)
+    .where(decisions.c.due_at <= bindparam("now"))
+    .order_by(decisions.c.due_at, decisions.c.decision_id)
+    .limit(bindparam("most"))
+)
+_REMOVE = delete(decisions).where(decisions.c.decision_id.in_(select(_ids.c.id)))
+_CAPS_PENDING = (
+    select(decisions)
+    .where(decisions.c.is_caps_pending == true())
+    .order_by(decisions.c.decision_id)
+    .limit(bindparam("most"))
+)
+_PAGE = (
+    select(decisions)
+    .where(decisions.c.decision_id > bindparam("after"))
+    .order_by(decisions.c.decision_id)
     .limit(bindparam("most"))
 )
 
 
 class SqlDecisions:
-    """Decisions in the table `decisions`."""
+    """Decisions in the table `decisions`: every call is one statement."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
     def by_candidate(self, candidate_ids: Sequence[str], /) -> Mapping[str, StoredDecision]:
-        """The stored decision for each candidate id that has one, in one statement."""
-        asked = encode_rows([(each,) for each in candidate_ids])
-        stored = map(_from_row, self._connection.execute(_BY_CANDIDATE, {"asked": asked}))
-        return {decision.candidate_id: decision for decision in stored}
+        """The stored decision that answers for each candidate id, where there is one."""
+        rows = self._connection.execute(_BY_CANDIDATE, {"ids": _encode_ids(candidate_ids)})
+        return {decision.candidate_id: decision for decision in map(_from_row, rows)}
 
-    def by_id(self, decision_id: str, /) -> StoredDecision | None:
-        """The stored decision, or None."""
-        row = self._connection.execute(_BY_ID, {"id": decision_id}).one_or_none()
-        return None if row is None else _from_row(row)
+    def by_id(self, decision_ids: Sequence[str], /) -> Mapping[str, StoredDecision]:
+        """The stored decision for each id that has one."""
+        rows = self._connection.execute(_BY_ID, {"ids": _encode_ids(decision_ids)})
+        return {decision.decision_id: decision for decision in map(_from_row, rows)}
 
     def insert(self, new: Sequence[StoredDecision], /) -> None:
-        """Keep new decisions, in one statement. Raises ConflictError where one of them, or its candidate, is known."""
+        """Keep new decisions. Raises ConflictError where one of them, or what it owns, is known."""
         try:
             self._connection.execute(insert(decisions), [_to_row(decision) for decision in new])
         except IntegrityError as error:
             raise ConflictError("a candidate is decided already") from error
 
-    def move(self, decision_id: str, state: ReservationState, /) -> None:
-        """Record the state of the reservation. Raises NotFoundError where there is no such decision."""
-        moved = self._connection.execute(_MOVE, {"id": decision_id, "moved": state})
-        if moved.rowcount == 0:
-            raise _unknown(decision_id)
+    def update(self, changed: Sequence[StoredDecision], /) -> None:
+        """Record what may change of decisions that are kept; those that are not stay unknown."""
+        rows = [
+            (
+                decision.decision_id,
+                decision.state,
+                _micros(decision.sent_at),
+                _micros(decision.delivered_at),
+                to_micros(decision.due_at),
+                int(decision.is_caps_pending),
+            )
+            for decision in changed
+        ]
+        self._connection.execute(_UPDATE, {"changed": encode_rows(rows)})
 
-    def expire(self, now: datetime, limit: int, /) -> tuple[str, ...]:
-        """Move decisions whose lease ended to `expired`."""
-        ended = self._connection.execute(_ENDED, {"now": to_micros(now), "most": limit}).scalars().all()
-        if ended:
-            self._connection.execute(_MOVE, [{"id": decision_id, "moved": "expired"} for decision_id in ended])
-        return tuple(ended)
+    def due(self, now: datetime, most: int, /) -> Sequence[StoredDecision]:
+        """At most `most` decisions whose `due_at` is at or before `now`, the longest due first."""
+        return [_from_row(row) for row in self._connection.execute(_DUE, {"now": to_micros(now), "most": most})]
+
+    def remove(self, decision_ids: Sequence[str], /) -> None:
+        """Forget decisions."""
+        self._connection.execute(_REMOVE, {"ids": _encode_ids(decision_ids)})
+
+    def caps_pending(self, most: int, /) -> Sequence[StoredDecision]:
+        """At most `most` decisions with `is_caps_pending`, by id."""
+        return [_from_row(row) for row in self._connection.execute(_CAPS_PENDING, {"most": most})]
+
+    def page(self, after: str, most: int, /) -> Sequence[StoredDecision]:
+        """At most `most` decisions whose id is greater than `after`, by id."""
+        return [_from_row(row) for row in self._connection.execute(_PAGE, {"after": after, "most": most})]
 
 
-def _unknown(decision_id: str) -> NotFoundError:
-    return NotFoundError(f"there is no decision `{decision_id}`")
+_encode_takes = msgspec.json.Encoder().encode
+_decode_takes = msgspec.json.Decoder(tuple[Take, ...]).decode
+
+
+def _encode_ids(ids: Iterable[str]) -> str:
+    return encode_rows([(each,) for each in ids])
+
+
+def _micros(instant: datetime | None) -> int | None:
+    return None if instant is None else to_micros(instant)
+
+
+def _instant(micros: int | None) -> datetime | None:
+    return None if micros is None else from_micros(micros)
 
 
 def _to_row(decision: StoredDecision) -> dict[str, object]:
-    row = msgspec.structs.asdict(decision)
-    row["evaluated_at"] = to_micros(decision.evaluated_at)
-    row["lease_until"] = None if decision.lease_until is None else to_micros(decision.lease_until)
-    return row
+    return {
+        "decision_id": decision.decision_id,
+        "candidate_id": decision.candidate_id,
+        "owned_candidate": decision.candidate_id if decision.owns_candidate else None,
+        "body_hash": decision.body_hash,
+        "answer": decision.answer,
+        "evaluated_at": to_micros(decision.evaluated_at),
+        "audit_index": decision.audit_index,
+        "state": decision.state,
+        "due_at": to_micros(decision.due_at),
+        "lease_until": _micros(decision.lease_until),
+        "sent_at": _micros(decision.sent_at),
+        "delivered_at": _micros(decision.delivered_at),
+        "takes": _encode_takes(decision.takes),
+        "is_caps_pending": decision.is_caps_pending,
+    }
 
 
 def _from_row(row: Row[Any]) -> StoredDecision:
@@ -148,5 +271,11 @@ def _from_row(row: Row[Any]) -> StoredDecision:
         evaluated_at=from_micros(row.evaluated_at),
         audit_index=row.audit_index,
         state=row.state,
-        lease_until=None if row.lease_until is None else from_micros(row.lease_until),
+        due_at=from_micros(row.due_at),
+        lease_until=_instant(row.lease_until),
+        sent_at=_instant(row.sent_at),
+        delivered_at=_instant(row.delivered_at),
+        takes=_decode_takes(row.takes),
+        is_caps_pending=bool(row.is_caps_pending),
+        owns_candidate=row.owned_candidate is not None,
     )

@@ -1,19 +1,15 @@
-"""Read back what was decided, and end leases that ran out."""
+"""Read back what was decided."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from datetime import datetime
-from typing import Protocol
 
-from guardrails.audit.decisions import ExpiringDecisions
-from guardrails.decide.ports import AuditLog, PolicyArchive, StoredDecision, Transactor
+from guardrails.decide.ports import Session, StoredDecision, Transactor
 from guardrails.errors import NotFoundError
 
 __all__ = ["AuditService"]
 
 PAGE = 500
-SWEEP = 500
 
 
 class AuditService:
@@ -50,35 +46,19 @@ class AuditService:
             raise NotFoundError(f"no policy set of revision `{revision}` ever decided")
         return files
 
-    def expire_leases(self, now: datetime) -> int:
-        """Mark the decisions whose lease ran out as expired, in small steps; returns how many there were."""
-        expired = 0
-        while step := self._transactor.call(_expire, now):
-            expired += step
-        return expired
+
+def _read_decision(session: Session, decision_ids: list[str]) -> list[StoredDecision | None]:
+    kept = session.decisions.by_id(decision_ids)
+    return [kept.get(decision_id) for decision_id in decision_ids]
 
 
-class _Session(Protocol):
-    decisions: ExpiringDecisions
-    audit: AuditLog
-    policies: PolicyArchive
-
-
-def _read_decision(session: _Session, decision_ids: list[str]) -> list[StoredDecision | None]:
-    return [session.decisions.by_id(decision_id) for decision_id in decision_ids]
-
-
-def _read_size(session: _Session, items: list[None]) -> list[int]:
+def _read_size(session: Session, items: list[None]) -> list[int]:
     return [session.audit.next_index()] * len(items)
 
 
-def _read_entries(session: _Session, ranges: list[tuple[int, int]]) -> list[list[tuple[int, bytes]]]:
+def _read_entries(session: Session, ranges: list[tuple[int, int]]) -> list[list[tuple[int, bytes]]]:
     return [list(session.audit.read(start, stop)) for start, stop in ranges]
 
 
-def _read_policy_files(session: _Session, revisions: list[str]) -> list[Mapping[str, str] | None]:
+def _read_policy_files(session: Session, revisions: list[str]) -> list[Mapping[str, str] | None]:
     return [session.policies.read(revision) for revision in revisions]
-
-
-def _expire(session: _Session, instants: list[datetime]) -> list[int]:
-    return [len(session.decisions.expire(now, SWEEP)) for now in instants]

@@ -13,7 +13,8 @@ from guardrails.core.reference import PolicyTrace
 from guardrails.decide.case import Compiled
 from guardrails.decide.entry import DecisionEntry, decode_entry
 from guardrails.decide.explain import traces_of
-from guardrails.decide.ports import ReservationState, Session, StoredDecision, Transactor
+from guardrails.decide.holdings import ReservationState
+from guardrails.decide.ports import Session, StoredDecision, Transactor
 from guardrails.decide.replay import case_of
 from guardrails.errors import NotFoundError
 
@@ -78,11 +79,11 @@ class _Found(msgspec.Struct, frozen=True):
 
 
 def _read_group(session: Session, decision_ids: list[str]) -> list[_Found | None]:
-    return [_read(session, decision_id) for decision_id in decision_ids]
+    kept = session.decisions.by_id(decision_ids)
+    return [_read(session, kept.get(decision_id)) for decision_id in decision_ids]
 
 
-def _read(session: Session, decision_id: str) -> _Found | None:
-    stored = session.decisions.by_id(decision_id)
+def _read(session: Session, stored: StoredDecision | None) -> _Found | None:
     if stored is None:
         return None
     ((_, data),) = session.audit.read(stored.audit_index, stored.audit_index + 1)

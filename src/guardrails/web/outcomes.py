@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Annotated
 
@@ -27,14 +27,14 @@ _encoder = msgspec.json.Encoder()
 
 
 class OutcomeOf(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What became of a decision; `at` null means now."""
+    """What became of a decision; `at` is when, null where the sender does not know: then it is now."""
 
     outcome: Outcome
     at: Instant | None = None
 
 
 class OutcomeOfOne(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What became of the decision named here; `at` null means now."""
+    """What became of the decision named here, as in `OutcomeOf`."""
 
     decision_id: Id
     outcome: Outcome
@@ -47,33 +47,54 @@ class OutcomeReports(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     outcomes: Annotated[tuple[OutcomeOfOne, ...], Meta(min_length=1, max_length=BATCH_MOST)]
 
 
+class _RawOutcomeReports(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The same, not yet decoded: what one of them does wrong is no fault of the others."""
+
+    outcomes: Annotated[tuple[msgspec.Raw, ...], Meta(min_length=1, max_length=BATCH_MOST)]
+
+
 class OutcomeRoom:
     """The handlers."""
 
     def __init__(self, outcomes: Outcomes, clock: Callable[[], datetime]) -> None:
         self._outcomes = outcomes
         self._clock = clock
-        self._one = Body(OutcomeOf, limit=REPORT_BYTES)
-        self._many = Body(OutcomeReports, limit=BATCH_BYTES)
+        self._alone = Body(OutcomeOf, limit=REPORT_BYTES)
+        self._one = Body(OutcomeOfOne, limit=REPORT_BYTES)
+        self._batch = msgspec.json.Decoder(OutcomeReports)
+        self._raw_batch = Body(_RawOutcomeReports, limit=BATCH_BYTES)
 
     def report(self, exchange: Exchange, decision_id: str) -> Reply:
         """`POST /v1/decisions/{decision_id}/outcome`."""
         exchange.log["decision_id"] = path_id(decision_id)
-        told = self._one.read(exchange)
-        now = exchange.replay_at or self._clock()
-        (result,) = self._outcomes.report((OutcomeReport(decision_id, told.outcome, told.at or now),), now=now)
+        told = self._alone.read(exchange)
+        (result,) = self._report([OutcomeReport(decision_id, told.outcome, told.at)], exchange)
         if isinstance(result, CandidateError):
             raise result
         return Reply(200, _encoder.encode(result))
 
     def report_many(self, exchange: Exchange) -> Reply:
         """`POST /v1/outcomes`."""
-        told = self._many.read(exchange).outcomes
-        now = exchange.replay_at or self._clock()
-        reports = [OutcomeReport(one.decision_id, one.outcome, one.at or now) for one in told]
-        results = self._outcomes.report(reports, now=now)
+        told = self._decode_batch(exchange.read_body(limit=BATCH_BYTES))
+        reported = iter(
+            self._report(
+                [OutcomeReport(one.decision_id, one.outcome, one.at) for one in told if isinstance(one, OutcomeOfOne)],
+                exchange,
+            )
+        )
+        results = [next(reported) if isinstance(one, OutcomeOfOne) else one for one in told]
         exchange.log["outcomes"] = len(results)
         return Reply(200, _encoder.encode({"results": [_said(result, exchange) for result in results]}))
+
+    def _decode_batch(self, body: bytes) -> Sequence[OutcomeOfOne | CandidateError]:
+        """All at once where all are right; else one by one, an error standing where a report is wrong."""
+        try:
+            return self._batch.decode(body).outcomes
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            return [self._one.try_decode(raw) for raw in self._raw_batch.decode(body).outcomes]
+
+    def _report(self, reports: Sequence[OutcomeReport], exchange: Exchange) -> list[OutcomeResult | CandidateError]:
+        return self._outcomes.report(reports, now=exchange.replay_at or self._clock())
 
     def routes(self) -> tuple[Route, ...]:
         """What this room answers."""
@@ -85,8 +106,7 @@ class OutcomeRoom:
                 name="report_outcome",
                 tag="outcomes",
                 summary="Say what became of an allowed decision",
-                description="`sent` and `delivered` make its slots count for good, `failed` and `cancelled` free them. "
-                "The same outcome again changes nothing; one that can't follow the state it is in is a conflict.",
+                description=_MEANING,
                 scope="decide",
                 takes=OutcomeOf,
                 gives=OutcomeResult,
@@ -100,7 +120,8 @@ class OutcomeRoom:
                 name="report_outcomes",
                 tag="outcomes",
                 summary=f"Say what became of up to {BATCH_MOST} decisions, in order",
-                description="Each report has its own result in the same place: the state, or the problem it alone has.",
+                description="Each report sees those before it, and has its own result in the same place: the state, or "
+                "the problem that this report alone has.",
                 scope="decide",
                 takes=OutcomeReports,
                 gives=results_of(OutcomeResult),
@@ -110,6 +131,15 @@ class OutcomeRoom:
                 },
             ),
         )
+
+
+_MEANING = (
+    "`sent`, `delivered` and `complained` make its slots count for good; `failed`, `bounced` and `cancelled` free "
+    "them. Reports arrive in any order, and more than once: what may have come before the state that the decision is "
+    "in changes no state, what may come after it moves it, and anything else is a conflict that names both states. "
+    "`sent` comes before all but `cancelled`, `delivered` before `complained` and `bounced`. What is reported after "
+    "the lease ended counts all the same."
+)
 
 
 def _said(result: OutcomeResult | CandidateError, exchange: Exchange) -> object:

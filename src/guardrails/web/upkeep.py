@@ -1,23 +1,27 @@
-"""What a worker looks after beside its requests: policy files that change, and leases that run out.
+"""What a worker looks after beside its requests: policy files that change, stores, and the clock.
 
-A good edit is live within a second, a broken one leaves the last good set deciding. A lease that ran out has freed its
-slots by itself already; here the decision is marked, so that its state says so to whoever reads the store.
+A good edit is live within a second, a broken one leaves the last good set deciding. Work on the stores goes in small
+steps with pauses between them, so that decisions never wait for more than one. A work that fails is tried again at its
+next turn, and is told of when it begins to fail and when that is over, not at every turn of a long outage.
 """
 
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
+from datetime import datetime
 
 import structlog
 
 from guardrails.decide.active_policies import ActivePolicies
+from guardrails.errors import DependencyError
 from guardrails.web.metrics import Metrics
 
-__all__ = ["LEASES_SECONDS", "POLICIES_SECONDS", "Periodic", "PolicyReload"]
+__all__ = ["ClockWatch", "Periodic", "PolicyReload", "Steps"]
 
-POLICIES_SECONDS = 0.3
-LEASES_SECONDS = 30.0
+TURN_SECONDS = 1.0
+STEPPED_BACK_SECONDS = 1.0
 
 _log = structlog.get_logger()
 
@@ -26,9 +30,10 @@ class Periodic:
     """A thread that does `work` every `seconds`, whatever came of it the last time."""
 
     def __init__(self, name: str, work: Callable[[], object], *, seconds: float) -> None:
-        self._name = name
+        self.name = name
         self._work = work
         self._seconds = seconds
+        self._failing: tuple[type[Exception], str | None] | None = None
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
 
@@ -37,16 +42,33 @@ class Periodic:
         self._thread.start()
 
     def stop(self) -> None:
-        """Stop, after the work that is being done."""
+        """Stop, after the turn that is being done."""
         self._stopped.set()
         self._thread.join()
 
+    def turn(self) -> None:
+        """Do the work once, and tell of it where it began to fail, fails in another way, or no longer does."""
+        try:
+            self._work()
+        except Exception as error:  # noqa: BLE001 - a thread that dies would leave its work undone, unseen
+            self._tell_failing(error)
+        else:
+            if self._failing is not None:
+                self._failing = None
+                _log.info("upkeep.recovered", upkeep=self.name)
+
+    def _tell_failing(self, error: Exception) -> None:
+        dependency = error.dependency if isinstance(error, DependencyError) else None
+        failing = (type(error), dependency)
+        if failing == self._failing:
+            return
+        self._failing = failing
+        trace = error if dependency is None else None  # an outage is no fault of the code's
+        _log.error("upkeep.failed", upkeep=self.name, error=str(error), exc_info=trace)
+
     def _run(self) -> None:
         while not self._stopped.wait(self._seconds):
-            try:
-                self._work()
-            except Exception as error:  # noqa: BLE001 - a thread that dies would leave its work undone, unseen
-                _log.error("upkeep.failed", upkeep=self._name, error=str(error), exc_info=error)
+            self.turn()
 
 
 class PolicyReload:
@@ -66,3 +88,55 @@ class PolicyReload:
             _log.info("policies.reloaded", revision=status.revision)
         else:
             _log.error("policies.broken_edit", active_revision=status.revision, problems=str(status.error).splitlines())
+
+
+class Steps:
+    """A turn of work that is done in small steps: until nothing is left to do, or `turn_seconds` are over.
+
+    After each step it pauses for as long as the step took: at least half of the stores' time stays with the decisions,
+    and other processes get at a database that only one may write to.
+    """
+
+    def __init__(
+        self,
+        step: Callable[[], int],
+        *,
+        turn_seconds: float = TURN_SECONDS,
+        elapsed: Callable[[], float] = time.monotonic,
+        pause: Callable[[float], object] = time.sleep,
+    ) -> None:
+        """`step` returns how much it did; at 0 nothing is left. `elapsed` and `pause` are in seconds."""
+        self._step = step
+        self._turn_seconds = turn_seconds
+        self._elapsed = elapsed
+        self._pause = pause
+
+    def __call__(self) -> None:
+        """Do steps."""
+        began = self._elapsed()
+        ended = began
+        while ended - began < self._turn_seconds:
+            step_began = self._elapsed()
+            if self._step() == 0:
+                return
+            ended = self._elapsed()
+            self._pause(ended - step_began)
+
+
+class ClockWatch:
+    """Tells where the clock was set back: leases and windows then end later than they should, never earlier."""
+
+    def __init__(self, clock: Callable[[], datetime], *, elapsed: Callable[[], float] = time.monotonic) -> None:
+        """`clock` is watched against `elapsed`, seconds that only ever grow."""
+        self._clock = clock
+        self._elapsed = elapsed
+        self._lead = self._lead_seconds()
+
+    def __call__(self) -> None:
+        """Compare the clocks with how they stood the last time."""
+        before, self._lead = self._lead, self._lead_seconds()
+        if before - self._lead > STEPPED_BACK_SECONDS:
+            _log.error("clock.stepped_back", seconds=round(before - self._lead, 3))
+
+    def _lead_seconds(self) -> float:
+        return self._clock().timestamp() - self._elapsed()

@@ -15,10 +15,13 @@ from guardrails.settings import Settings
 from guardrails.web.app import create_app
 from guardrails.web.logs import configure_logs
 from guardrails.web.metrics import Metrics, policy_gauges
-from guardrails.web.upkeep import LEASES_SECONDS, POLICIES_SECONDS, Periodic, PolicyReload
+from guardrails.web.upkeep import ClockWatch, Periodic, PolicyReload, Steps
 
 __all__ = ["Worker"]
 
+POLICIES_SECONDS = 0.3
+HOUSEKEEPING_SECONDS = 1.0
+CLOCK_SECONDS = 1.0
 PARENT_GONE_SECONDS = 0.3
 
 _log = structlog.get_logger()
@@ -48,11 +51,15 @@ class Worker:
 
 
 def _upkeep(application: Application, settings: Settings, metrics: Metrics) -> list[Periodic]:
-    reload = Periodic("policies", PolicyReload(application.policies, metrics), seconds=POLICIES_SECONDS)
-    if settings.replay_clock:  # leases run by the time that requests say it is, and nobody here knows it
-        return [reload]
-    leases = Periodic("leases", lambda: application.audit.expire_leases(utc_now()), seconds=LEASES_SECONDS)
-    return [reload, leases]
+    upkeep = [Periodic("policies", PolicyReload(application.policies, metrics), seconds=POLICIES_SECONDS)]
+    if settings.replay_clock:  # time is what requests say it is, and nobody here knows it
+        return upkeep
+    keep_house = Steps(lambda: application.housekeeping.step(utc_now()))
+    return [
+        *upkeep,
+        Periodic("housekeeping", keep_house, seconds=HOUSEKEEPING_SECONDS),
+        Periodic("clock", ClockWatch(utc_now), seconds=CLOCK_SECONDS),
+    ]
 
 
 def _end_with_parent() -> None:

@@ -46,6 +46,7 @@ from guardrails.decide.ports import (
     Transactor,
 )
 from guardrails.decide.records import Records
+from guardrails.decide.usage import UsageReader
 from guardrails.engine.native import NativeEngine
 from guardrails.policyfile.loader import load_policy_files
 from guardrails.preferences import MemoryPreferences, PreferenceService, SqlPreferences
@@ -73,6 +74,7 @@ class Application:
     explainer: Explainer
     outcomes: Outcomes
     records: Records
+    usage: UsageReader
     consents: ConsentService
     preferences: PreferenceService
     audit: AuditService
@@ -143,6 +145,7 @@ def build_application(
         explainer=Explainer(snapshot=snapshot, transactor=transactor, clock=clock),
         outcomes=Outcomes(transactor, clock=clock),
         records=Records(transactor, compile_files=_compile_files, clock=clock),
+        usage=UsageReader(snapshot=snapshot, transactor=transactor, clock=clock),
         consents=ConsentService(transactor, new_id=make_id),
         preferences=PreferenceService(transactor),
         audit=AuditService(transactor),

@@ -32,6 +32,9 @@ _PRINTABLE = r"^[^\x00-\x1f\x7f]*(?!\n)$"  # Python's `$` alone would let a last
 Id = Annotated[str, Meta(min_length=1, max_length=200, pattern=_PRINTABLE)]
 Word = Annotated[str, Meta(min_length=1, max_length=100, pattern=_PRINTABLE)]
 Locale = Annotated[str, Meta(max_length=35, pattern=_PRINTABLE)]
+Timezone = Annotated[str, Meta(max_length=64)]
+Country = Annotated[str, Meta(pattern=r"^[A-Z]{2}(?!\n)$")]
+Region = Annotated[str, Meta(pattern=r"^[A-Z]{2}-[A-Z0-9]{1,3}(?!\n)$")]
 Instant = Annotated[datetime, Meta(tz=True)]
 Lane = Literal["transactional", "monetized"]
 ContentClass = Literal["transactional", "sponsored", "affiliate", "recognition", "editorial"]
@@ -55,9 +58,9 @@ class Recipient(_Part, frozen=True):
     """The person. `timezone` may be wrong or missing: policies say what happens then."""
 
     id: Id
-    timezone: Annotated[str, Meta(max_length=64)] | None = None
-    country: Annotated[str, Meta(pattern=r"^[A-Z]{2}(?!\n)$")] | None = None
-    region: Annotated[str, Meta(pattern=r"^[A-Z]{2}-[A-Z0-9]{1,3}(?!\n)$")] | None = None
+    timezone: Timezone | None = None
+    country: Country | None = None
+    region: Region | None = None
     age: Annotated[int, Meta(ge=0, le=150)] | None = None
     locale: Locale | None = None
 

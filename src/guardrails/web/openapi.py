@@ -22,6 +22,7 @@ TAGS: Mapping[str, str] = {
     "outcomes": "What became of an allowed send; it settles what the decision reserved.",
     "consents": "Append-only consent records. Silence is never consent.",
     "preferences": "What recipients switched on or off.",
+    "usage": "How far a recipient has used each cap, and when the next slot opens.",
     "policies": "The policy set that decides now.",
     "service": "For operators and machines.",
 }
@@ -92,7 +93,7 @@ def _operation(route: Route, *, with_keys: bool) -> Json:
         "operationId": route.name,
         "summary": route.summary,
         "tags": [route.tag],
-        "parameters": [*(_parameter(name) for name in route.parameters), *_headers(route)],
+        "parameters": [*(_parameter(name) for name in route.parameters), *_in_query(route), *_headers(route)],
         "responses": {
             **_problems(route, with_keys=with_keys),
             **{str(status): _answer(route) for status in (route.status, *route.other_statuses)},
@@ -101,7 +102,8 @@ def _operation(route: Route, *, with_keys: bool) -> Json:
     if route.description:
         operation["description"] = route.description
     if route.takes is not None:
-        operation["requestBody"] = {"required": True, "content": {"application/json": _media(route)}}
+        media = {"schema": _schema(route.takes), **_example(route)}
+        operation["requestBody"] = {"required": True, "content": {"application/json": media}}
     if with_keys and route.scope is not None:
         operation["security"] = [{"key": []}]
         operation["x-scope"] = route.scope
@@ -112,15 +114,30 @@ def _headers(route: Route) -> list[Json]:
     return [REPLAY_AT, REQUEST_ID, TRACEPARENT] if route.path.startswith("/v1/") else []
 
 
+def _in_query(route: Route) -> list[Json]:
+    """The query's parameters: the properties of its type, each of which may be left out."""
+    if route.query is None:
+        return []
+    _, schemas = msgspec.json.schema_components((route.query,))
+    properties = schemas[route.query.__name__]["properties"]
+    return [
+        {
+            "name": name,
+            "in": "query",
+            "required": False,
+            "description": schema["description"],
+            "schema": next(kind for kind in schema["anyOf"] if kind != {"type": "null"}),
+        }
+        for name, schema in properties.items()
+    ]
+
+
 def _parameter(name: str) -> Json:
     return {"name": name, "in": "path", "required": True, "schema": msgspec.json.schema(Id)}
 
 
-def _media(route: Route) -> Json:
-    media: Json = {"schema": _schema(route.takes)}
-    if route.example is not None:
-        media["example"] = route.example
-    return media
+def _example(route: Route) -> Json:
+    return {} if route.example is None else {"example": route.example}
 
 
 def _schema(type_: type | Json) -> Json:
@@ -128,8 +145,10 @@ def _schema(type_: type | Json) -> Json:
 
 
 def _answer(route: Route) -> Json:
-    content = {} if route.gives is None else {"schema": _schema(route.gives)}
-    return {"description": route.summary, "content": {route.answers: content}}
+    media: Json = {} if route.gives is None else {"schema": _schema(route.gives)}
+    if route.takes is None:
+        media |= _example(route)
+    return {"description": route.summary, "content": {route.answers: media}}
 
 
 def _problems(route: Route, *, with_keys: bool) -> Json:

@@ -1,6 +1,6 @@
 """Problem details (RFC 9457): every answer that is not what was asked for, in one shape.
 
-    {"type": "/docs#problem-invalid", "title": "The body is not what it must be", "status": 422,
+    {"type": "/docs#problem-invalid", "title": "The request is not what it must be", "status": 422,
      "detail": "2 errors", "errors": [{"pointer": "/lane", "detail": "`fast` is not one of ..."}],
      "request_id": "5c1d..."}
 
@@ -40,7 +40,7 @@ PROBLEMS: Mapping[str, ProblemKind] = {
     "malformed": ProblemKind(
         400,
         "The request can't be read",
-        "The body is no JSON, is cut short or too deep, or a header has no valid value.",
+        "The body is no JSON, is cut short or too deep, or the query or a header can't be read.",
     ),
     "unauthenticated": ProblemKind(
         401, "A valid key is needed", "Send `Authorization: Bearer <key>` with a key that the operator gave out."
@@ -67,8 +67,8 @@ PROBLEMS: Mapping[str, ProblemKind] = {
     ),
     "invalid": ProblemKind(
         422,
-        "The body is not what it must be",
-        "`errors` names every place by JSON pointer; mend them and send it again.",
+        "The request is not what it must be",
+        "`errors` names every place by JSON pointer, a parameter of the query as `/name`; mend them and send it again.",
     ),
     "internal": ProblemKind(
         500, "The service failed", "A fault of ours. The request id finds it in the log; nothing was allowed."

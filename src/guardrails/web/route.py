@@ -33,9 +33,10 @@ Answerer = Callable[["Route", Exchange, Mapping[str, str]], Reply]
 class Route(msgspec.Struct, frozen=True, kw_only=True):
     """One operation of the API.
 
-    `takes` and `gives` are the types of the bodies; `answers` tells of bodies that are no JSON value of ours, by
-    content type; `other_statuses` come with the same body as `status`. `problems` are the kinds that the operation adds
-    to those that any has. `scope` None is open to all.
+    `takes` and `gives` are the types of the bodies, `query` is that of the query's parameters; `answers` tells of
+    bodies that are no JSON value of ours, by content type; `other_statuses` come with the same body as `status`.
+    `problems` are the kinds that the operation adds to those that any has. `example` is one of the body that it takes
+    or, where it takes none, gives. `scope` None is open to all.
     """
 
     method: Literal["GET", "POST", "PUT"]
@@ -46,6 +47,7 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
     tag: str
     scope: Scope | None
     description: str = ""
+    query: type[msgspec.Struct] | None = None
     takes: Any = None
     gives: Any = None
     answers: str = "application/json"

@@ -85,6 +85,7 @@ def stored_decision(number: int, **changes: Any) -> StoredDecision:
         "evaluated_at": instant(10, microsecond=number % 1_000_000),
         "audit_index": number,
         "state": "reserved",
+        "due_at": instant(10, 10),
         "lease_until": instant(10, 10),
     }
     return StoredDecision(**(fields | changes))

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import threading
 import weakref
+from collections.abc import Mapping
 
 import durable_rules_engine as vendor
 
@@ -24,13 +25,17 @@ from guardrails.core.facts import Facts
 from guardrails.core.index import Selection
 from guardrails.core.policy import Verdict
 from guardrails.core.policy_set import PolicySet
-from guardrails.engine.durable_lowering import FACT_ID, Ask, Shard, Then, lower
+from guardrails.engine.durable_lowering import FACT_ID, RULE_NAME, Ask, Shard, Then, lower
+from guardrails.engine.lines import encoder
 from guardrails.errors import EngineFault, PolicyError
 
 __all__ = ["DurableEngine"]
 
 FACT = f'{{"id":"{FACT_ID}"}}'
 """Names the fact to retract. Its `sid` is left out, which means session 0."""
+
+NAME_END = 2 + len(RULE_NAME.format(0))
+"""Where a rule's name ends in the message that it fired."""
 
 OK, NOT_HANDLED = 0, 1
 """What asserting a fact may answer: rules matched, or none did."""
@@ -55,27 +60,31 @@ class DurableEngine:
             outcomes: dict[int, Verdict | Then] = {}
             for ask in plan.asks:
                 outcomes.update(self._shards[ask.shard].answer(ask, facts))
-            for slot in plan.picks:
-                outcome = outcomes[slot]
-                while isinstance(outcome, Then):
-                    outcome = outcomes[outcome.slot]
-                verdicts.append(outcome)
+            verdicts += [_followed(outcomes[slot], outcomes) for slot in plan.picks]
         return verdicts
+
+
+def _followed(outcome: Verdict | Then, outcomes: Mapping[int, Verdict | Then]) -> Verdict:
+    """The verdict that an outcome comes to."""
+    while isinstance(outcome, Then):
+        outcome = outcomes[outcome.slot]
+    return outcome
 
 
 class _LoadedShard:
     """A shard with its ruleset."""
 
     def __init__(self, shard: Shard) -> None:
-        self._encoders = [line.encode for line in shard.lines]
-        self._fact = shard.fact
-        self._rules = {str(name): (rule.unit, rule.slot, rule.outcome) for name, rule in enumerate(shard.rules)}
+        self._units = [(unit.fact, encoder(unit.lines)) for unit in shard.units]
+        self._rules = {
+            RULE_NAME.format(place): (rule.unit, rule.slot, rule.outcome) for place, rule in enumerate(shard.rules)
+        }
         self._ruleset = _Ruleset(shard.definition)
 
     def answer(self, ask: Ask, facts: Facts) -> dict[int, Verdict | Then]:
         """The outcome of each slot that the unit settles. Raises EngineFault."""
-        fact = self._fact % tuple([encode(facts) for encode in self._encoders])
-        fired = self._ruleset.fire(fact)
+        fact, encode = self._units[ask.unit]
+        fired = self._ruleset.fire(fact % encode(facts))
         outcomes = {slot: outcome for unit, slot, outcome in map(self._rules.__getitem__, fired) if unit == ask.unit}
         if not len(fired) == len(outcomes) == ask.slots:
             raise EngineFault(f"durable-rules fired {len(fired)} rules where {ask.slots} had to")
@@ -121,7 +130,7 @@ def _fire(handle: int, fact: str) -> list[str]:
     started = vendor.start_action_for_state(handle, state)
     message = None if started is None else started[1]
     while message is not None:
-        names.append(message[2 : message.index('"', 2)])  # {"<name>":{"m":{...}}}
+        names.append(message[2:NAME_END])  # {"<name>":{"m":{...}}}
         message = vendor.complete_and_start_action(handle, state)
     vendor.retract_fact(handle, FACT)
     return names

@@ -4,7 +4,7 @@ Each way through a policy's decision tree becomes one rule: the checks on the wa
 stands for what it leads to. Exactly one rule fires for each tree, so silence or two voices are a fault and never a
 verdict. The rules use nothing of the vendor's language but AND and comparisons of small whole numbers.
 
-    {"7": {"all": [{"m": {"$and": [{"$gte": {"c0": 0}}, {"c0": 1}, {"$lt": {"c3": 2}}]}}]}}
+    {"007": {"all": [{"m": {"$and": [{"$gte": {"c0": 0}}, {"c0": 1}, {"$lt": {"c3": 2}}]}}]}}
 
 What durable-rules 2.0.28 can't bear, and what is done about it:
 
@@ -34,7 +34,7 @@ from guardrails.engine.lines import ABSENT, WRONG, Line, Lines, Span
 from guardrails.engine.ways import Check, Way, guards, ways
 from guardrails.errors import PolicyError
 
-__all__ = ["FACT_ID", "Ask", "Lowered", "Plan", "Rule", "Shard", "Then", "lower"]
+__all__ = ["FACT_ID", "RULE_NAME", "Ask", "Lowered", "Plan", "Rule", "Shard", "Then", "Unit", "lower"]
 
 MOST_FIRING = 48
 MOST_RULES = 400
@@ -42,6 +42,9 @@ MOST_LINES = 200
 
 FACT_ID = "1"
 """The one fact that is ever asserted; it is retracted before the next."""
+
+RULE_NAME = "{:03}"
+"""A rule's name is its place among its shard's rules, in three digits: names of one length are cut out quickest."""
 
 MARK = "on"
 """A property that every fact has, for rules that always hold: the session's own state doesn't have it."""
@@ -61,13 +64,22 @@ class Rule(msgspec.Struct, frozen=True):
     outcome: Verdict | Then
 
 
+class Unit(msgspec.Struct, frozen=True):
+    """Rules that are asked together. `fact` is a template for the codes of `lines`, in that order: all that they read.
+
+    INVARIANT: where a shard has several, rules of the others read the guard's line first, which keeps them silent.
+    """
+
+    fact: str
+    lines: tuple[Line, ...]
+
+
 class Shard(msgspec.Struct, frozen=True):
-    """One ruleset. `fact` is a template for the codes of `lines`, in that order; a rule's name is its place."""
+    """One ruleset, and its units by number."""
 
     definition: str
     rules: tuple[Rule, ...]
-    fact: str
-    lines: tuple[Line, ...]
+    units: tuple[Unit, ...]
 
 
 class Ask(msgspec.Struct, frozen=True):
@@ -235,14 +247,22 @@ class _ShardWriter:
         ]
         used = sorted({line for checks, _ in ways_in for _, line, _ in checks})
         names = {line: f"c{place}" for place, line in enumerate(used)}
-        rules = ",".join(f'"{name}":{_rule_text(checks, names)}' for name, (checks, _) in enumerate(ways_in))
-        codes = "".join(f',"{names[line]}":%d' for line in used)
-        return Shard(
-            definition=f"{{{rules}}}",
-            rules=tuple(rule for _, rule in ways_in),
-            fact=f'{{"id":"{FACT_ID}","{MARK}":1{codes}}}',
-            lines=tuple(lines[line] for line in used),
+        texts = (
+            f'"{RULE_NAME.format(place)}":{_rule_text(checks, names)}' for place, (checks, _) in enumerate(ways_in)
         )
+        read: list[set[int]] = [set() for _ in self._units]
+        for checks, rule in ways_in:
+            read[rule.unit].update(line for _, line, _ in checks)
+        return Shard(
+            definition=f"{{{','.join(texts)}}}",
+            rules=tuple(rule for _, rule in ways_in),
+            units=tuple(_unit(sorted(numbers), lines, names) for numbers in read),
+        )
+
+
+def _unit(numbers: Sequence[int], lines: Sequence[Line], names: Mapping[int, str]) -> Unit:
+    codes = "".join(f',"{names[number]}":%d' for number in numbers)
+    return Unit(f'{{"id":"{FACT_ID}","{MARK}":1{codes}}}', tuple(lines[number] for number in numbers))
 
 
 def _rule_text(checks: Sequence[Check], names: Mapping[int, str]) -> str:

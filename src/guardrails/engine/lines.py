@@ -38,7 +38,7 @@ from guardrails.core.conditions import (
 from guardrails.core.facts import Facts, typed
 from guardrails.core.glob import glob
 
-__all__ = ["ABSENT", "WRONG", "Line", "Lines", "Literal", "Span"]
+__all__ = ["ABSENT", "WRONG", "Line", "Lines", "Literal", "Span", "encoder"]
 
 ABSENT = -2
 WRONG = -1
@@ -54,11 +54,24 @@ Test = Exists | _TypedTest
 
 
 class Line(msgspec.Struct, frozen=True):
-    """A field seen as one type. `encode` gives a candidate's code, from ABSENT to `top`."""
+    """A field seen as one type. `code` gives the code of a value that is there, from WRONG to `top`."""
 
     number: int
     top: int
-    encode: Callable[[Facts], int]
+    field: str
+    code: Callable[[object], int]
+
+
+def encoder(lines: Iterable[Line]) -> Callable[[Facts], tuple[int, ...]]:
+    """What gives a candidate's codes on the lines, in their order."""
+    pairs = [(line.field, line.code) for line in lines]
+
+    def encode(facts: Facts) -> tuple[int, ...]:
+        values = facts.get
+        # Most are absent, so these cost no call of their own.
+        return tuple([ABSENT if (value := values(field)) is None else code(value) for field, code in pairs])
+
+    return encode
 
 
 class Literal(msgspec.Struct, frozen=True):
@@ -101,7 +114,7 @@ class Lines:
         self._numbers[key] = number
         self._by_field.setdefault(field, number)
         self._scales.append(scale)
-        self.lines.append(Line(number, scale.top, _encoder(field, kind, scale.code)))
+        self.lines.append(Line(number, scale.top, field, _coder(kind, scale.code)))
 
     def literal(self, test: Test) -> Literal:
         """The test as spans of a line."""
@@ -146,16 +159,16 @@ def _key(test: _TypedTest) -> tuple[object, ...]:
     return test.field, test.type, None
 
 
-def _encoder(field: str, kind: FactType | None, code: Callable[[Any], int]) -> Callable[[Facts], int]:
-    def encode(facts: Facts) -> int:
-        value = facts.get(field)
-        if value is None:
-            return ABSENT
-        if kind is not None:
-            value = typed(value, kind)
-        return WRONG if value is None else code(value)
+def _coder(kind: FactType | None, code: Callable[[Any], int]) -> Callable[[object], int]:
+    """What gives the code of any value: WRONG where it is not of the line's type."""
+    if kind is None:
+        return code
 
-    return encode
+    def coded(value: object) -> int:
+        fact = typed(value, kind)
+        return WRONG if fact is None else code(fact)
+
+    return coded
 
 
 def _scale(tests: Sequence[Any]) -> _Scale:

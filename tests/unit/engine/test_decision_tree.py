@@ -11,7 +11,7 @@ from guardrails.core.policy import Verdict
 from guardrails.core.reference import verdict
 from guardrails.engine import decision_tree
 from guardrails.engine.decision_tree import Fork, Grower, TooComplexError
-from guardrails.engine.lines import ABSENT, WRONG, Lines
+from guardrails.engine.lines import ABSENT, WRONG, Lines, encoder
 from property import strategies
 from unit.engine.making import above, policy, text
 
@@ -27,8 +27,9 @@ def grown(*policies):
 
 
 def followed(tree, lines, facts):
+    codes = encoder(lines.lines)(facts)
     while isinstance(tree, Fork):
-        code = lines.lines[tree.line].encode(facts)
+        code = codes[tree.line]
         tree = [child for start, child in zip(tree.starts, tree.children, strict=True) if start <= code][-1]
     return tree
 

@@ -182,17 +182,19 @@ def test_a_policy_with_two_verdicts_is_a_fault():
 def test_an_error_of_the_vendor_is_a_fault_and_the_next_decision_is_fine():
     a_policy_set = adults()
     engine = DurableEngine(a_policy_set)
-    fact, engine._shards[0]._fact = engine._shards[0]._fact, '{"id":1e-07,"c0":%d'
+    shard = engine._shards[0]
+    units, shard._units = shard._units, [('{"id":1e-07,"c0":%d', encode) for _, encode in shard._units]
     with pytest.raises(EngineFault, match="204"):
         ask(engine, a_policy_set, {"recipient.age": 3})
-    engine._shards[0]._fact = fact
+    shard._units = units
     assert ask(engine, a_policy_set, {"recipient.age": 12}) == [VIOLATED] * 12
 
 
 def test_a_candidate_that_was_not_retracted_is_a_fault():
     a_policy_set = adults()
     engine = DurableEngine(a_policy_set)
-    durable.vendor.assert_fact(engine._shards[0]._ruleset._handle, engine._shards[0]._fact % 1)
+    ((fact, _),) = engine._shards[0]._units
+    durable.vendor.assert_fact(engine._shards[0]._ruleset._handle, fact % 1)
     with pytest.raises(EngineFault, match="code 2"):
         ask(engine, a_policy_set, {"recipient.age": 3})
     assert ask(engine, a_policy_set, {"recipient.age": 12}) == [VIOLATED] * 12

@@ -11,6 +11,7 @@ import pytest
 from guardrails.core.conditions import TRUE, AllOf, AnyOf, Exists, Not
 from guardrails.engine import durable_lowering
 from guardrails.engine.durable_lowering import FACT_ID, MARK, MOST_FIRING, MOST_LINES, MOST_RULES, lower
+from guardrails.engine.lines import encoder
 from guardrails.errors import PolicyError
 from property import strategies
 from unit.engine.making import above, nested, policy, policy_set, text
@@ -52,7 +53,7 @@ def test_no_shard_is_more_than_the_vendor_can_bear(name):
         assert len(set(units)) == len(units)
     for shard in lowered.shards:
         assert len(shard.rules) <= MOST_RULES
-        assert len(shard.lines) <= MOST_LINES
+        assert len({line.number for unit in shard.units for line in unit.lines}) <= MOST_LINES
         children = Counter()
         for beginning in {
             tuple(checks[:length])
@@ -91,10 +92,21 @@ def test_names_of_properties_differ_by_the_hash_that_the_vendor_tells_them_apart
     assert fnv("id") == 926444256  # HASH_ID, as the vendor's state.h has it
 
 
-def test_a_fact_tells_the_codes_of_its_shards_lines_and_nothing_else():
+def test_a_fact_tells_the_codes_of_its_units_lines_and_nothing_else():
     (shard,) = lower(policy_set(policy(text("channel", "push")), policy(above("recipient.age", 18)))).shards
-    codes = tuple(line.encode({"channel": "push", "recipient.age": "x", "sponsor.id": "s"}) for line in shard.lines)
-    assert json.loads(shard.fact % codes) == {"id": FACT_ID, MARK: 1, "c0": 1, "c1": -1}
+    (unit,) = shard.units
+    codes = encoder(unit.lines)({"channel": "push", "recipient.age": "x", "sponsor.id": "s"})
+    assert json.loads(unit.fact % codes) == {"id": FACT_ID, MARK: 1, "c0": 1, "c1": -1}
+
+
+def test_a_unit_beside_others_is_told_of_the_guards_line_and_its_own():
+    policies = (
+        policy(above(f"attributes.a{number}", 1), applies_to=text("campaign.id", f"c-{number}")) for number in range(8)
+    )
+    (shard,) = (each for each in lower(policy_set(*policies)).shards if len(each.units) == 8)
+    assert [[line.field for line in unit.lines] for unit in shard.units] == [
+        ["campaign.id", f"attributes.a{number}"] for number in range(8)
+    ]
 
 
 def test_policies_that_cannot_be_told_apart_are_asked_once():

@@ -9,7 +9,7 @@ import pytest
 
 from guardrails.core.conditions import AllOf, Contains, Exists, FactType, Matches, Not, OneOf
 from guardrails.core.reference import evaluate
-from guardrails.engine.lines import ABSENT, WRONG, Lines, Literal
+from guardrails.engine.lines import ABSENT, WRONG, Lines, Literal, encoder
 from property import strategies
 from unit.engine.making import above, number, text
 
@@ -17,7 +17,8 @@ NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
 
 def code(lines, test, fact):
-    return lines.lines[lines.literal(test).line].encode({test.field: fact})
+    (found,) = encoder([lines.lines[lines.literal(test).line]])({test.field: fact})
+    return found
 
 
 def answer(literal: Literal, code: int):
@@ -35,8 +36,9 @@ def test_a_test_on_codes_comes_to_what_the_test_on_facts_does(seed):
         facts = strategies.facts(random)
         for test in tests:
             literal = lines.literal(test)
-            found = lines.lines[literal.line].encode(facts)
-            assert ABSENT <= found <= lines.lines[literal.line].top
+            line = lines.lines[literal.line]
+            (found,) = encoder([line])(facts)
+            assert ABSENT <= found <= line.top
             assert evaluate(test, facts) is answer(literal, found), (test, facts)
 
 
@@ -76,7 +78,7 @@ def test_missing_and_wrongly_typed_facts_have_codes_of_their_own(test):
     lines = Lines([test])
     assert code(lines, test, None) == ABSENT
     assert code(lines, test, {"a": 1}) == WRONG
-    assert lines.lines[0].encode({}) == ABSENT
+    assert encoder(lines.lines)({}) == (ABSENT,)
 
 
 def test_three_is_not_the_text_three_and_true_is_not_one():

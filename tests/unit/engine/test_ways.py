@@ -10,7 +10,7 @@ import pytest
 from guardrails.core.conditions import AllOf, AnyOf
 from guardrails.core.reference import verdict
 from guardrails.engine.decision_tree import Fork, Grower
-from guardrails.engine.lines import Lines
+from guardrails.engine.lines import Lines, encoder
 from guardrails.engine.ways import FEW_WAYS, guards, ways
 from property import strategies
 from unit.engine.making import policy, text
@@ -38,7 +38,7 @@ def test_exactly_one_way_is_open_and_it_leads_to_the_verdict(seed):
     lines, trees = grown(*policies)
     for _ in range(40):
         facts = strategies.facts(random)
-        codes = [line.encode(facts) for line in lines]
+        codes = encoder(lines)(facts)
         for each, tree in zip(policies, trees, strict=True):
             (end,) = open_ways(tree, codes)
             while isinstance(end, Fork):

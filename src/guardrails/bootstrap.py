@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from sqlalchemy import Connection
 
@@ -31,8 +32,9 @@ from guardrails.consent import ConsentService, MemoryConsents, SqlConsents
 from guardrails.core.policy_set import PolicySet
 from guardrails.decide.active_policies import ActivePolicies
 from guardrails.decide.case import Compiled, compile_policies
-from guardrails.decide.decider import Decider, Spool
+from guardrails.decide.decider import Decider
 from guardrails.decide.explain import Explainer
+from guardrails.decide.housekeeping import Housekeeping
 from guardrails.decide.outcomes import Outcomes
 from guardrails.decide.ports import (
     AuditLog,
@@ -46,6 +48,7 @@ from guardrails.decide.ports import (
     Transactor,
 )
 from guardrails.decide.records import Records
+from guardrails.decide.spool import Spool
 from guardrails.decide.usage import UsageReader
 from guardrails.engine.native import NativeEngine
 from guardrails.policyfile.loader import load_policy_files
@@ -56,6 +59,7 @@ from guardrails.storage.transactors import open_transactor
 
 __all__ = [
     "Application",
+    "Terms",
     "build_application",
     "compiler",
     "in_memory_application",
@@ -63,6 +67,19 @@ __all__ = [
     "open_stores",
     "utc_now",
 ]
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """How long things hold.
+
+    `lease`: an allow holds its slots without an outcome. `keep`: a decision answers for its candidate after its last
+    change. `deadline`: all store calls of a decision together.
+    """
+
+    lease: timedelta = timedelta(minutes=10)
+    keep: timedelta = timedelta(days=7)
+    deadline: timedelta = timedelta(milliseconds=250)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +95,7 @@ class Application:
     consents: ConsentService
     preferences: PreferenceService
     audit: AuditService
+    housekeeping: Housekeeping
     transactor: Transactor
 
     def close(self) -> None:
@@ -94,12 +112,18 @@ def open_application(settings: Settings, *, clock: Callable[[], datetime] | None
     state = settings.state_directory
     compile_set = compiler(settings.engine, disagreements=state / "disagreements")
     policies = ActivePolicies.from_path(settings.policies, compile_set=compile_set, clock=clock)
+    redis = None
     return build_application(
         policies,
-        transactor=open_stores(settings.database_url),
+        transactor=open_stores(settings.database_url, redis=redis),
         spool=FileSpool(state / "audit-spool.jsonl"),
         clock=clock,
-        lease=timedelta(seconds=settings.lease_seconds),
+        terms=Terms(
+            lease=timedelta(seconds=settings.lease_seconds),
+            keep=timedelta(seconds=settings.keep_seconds),
+            deadline=timedelta(milliseconds=settings.deadline_ms),
+        ),
+        redis=redis,
     )
 
 
@@ -128,11 +152,13 @@ def build_application(
     transactor: Transactor,
     spool: Spool,
     clock: Callable[[], datetime],
-    lease: timedelta = timedelta(minutes=10),
+    terms: Terms | None = None,
     make_id: Callable[[], str] | None = None,
+    redis: Any = None,
 ) -> Application:
-    """Put the application together from its parts."""
+    """Put the application together from its parts; `redis` is what `transactor` keeps the caps in, if anything."""
     make_id = make_id or new_id
+    terms = terms or Terms()
 
     def snapshot() -> Compiled:
         return policies.snapshot
@@ -140,15 +166,21 @@ def build_application(
     return Application(
         policies=policies,
         decider=Decider(
-            snapshot=snapshot, transactor=transactor, spool=spool, clock=clock, new_id=make_id, lease=lease
+            snapshot=snapshot,
+            transactor=transactor,
+            spool=spool,
+            clock=clock,
+            new_id=make_id,
+            lease=terms.lease,
         ),
         explainer=Explainer(snapshot=snapshot, transactor=transactor, clock=clock),
-        outcomes=Outcomes(transactor, clock=clock),
-        records=Records(transactor, compile_files=_compile_files, clock=clock),
+        outcomes=Outcomes(transactor, clock=clock, keep=terms.keep),
         usage=UsageReader(snapshot=snapshot, transactor=transactor, clock=clock),
+        records=Records(transactor, compile_files=_compile_files, clock=clock),
         consents=ConsentService(transactor, new_id=make_id),
         preferences=PreferenceService(transactor),
         audit=AuditService(transactor),
+        housekeeping=Housekeeping(transactor, keep=terms.keep),
         transactor=transactor,
     )
 
@@ -211,20 +243,22 @@ class _Session:
         self.policies = policies
 
 
-def open_stores(url: str) -> Transactor:
-    """The stores at `url`: `memory:`, or `sqlite:///path` (made and migrated where needed).
+def open_stores(url: str, *, redis: Any = None) -> Transactor:
+    """The stores at `url`: `memory:`, `sqlite:///path` or `postgresql://...`, made and migrated where needed.
 
-    Raises SettingsError where the URL is none of these, DependencyError where the database does not answer.
+    The caps live in `redis`, where it is given; the rest does not. Raises SettingsError where the URL is none of these,
+    DependencyError where the database does not answer.
     """
-    return open_transactor(url, sql_session=_sql_session, memory_session=_memory_session)
+    return open_transactor(url, sql_session=partial(_sql_session, redis), memory_session=_memory_session)
 
 
-def _sql_session(connection: Connection) -> Session:
+def _sql_session(redis: Any, connection: Connection) -> Session:
+    decisions = SqlDecisions(connection)
     return _Session(
         consents=SqlConsents(connection),
         preferences=SqlPreferences(connection),
-        caps=SqlCaps(connection),
-        decisions=SqlDecisions(connection),
+        caps=SqlCaps(connection) if redis is None else redis.caps(connection, decisions),
+        decisions=decisions,
         audit=SqlAuditLog(connection),
         policies=SqlPolicyArchive(connection),
     )

@@ -24,9 +24,10 @@ from guardrails.core.needs import Take
 from guardrails.core.policy import Verdict
 from guardrails.decide.case import Compiled, open_case
 from guardrails.decide.explain import Explanation
+from guardrails.decide.holdings import Holding, Reservation
 from guardrails.decide.judgement import takes_of
 from guardrails.decide.outcomes import OutcomeReport
-from guardrails.decide.ports import Reservation, Session
+from guardrails.decide.ports import Session
 from guardrails.decoding import Decoder
 from guardrails.errors import CandidateError, GuardrailsError
 from guardrails.policyfile.loader import load_policies
@@ -270,17 +271,23 @@ class _History(msgspec.Struct, frozen=True):
 
 
 def _put_on_record(session: Session, histories: list[_History]) -> list[None]:
-    """A handler: reserve each send's slots at its own time and, where it was sent, commit them."""
+    """A handler: what each send of the past holds, as it was reported."""
     for history in histories:
-        for number, send in enumerate(history.sends):
-            _put_send(session, f"sent-before-{number}", send, history.lease_until)
+        held = [
+            Reservation(holding=_holding(f"sent-before-{number}", send, history.lease_until))
+            for number, send in enumerate(history.sends)
+        ]
+        session.caps.reserve(held, history.lease_until)
     return [None] * len(histories)
 
 
-def _put_send(session: Session, decision_id: str, send: _Send, lease_until: datetime) -> None:
+def _holding(decision_id: str, send: _Send, lease_until: datetime) -> Holding:
     at, outcome = send.given.at, send.given.outcome
-    session.caps.reserve([Reservation(decision_id=decision_id, takes=send.takes, at=at, lease_until=lease_until)])
-    if outcome != "reserved":
-        session.caps.commit(decision_id, "sent", at)
-    if outcome == "delivered":
-        session.caps.commit(decision_id, "delivered", at)
+    return Holding(
+        decision_id=decision_id,
+        takes=send.takes,
+        at=at,
+        lease_until=lease_until if outcome == "reserved" else None,
+        sent_at=None if outcome == "reserved" else at,
+        delivered_at=at if outcome == "delivered" else None,
+    )

@@ -24,6 +24,7 @@ from guardrails.web.policies import Policies
 from guardrails.web.preferences import PreferenceRoom
 from guardrails.web.route import Route, blueprint
 from guardrails.web.service import Service
+from guardrails.web.usage import UsageRoom
 
 __all__ = ["create_app"]
 
@@ -54,8 +55,11 @@ def _rooms(application: Application, metrics: Metrics) -> dict[str, tuple[Route,
         "outcomes": OutcomeRoom(application.outcomes, utc_now).routes(),
         "consents": ConsentRoom(application.consents, utc_now).routes(),
         "preferences": PreferenceRoom(application.preferences, utc_now).routes(),
+        "usage": UsageRoom(application.usage).routes(),
         "policies": Policies(application.policies).routes(),
-        "service": Service(transactor=application.transactor, policies=application.policies, metrics=metrics).routes(),
+        "service": Service(
+            transactor=application.transactor, policies=application.policies, metrics=metrics, clock=utc_now
+        ).routes(),
     }
 
 

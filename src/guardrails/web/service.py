@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from datetime import datetime
+from typing import Literal
+
 import msgspec
 
 from guardrails.core.candidate import Instant
+from guardrails.core.needs import UsageQuery
 from guardrails.decide.active_policies import ActivePolicies
 from guardrails.decide.ports import Session, Transactor
 from guardrails.errors import DependencyError
@@ -19,7 +24,7 @@ _encoder = msgspec.json.Encoder()
 
 
 class StoreCheck(msgspec.Struct, frozen=True):
-    """Whether the store answers."""
+    """Whether it answers."""
 
     ok: bool
 
@@ -38,18 +43,31 @@ class PolicyCheck(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Readiness(msgspec.Struct, frozen=True):
-    """Whether requests can be answered as they should. A broken policy edit is told, and the last good set decides."""
+    """Whether requests can be answered as they should. A broken policy edit is told, and the last good set decides.
 
-    status: str
+    `status` is `ready`, `degraded` (the caps' own store is out of reach or being filled: the transactional lane goes
+    on, the monetized lane denies) or `unavailable` (the database does not answer).
+    """
+
+    status: Literal["ready", "degraded", "unavailable"]
     store: StoreCheck
+    caps: StoreCheck
     policies: PolicyCheck
 
 
 class Service:
     """The handlers."""
 
-    def __init__(self, *, transactor: Transactor, policies: ActivePolicies, metrics: Metrics) -> None:
+    def __init__(
+        self,
+        *,
+        transactor: Transactor,
+        policies: ActivePolicies,
+        metrics: Metrics,
+        clock: Callable[[], datetime],
+    ) -> None:
         self._transactor = transactor
+        self._clock = clock
         self._policies = policies
         self._metrics = metrics
 
@@ -59,20 +77,23 @@ class Service:
 
     def readyz(self, exchange: Exchange) -> Reply:
         """`GET /readyz`."""
-        store = self._store()
-        readiness = Readiness("ready" if store.ok else "unavailable", store, self._policy_check(exchange))
-        return Reply(200 if store.ok else 503, _encoder.encode(readiness))
+        store, caps = self._stores()
+        status: Literal["ready", "degraded", "unavailable"] = "ready" if caps else "degraded"
+        readiness = Readiness(
+            status if store else "unavailable", StoreCheck(store), StoreCheck(caps), self._policy_check(exchange)
+        )
+        return Reply(200 if store else 503, _encoder.encode(readiness))
 
     def metrics(self, _: Exchange) -> Reply:
         """`GET /metrics`."""
         return Reply(200, self._metrics.render(), CONTENT_TYPE)
 
-    def _store(self) -> StoreCheck:
+    def _stores(self) -> tuple[bool, bool]:
+        """Whether the database answers, and whether the caps do, which may live elsewhere."""
         try:
-            self._transactor.call(_look, None)
+            return True, self._transactor.call(_look, self._clock())
         except DependencyError:
-            return StoreCheck(ok=False)
-        return StoreCheck(ok=True)
+            return False, False
 
     def _policy_check(self, exchange: Exchange) -> PolicyCheck:
         status = self._policies.status
@@ -104,8 +125,9 @@ class Service:
                 handler=self.readyz,
                 name="readyz",
                 tag="service",
-                summary="The store and the policies are there",
-                description="503 with the same body where the store does not answer. A broken policy edit leaves the "
+                summary="The stores and the policies are there",
+                description="503 with the same body where the database does not answer. Where only the caps' own store "
+                "does not, it is 200 and `degraded`: the transactional lane goes on. A broken policy edit leaves the "
                 "service ready on the last good set and shows under `policies`.",
                 scope=None,
                 gives=Readiness,
@@ -124,9 +146,14 @@ class Service:
         )
 
 
-def _look(session: Session, looks: list[None]) -> list[int]:
-    """Have the store answer something that depends on its tables."""
-    return [session.audit.next_index()] * len(looks)
+def _look(session: Session, instants: list[datetime]) -> list[bool]:
+    """Have the stores answer something that depends on what they hold; whether the caps do."""
+    session.audit.next_index()
+    try:
+        session.caps.read((UsageQuery("", "", instants[0], 0),), instants[0])
+    except DependencyError:
+        return [False] * len(instants)
+    return [True] * len(instants)
 
 
 def _problems_of(error: Exception | None) -> tuple[str, ...]:

@@ -21,6 +21,7 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from typing import ClassVar, Literal, cast
+from zoneinfo import ZoneInfo
 
 import msgspec
 
@@ -45,7 +46,7 @@ LISTED_TIMES = 1000
 """How many sends are listed one by one at most; limits of rolling and countdown windows stay within it."""
 
 Interval = tuple[datetime, datetime]
-"""Half-open: the sends whose instant (`UsageQuery.by`) lies in it count."""
+"""Half-open, in UTC: the sends whose instant (`UsageQuery.by`) lies in it count."""
 
 _LONGEST_DAYS: Mapping[CalendarUnit, int] = {"day": 1, "week": 7, "month": 31}
 _TICK = timedelta.resolution  # the step from "at" to "after"
@@ -65,8 +66,7 @@ class RollingWindow(msgspec.Struct, frozen=True, tag=True):
 
     def intervals(self, _recipient: Recipient, at: datetime) -> tuple[Interval, ...]:
         """Sends less than `seconds` away; `at` is in UTC."""
-        span = timedelta(seconds=self.seconds)
-        return ((at - span + _TICK, at + span),)
+        return (_rolling_interval(self.seconds, at),)
 
     def next_change(self, times: tuple[datetime, ...], interval: Interval) -> datetime | None:
         """When the first of the sends that count is `seconds` old, or a planned one comes nearer than that."""
@@ -91,11 +91,14 @@ class CalendarWindow(msgspec.Struct, frozen=True, tag=True):
         return _LONGEST_DAYS[self.unit] * 86_400 + 86_400
 
     def intervals(self, recipient: Recipient, at: datetime) -> tuple[Interval, ...] | None:
-        """Sends in the unit around `at`, for each zone that the recipient may be in; None where that is unknown."""
+        """Sends in the unit around `at`, for each zone that the recipient may be in; None where that is unknown.
+
+        `at` is in UTC.
+        """
         zones = zones_of(self.zone, recipient)
         if zones is None:
             return None
-        return tuple(calendar_window(self.unit, zone, at, week_starts=self.week_starts) for zone in zones)
+        return tuple([_calendar_interval(self.unit, zone, at, self.week_starts) for zone in zones])
 
     def next_change(self, times: tuple[datetime, ...], interval: Interval) -> datetime | None:
         """The end of the unit, where there are sends in it or after it."""
@@ -125,6 +128,22 @@ class CountdownWindow(msgspec.Struct, frozen=True, tag=True):
 
 
 Window = RollingWindow | CalendarWindow | CountdownWindow
+
+
+# A case asks several times for the interval at its instant, and so do the candidates that are decided together.
+# INVARIANT: `at` is in UTC. Two instants of one zone that differ in `fold` alone are equal to Python, hence to a cache.
+
+
+@lru_cache(maxsize=10_000)
+def _rolling_interval(seconds: int, at: datetime) -> Interval:
+    span = timedelta(seconds=seconds)
+    return at - span + _TICK, at + span
+
+
+@lru_cache(maxsize=10_000)
+def _calendar_interval(unit: CalendarUnit, zone: ZoneInfo, at: datetime, week_starts: int) -> Interval:
+    start, end = calendar_window(unit, zone, at, week_starts=week_starts)
+    return start.astimezone(UTC), end.astimezone(UTC)
 
 
 class CapRule(msgspec.Struct, frozen=True, kw_only=True):
@@ -171,13 +190,12 @@ class CapRule(msgspec.Struct, frozen=True, kw_only=True):
             return None
         owner = self.owner(recipient)
         if self.is_tallied:
-            spans = [(start.astimezone(UTC), end.astimezone(UTC)) for start, end in intervals]
             return tuple(
-                UsageQuery(self.id, key, start, 0, window.by, owner, end) for key in keys for start, end in spans
+                UsageQuery(self.id, key, start, 0, window.by, owner, end) for key in keys for start, end in intervals
             )
-        since = min(start for start, _ in intervals).astimezone(UTC)
+        since = min(intervals)[0]
         # As many as can be, and not just `limit`: the newest may all be planned for later and say nothing of now.
-        return tuple(UsageQuery(self.id, key, since, LISTED_TIMES, window.by, owner) for key in keys)
+        return tuple([UsageQuery(self.id, key, since, LISTED_TIMES, window.by, owner) for key in keys])
 
     def used(self, usages: tuple[Usage, ...], recipient: Recipient, at: datetime) -> int | None:
         """How many count at `at` by the answers to `questions`, at the most; None where the zone is unknown."""
@@ -186,7 +204,7 @@ class CapRule(msgspec.Struct, frozen=True, kw_only=True):
             return None
         if self.is_tallied:
             return max((_tallied(usage, at) for usage in usages), default=0)
-        return max((_used(usage, start, end) for usage in usages for start, end in intervals), default=0)
+        return max([_used(usage, start, end) for usage in usages for start, end in intervals], default=0)
 
     def next_change(self, usages: tuple[Usage, ...], recipient: Recipient, at: datetime) -> datetime | None:
         """When, for one of the keys and zones, a send stops to count or begins to."""

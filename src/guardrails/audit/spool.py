@@ -1,114 +1,292 @@
-"""The spool: a local append-only file for audit entries while the log is out of reach. One JSON line an entry.
+"""The spool: a local file for audit entries while the log is out of reach. One JSON line an entry, the oldest first.
 
 A line that ends in a newline was acknowledged; whatever follows the last newline was torn by a crash, was never
-acknowledged, and is cut off by the next `append`. Processes may share a spool: each append holds the file's lock.
+acknowledged, and is cut off by the next `append`. A line that begins with `#` in place of `{` is in the log; once all
+are, the file is removed.
+
+Processes may share a spool: whoever looks at it or adds to it holds the file's lock, for no longer than that takes.
+Whoever drains it holds a lock of its own, in `<name>.drain`, while the entries travel, so that nobody waits for that.
 """
 
 from __future__ import annotations
 
-import fcntl
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from itertools import islice
 from pathlib import Path
+
+import msgspec
+
+from guardrails.audit.line_files import (
+    add_lines,
+    end_of_lines,
+    is_at,
+    line_at,
+    lines_between,
+    locked,
+    opened,
+    tried_lock,
+)
 
 __all__ = ["FileSpool", "MemorySpool"]
 
-_CHUNK = 65_536
+REACH_BYTES = 128 * 2**20
+"""So much of the file's end is known by candidate: the newest 100,000 decisions or so. It bounds memory."""
+
+_IN_LOG = b"#"
 
 
 class FileSpool:
     """Entries in the file at `path`, which is made, with its directory, when the first one comes."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, reach_bytes: int = REACH_BYTES) -> None:
         self._path = path
+        self._answers = _Answers(reach_bytes)  # touched by whoever holds the file's lock
+        self._in_log = _Place()  # touched by whoever drains
 
-    def append(self, entry: bytes) -> None:
-        """Keep `entry` (JSON without a newline), durable on return.
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing is in it."""
+        try:
+            return self._path.stat().st_size == 0
+        except (FileNotFoundError, NotADirectoryError):
+            return True
 
-        Raises OSError where even that is impossible, and nothing of the entry is kept then; ValueError where it holds
-        a newline.
+    def answered(self, candidate_ids: Iterable[str], /) -> Mapping[str, bytes]:
+        """The entry that is spooled for each candidate id, where there is one."""
+        try:
+            with opened(self._path) as file:
+                self._answers.follow(file)
+                return self._answers.read(file, candidate_ids)
+        except FileNotFoundError:
+            return {}
+
+    def append(self, entries: Mapping[str, bytes], /) -> Mapping[str, bytes]:
+        """Keep entries (JSON without a newline), by candidate id, durable on return, with one write for all.
+
+        Returns those that are spooled already for some of the candidates; theirs are not kept again. Raises OSError
+        where the file can't be written, and nothing is kept then; ValueError where an entry holds a newline.
         """
-        _check(entry)
-        with _locked(self._path) as file:
-            end = _end_of_lines(file)
-            os.ftruncate(file, end)
-            try:
-                _write(file, entry + b"\n", end)
-                os.fsync(file)
-            except OSError:
-                os.ftruncate(file, end)
-                raise
+        _check(entries.values())
+        if not entries:
+            return {}
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        with opened(self._path, os.O_CREAT) as file:
+            self._answers.follow(file)
+            standing = self._answers.read(file, entries)
+            add_lines(file, [entry for candidate_id, entry in entries.items() if candidate_id not in standing])
+            self._answers.follow(file)
+            return standing
 
     def read(self) -> Iterator[bytes]:
-        """Every acknowledged entry, the oldest first."""
+        """Every entry that waits, the oldest first."""
         try:
-            file = self._path.open("rb")
+            with opened(self._path) as file:
+                lines = [line for _, line in lines_between(file, 0, end_of_lines(file)) if _waits(line)]
         except FileNotFoundError:
+            return iter(())
+        return iter(lines)
+
+    def hand_over(self, take: Callable[[Sequence[bytes]], Collection[int]], most: int, /) -> int:
+        """Hand the oldest entries that wait, at most `most`, to `take`, and let go of them once it returned.
+
+        Returns how many; 0 where none wait, or where somebody else hands over at present. `take` returns the places of
+        those that it can't read: they move to `<name>.rejected`. Where it raises, all stay.
+        """
+        if self.is_empty:
+            return 0
+        with tried_lock(self._beside(".drain")) as is_ours:
+            return self._hand_over(take, most) if is_ours else 0
+
+    def _hand_over(self, take: Callable[[Sequence[bytes]], Collection[int]], most: int) -> int:
+        try:
+            file = os.open(self._path, os.O_RDWR | os.O_CLOEXEC)
+        except FileNotFoundError:  # removed since somebody asked whether it is empty
+            return 0
+        try:
+            with locked(file):
+                end = end_of_lines(file)
+            waiting = self._waiting(file, end, most)  # what was acknowledged changes no more, but by who drains
+            if waiting:
+                lines = [line for _, line in waiting]
+                self._put_aside([lines[place] for place in take(lines)])
+                self._let_go(file, waiting)
+            self._remove_if_in_log(file)
+        finally:
+            os.close(file)
+        return len(waiting)
+
+    def _waiting(self, file: int, end: int, most: int) -> list[tuple[int, bytes]]:
+        """Offset and line of the oldest entries that wait."""
+        start = self._in_log.end if self._in_log.stands_in(file) else 0
+        waiting: list[tuple[int, bytes]] = []
+        for offset, line in lines_between(file, start, end):
+            if _waits(line):
+                waiting.append((offset, line))
+            elif not waiting:
+                self._in_log = _Place.behind(offset, line)
+            if len(waiting) == most:
+                break
+        return waiting
+
+    def _put_aside(self, lines: list[bytes]) -> None:
+        if not lines:
             return
-        with file:
-            for line in file:
-                if line.endswith(b"\n"):
-                    yield line[:-1]
+        with opened(self._beside(".rejected"), os.O_CREAT) as file:
+            add_lines(file, lines)
+
+    def _let_go(self, file: int, waiting: list[tuple[int, bytes]]) -> None:
+        # Known first and marked then: on a disk that takes no marks, the others are handed over nevertheless. A mark
+        # that is lost with the power has its entry handed over again, and passed over.
+        self._in_log = _Place.behind(*waiting[-1])
+        for offset, _ in waiting:
+            os.pwrite(file, _IN_LOG, offset)
+
+    def _remove_if_in_log(self, file: int) -> None:
+        with locked(file):
+            is_in_log = self._in_log.stands_in(file) and self._in_log.end == end_of_lines(file)
+            if is_in_log and is_at(file, self._path):
+                os.ftruncate(file, 0)  # frees the room, whoever has it open yet
+                self._path.unlink()
+
+    def _beside(self, suffix: str) -> Path:
+        return self._path.with_name(self._path.name + suffix)
 
 
 class MemorySpool:
     """Entries in the process, gone with it: for where nothing needs to outlive it."""
 
     def __init__(self) -> None:
-        self._entries: list[bytes] = []
+        self._entries: dict[str, bytes] = {}
+        self._lock = threading.Lock()
+        self._draining = threading.Lock()
+        self.rejected: list[bytes] = []
 
-    def append(self, entry: bytes) -> None:
-        """Keep `entry`. Raises ValueError where it holds a newline."""
-        _check(entry)
-        self._entries.append(entry)
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing is in it."""
+        return not self._entries
+
+    def answered(self, candidate_ids: Iterable[str], /) -> Mapping[str, bytes]:
+        """The entry that is spooled for each candidate id, where there is one."""
+        with self._lock:
+            return {each: self._entries[each] for each in candidate_ids if each in self._entries}
+
+    def append(self, entries: Mapping[str, bytes], /) -> Mapping[str, bytes]:
+        """Keep entries, and return those that are there already. Raises ValueError where one holds a newline."""
+        _check(entries.values())
+        with self._lock:
+            standing = {each: self._entries[each] for each in entries if each in self._entries}
+            self._entries.update({each: entry for each, entry in entries.items() if each not in standing})
+            return standing
 
     def read(self) -> Iterator[bytes]:
         """Every entry, the oldest first."""
-        return iter(tuple(self._entries))
+        with self._lock:
+            return iter(tuple(self._entries.values()))
+
+    def hand_over(self, take: Callable[[Sequence[bytes]], Collection[int]], most: int, /) -> int:
+        """Hand the oldest entries, at most `most`, to `take`, and forget them once it returned."""
+        if not self._draining.acquire(blocking=False):
+            return 0
+        try:
+            with self._lock:
+                waiting = list(islice(self._entries.items(), most))
+            if not waiting:
+                return 0
+            lines = [entry for _, entry in waiting]
+            self.rejected.extend(lines[place] for place in take(lines))
+            with self._lock:
+                for candidate_id, _ in waiting:
+                    del self._entries[candidate_id]
+        finally:
+            self._draining.release()
+        return len(waiting)
 
 
-def _check(entry: bytes) -> None:
-    if b"\n" in entry:
+class _Place(msgspec.Struct, frozen=True):
+    """The end of a line in the file, with that line to know the file by: no two lines are the same."""
+
+    end: int = 0
+    line: bytes = b""  # but for its first byte, which changes
+
+    @classmethod
+    def behind(cls, offset: int, line: bytes) -> _Place:
+        return cls(offset + len(line) + 1, line[1:] + b"\n")
+
+    def stands_in(self, file: int) -> bool:
+        """Whether this is still the place in the file: it was not made anew, nor another put there."""
+        return os.pread(file, len(self.line), self.end - len(self.line)) == self.line
+
+
+class _Decision(msgspec.Struct):
+    candidate_id: str
+
+
+class _Entry(msgspec.Struct):
+    decision: _Decision
+
+
+_decode_entry = msgspec.json.Decoder(_Entry).decode
+
+
+class _Answers:
+    """Where in the file the entry of each candidate is, of those within the last `reach` bytes."""
+
+    def __init__(self, reach: int) -> None:
+        self._reach = reach
+        self._offsets: OrderedDict[str, int] = OrderedDict()
+        self._read_to = _Place()
+
+    def follow(self, file: int) -> int:
+        """Read on, or afresh where it is another file; returns the end of its lines."""
+        end = end_of_lines(file)
+        if not self._read_to.stands_in(file):
+            self._read_to = _Place()
+            self._offsets.clear()
+        for offset, line in lines_between(file, self._start(file, end), end):
+            candidate_id = _candidate_of(line)
+            if candidate_id is not None:
+                self._offsets[candidate_id] = offset
+                self._offsets.move_to_end(candidate_id)
+            self._read_to = _Place.behind(offset, line)
+        while self._offsets and next(iter(self._offsets.values())) < end - self._reach:
+            self._offsets.popitem(last=False)
+        return end
+
+    def read(self, file: int, candidate_ids: Iterable[str]) -> Mapping[str, bytes]:
+        """The entries of these candidates, of those that it knows."""
+        known = {each: self._offsets[each] for each in candidate_ids if each in self._offsets}
+        return {each: _entry_of(line_at(file, offset)) for each, offset in known.items()}
+
+    def _start(self, file: int, end: int) -> int:
+        """Where to read on: where a line begins, within reach."""
+        if self._read_to.end >= end - self._reach:
+            return self._read_to.end
+        before = end - self._reach - 1
+        _, rest_of_line = next(lines_between(file, before, end))
+        return before + len(rest_of_line) + 1
+
+
+def _check(entries: Iterable[bytes]) -> None:
+    if any(b"\n" in entry for entry in entries):
         raise ValueError("a spooled entry is one line")
 
 
-@contextmanager
-def _locked(path: Path) -> Iterator[int]:
-    is_new = not path.exists()
-    path.parent.mkdir(parents=True, exist_ok=True)
-    file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+def _waits(line: bytes) -> bool:
+    return bool(line) and not line.startswith(_IN_LOG)
+
+
+def _entry_of(line: bytes) -> bytes:
+    """The entry as it was before its line was marked."""
+    return b"{" + line[1:] if line.startswith(_IN_LOG) else line
+
+
+def _candidate_of(line: bytes) -> str | None:
+    """Whose entry it is; None where it is none."""
     try:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        if is_new:
-            _sync_directory(path.parent)
-        yield file
-    finally:
-        os.close(file)
-
-
-def _sync_directory(directory: Path) -> None:
-    """Make a new file's name outlive a power cut too."""
-    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def _end_of_lines(file: int) -> int:
-    """The offset behind the last newline."""
-    end = os.fstat(file).st_size
-    while end > 0:
-        start = max(0, end - _CHUNK)
-        newline = os.pread(file, end - start, start).rfind(b"\n")
-        if newline >= 0:
-            return start + newline + 1
-        end = start
-    return 0
-
-
-def _write(file: int, content: bytes, offset: int) -> None:
-    while content:
-        written = os.pwrite(file, content, offset)
-        content, offset = content[written:], offset + written
+        return _decode_entry(_entry_of(line)).decision.candidate_id
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None

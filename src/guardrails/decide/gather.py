@@ -1,28 +1,36 @@
 """Gather: one read a room for all cases together, then each case's answers, with what its forerunners took.
 
 Cases that are decided together are decided in order, and each sees the slots of those before it: `Ledger` keeps the
-answers of the rooms and adds what was taken since.
+answers of the rooms and adds to them what is taken since.
 """
 
 from __future__ import annotations
 
-import bisect
+from bisect import insort
 from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 
 from guardrails.core.needs import Answer, ConsentQuery, PreferenceQuery, Query, Take, Usage, UsageQuery
 from guardrails.decide.case import Answers, Case
 from guardrails.decide.ports import Session
+from guardrails.errors import DependencyError
 
 __all__ = ["Ledger", "gather"]
 
 
 class Ledger:
-    """The rooms' answers for a group of cases, and the slots taken within the group."""
+    """The rooms' answers for a group of cases, kept up to date with the slots taken within the group.
 
-    def __init__(self, answers: Mapping[Query, Answer]) -> None:
-        self._answers = answers
-        self._taken: dict[tuple[str, str], list[tuple[datetime, datetime | None]]] = {}
+    `caps_fault` says why nothing is known of the caps, where that is so.
+    """
+
+    def __init__(self, answers: Mapping[Query, Answer], *, caps_fault: DependencyError | None = None) -> None:
+        self.caps_fault = caps_fault
+        self._answers = dict(answers)
+        self._usages: dict[tuple[str, str], list[UsageQuery]] = {}
+        for query in self._answers:
+            if isinstance(query, UsageQuery):
+                self._usages.setdefault((query.cap, query.key), []).append(query)
 
     @classmethod
     def unavailable(cls) -> Ledger:
@@ -31,10 +39,11 @@ class Ledger:
 
     def answers_for(self, case: Case) -> Answers:
         """The answers to the case's questions as of now: with everything that was taken before it."""
+        answers = self._answers
         return {
-            fact: None if queries is None else tuple(self._answer(query) for query in queries)
+            fact: None if queries is None else tuple([answers[query] for query in queries])
             for fact, queries in case.questions.items()
-            if queries is None or all(query in self._answers for query in queries)
+            if queries is None or all(query in answers for query in queries)
         }
 
     def take(self, takes: Iterable[Take], at: datetime) -> None:
@@ -44,18 +53,19 @@ class Ledger:
                 continue
             seconds = take.countdown_seconds
             until = None if seconds is None else at + timedelta(seconds=seconds)
-            self._taken.setdefault((take.cap, take.key), []).append((at, until))
-
-    def _answer(self, query: Query) -> Answer:
-        answer = self._answers[query]
-        if not isinstance(query, UsageQuery) or not isinstance(answer, Usage):
-            return answer
-        taken = self._taken.get((query.cap, query.key))
-        return answer if taken is None else _with_taken(query, answer, taken)
+            for query in self._usages.get((take.cap, take.key), ()):
+                usage, instant = self._answers[query], at if query.by == "counted_at" else until
+                if isinstance(usage, Usage) and instant is not None and instant >= query.since:
+                    self._answers[query] = _with_one_more(query, usage, instant)
 
 
-def gather(session: Session, cases: Iterable[Case], now: datetime) -> Ledger:
-    """Ask each room once for all that the cases need. Raises DependencyError where a room does not answer."""
+def gather(
+    session: Session, cases: Iterable[Case], now: datetime, *, caps_fault: DependencyError | None = None
+) -> Ledger:
+    """Ask each room once for all that the cases need; the caps only where no `caps_fault` is known of them.
+
+    Raises DependencyError where a room does not answer.
+    """
     consents: dict[ConsentQuery, None] = {}
     preferences: dict[PreferenceQuery, None] = {}
     usages: dict[UsageQuery, None] = {}
@@ -73,16 +83,16 @@ def gather(session: Session, cases: Iterable[Case], now: datetime) -> Ledger:
         answers.update(session.consents.read(tuple(consents)).items())
     if preferences:
         answers.update(session.preferences.read(tuple(preferences)).items())
-    if usages:
+    if usages and caps_fault is None:
         answers.update(session.caps.read(tuple(usages), now).items())
-    return Ledger(answers)
+    return Ledger(answers, caps_fault=caps_fault)
 
 
-def _with_taken(query: UsageQuery, usage: Usage, taken: Iterable[tuple[datetime, datetime | None]]) -> Usage:
+def _with_one_more(query: UsageQuery, usage: Usage, instant: datetime) -> Usage:
+    if query.split is not None:
+        before, after = (1, 0) if instant < query.split else (0, 1)
+        return Usage(usage.older + before, later=usage.later + after, split=usage.split)
     times = list(usage.times)
-    for counted_at, until in taken:
-        instant = counted_at if query.by == "counted_at" else until
-        if instant is not None and instant >= query.since:
-            bisect.insort(times, instant)
+    insort(times, instant)
     excess = max(0, len(times) - query.newest)
     return Usage(usage.older + excess, tuple(times[excess:]))

@@ -62,7 +62,9 @@ class Replay:
             yield Difference(index, recorded.decision_id, "policy_revision", recorded.policy_revision, "not kept")
             return
         case = case_of(entry, compiled)
-        computed = msgspec.structs.replace(judge(case, recorded.decision_id), audit=recorded.audit)
+        computed = judge(case, recorded.decision_id)
+        lease_until = entry.lease_until if computed.effect == "allow" else None
+        computed = msgspec.structs.replace(computed, lease_until=lease_until, audit=recorded.audit)
         pairs = [(name, getattr(recorded, name), getattr(computed, name)) for name in Decision.__struct_fields__]
         takes = takes_of(case) if computed.effect == "allow" else ()
         written_at = None if recorded.audit is None else recorded.audit.index

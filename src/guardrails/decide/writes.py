@@ -6,31 +6,73 @@
 from __future__ import annotations
 
 import hashlib
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 import msgspec
 
-from guardrails.core.candidate import Candidate
+from guardrails.core.candidate import Candidate, effective_time
 from guardrails.core.decision import AuditReference, Decision
-from guardrails.core.needs import Take
+from guardrails.core.needs import CapCheck, Take
 from guardrails.decide.case import Answers, Compiled
 from guardrails.decide.entry import DecisionEntry, encode_entry
-from guardrails.decide.ports import Reservation, Session, StoredDecision
-from guardrails.errors import CandidateError
+from guardrails.decide.holdings import Reservation
+from guardrails.decide.ports import Session, StoredDecision
+from guardrails.errors import CandidateError, ConflictError
 
-__all__ = ["Answer", "Asked", "Decided", "Request", "Writes", "answer_of", "body_hash", "entry_of"]
+__all__ = [
+    "Answer",
+    "Asked",
+    "Decided",
+    "Known",
+    "Request",
+    "Writes",
+    "answer_of",
+    "ask",
+    "body_hash",
+    "entry_of",
+    "recorded",
+    "stored_decision",
+]
 
 _encoder = msgspec.json.Encoder()
 _canonical = msgspec.json.Encoder(order="deterministic")
+_decode_decision = msgspec.json.Decoder(Decision).decode
+
+
+class Known(msgspec.Struct, frozen=True):
+    """What a candidate was answered before, by which decision, and the hash of what it was then."""
+
+    decision_id: str
+    body_hash: bytes
+    answer: bytes
+
+    def repeat(self, candidate: Candidate) -> Answer | CandidateError:
+        """The same answer again, or why there is none: the candidate is not the same."""
+        try:
+            is_same = self.body_hash == body_hash(candidate)
+        except CandidateError as refused:
+            return refused
+        if not is_same:
+            return ConflictError(f"candidate id `{candidate.id}` was decided before with another body")
+        return Answer(_decode_decision(self.answer), self.answer, repeated=True)
 
 
 class Request(msgspec.Struct, frozen=True):
-    """Candidates to decide together, in order, by one snapshot and at one `now`."""
+    """Candidates to decide together, in order, by one snapshot and at one `now`.
+
+    `decision_ids` are those that their decisions will have. `spooled` are the answers that wait in the spool, by
+    candidate.
+
+    INVARIANT: the ids are drawn before anything is decided. A decision that is made once more is the same decision:
+    where it can't be known whether the first became durable, the id tells.
+    """
 
     candidates: tuple[Candidate, ...]
+    decision_ids: tuple[str, ...]
     now: datetime
     compiled: Compiled
     trace_id: str | None = None
+    spooled: dict[str, Known] = {}
 
 
 class Answer(msgspec.Struct, frozen=True):
@@ -50,6 +92,7 @@ class Asked(msgspec.Struct, frozen=True):
     """A candidate with the instant it is to be decided for, and the hash that tells it from others with its id."""
 
     candidate: Candidate
+    decision_id: str
     at: datetime
     request: Request
     body_hash: bytes
@@ -62,59 +105,103 @@ class Decided(msgspec.Struct, frozen=True):
     decision: Decision
     answers: Answers = {}
     takes: tuple[Take, ...] = ()
+    checks: tuple[CapCheck, ...] = ()
     fault: str | None = None
 
 
 class Writes:
     """What a group of decisions writes, collected so that each room is written once."""
 
-    def __init__(self, index: int, lease: timedelta) -> None:
-        self._index = index
+    def __init__(self, session: Session, *, now: datetime, lease: timedelta, keep: timedelta, has_caps: bool) -> None:
+        """Where there are no caps to reach (`has_caps`), the slots are left for later (`is_caps_pending`)."""
+        self._session = session
+        self._now = now
         self._lease = lease
+        self._keep = keep
+        self._has_caps = has_caps
+        self._index = session.audit.next_index()
         self._entries: list[bytes] = []
         self._decisions: list[StoredDecision] = []
         self._reservations: list[Reservation] = []
 
-    def add(self, decided: Decided) -> tuple[Answer, StoredDecision]:
-        """Add one decision; what is answered and what is stored of it."""
+    def add(self, decided: Decided) -> tuple[Answer, Known]:
+        """Add one decision; what is answered, and what is known of its candidate from now on."""
         index = self._index + len(self._entries)
-        decision = msgspec.structs.replace(decided.decision, audit=AuditReference(index))
-        answer = answer_of(decision, fault=decided.fault)
-        # From the planned instant on: what is allowed for tomorrow is still held tomorrow.
-        lease_until = decided.asked.at + self._lease if decision.effect == "allow" else None
-        if decided.takes and lease_until is not None:
-            self._reservations.append(
-                Reservation(
-                    decision_id=decision.decision_id, takes=decided.takes, at=decided.asked.at, lease_until=lease_until
-                )
-            )
-        self._entries.append(encode_entry(entry_of(msgspec.structs.replace(decided, decision=decision), lease_until)))
-        stored = StoredDecision(
-            decision_id=decision.decision_id,
-            candidate_id=decision.candidate_id,
-            body_hash=decided.asked.body_hash,
+        done = recorded(decided, AuditReference(index), lease=self._lease)
+        answer = answer_of(done)
+        stored = stored_decision(
+            done.decision,
+            body_hash=done.asked.body_hash,
             answer=answer.body,
-            evaluated_at=decision.evaluated_at,
             audit_index=index,
-            state="none" if lease_until is None else "reserved",
-            lease_until=lease_until,
+            takes=done.takes,
+            due=(self._now, self._keep),
+            is_caps_pending=bool(done.takes) and not self._has_caps,
         )
+        holding = stored.holding()
+        if holding is not None and self._has_caps:
+            self._reservations.append(Reservation(holding=holding, checks=done.checks))
+        self._entries.append(encode_entry(entry_of(done)))
         self._decisions.append(stored)
-        return answer, stored
+        return answer, Known(stored.decision_id, stored.body_hash, stored.answer)
 
-    def write(self, session: Session) -> None:
-        """Write everything, one call a room."""
+    def write(self) -> None:
+        """Write everything, one call a room. Raises CapsMoved or DependencyError before anything is written."""
         if not self._decisions:
             return
         if self._reservations:
-            session.caps.reserve(self._reservations)
-        session.decisions.insert(self._decisions)
-        session.audit.append(self._entries)
+            self._session.caps.reserve(self._reservations, self._now)
+        self._session.decisions.insert(self._decisions)
+        self._session.audit.append(self._entries)
 
 
-def answer_of(decision: Decision, *, fault: str | None) -> Answer:
+def ask(candidate: Candidate, decision_id: str, request: Request) -> Asked:
+    """Raises CandidateError where the candidate can't be decided at all."""
+    return Asked(candidate, decision_id, effective_time(candidate, request.now), request, body_hash(candidate))
+
+
+def recorded(decided: Decided, audit: AuditReference, *, lease: timedelta) -> Decided:
+    """The same with the decision as it is answered: where it is recorded and, of an allow, how long its lease is."""
+    decision, lease_until = decided.decision, None
+    if decision.effect == "allow":
+        # From the planned instant on: what is allowed for tomorrow is still held tomorrow.
+        lease_until = decided.asked.at.astimezone(UTC) + lease
+    decision = msgspec.structs.replace(decision, lease_until=lease_until, audit=audit)
+    return msgspec.structs.replace(decided, decision=decision)
+
+
+def answer_of(decided: Decided) -> Answer:
     """The decision as it is answered."""
-    return Answer(decision, _encoder.encode(decision), fault=fault)
+    return Answer(decided.decision, _encoder.encode(decided.decision), fault=decided.fault)
+
+
+def stored_decision(
+    decision: Decision,
+    *,
+    body_hash: bytes,
+    answer: bytes,
+    audit_index: int,
+    takes: tuple[Take, ...],
+    due: tuple[datetime, timedelta],
+    owns_candidate: bool = True,
+    is_caps_pending: bool = False,
+) -> StoredDecision:
+    """The decision as it is stored, once it was answered. `due` is what `StoredDecision.due` is made of."""
+    stored = StoredDecision(
+        decision_id=decision.decision_id,
+        candidate_id=decision.candidate_id,
+        body_hash=body_hash,
+        answer=answer,
+        evaluated_at=decision.evaluated_at,
+        audit_index=audit_index,
+        state="none" if decision.lease_until is None else "reserved",
+        due_at=decision.evaluated_at,
+        lease_until=decision.lease_until,
+        takes=takes,
+        is_caps_pending=is_caps_pending,
+        owns_candidate=owns_candidate,
+    )
+    return msgspec.structs.replace(stored, due_at=stored.due(*due))
 
 
 def body_hash(candidate: Candidate) -> bytes:
@@ -129,8 +216,8 @@ def body_hash(candidate: Candidate) -> bytes:
     return hashlib.blake2b(body, digest_size=16).digest()
 
 
-def entry_of(decided: Decided, lease_until: datetime | None) -> DecisionEntry:
-    """The audit entry of a decision; `lease_until` is None where it holds nothing."""
+def entry_of(decided: Decided) -> DecisionEntry:
+    """The audit entry of a decision as it is answered."""
     asked = decided.asked
     return DecisionEntry(
         decision=decided.decision,
@@ -139,7 +226,7 @@ def entry_of(decided: Decided, lease_until: datetime | None) -> DecisionEntry:
         at=asked.at,
         answers=decided.answers,
         takes=decided.takes,
-        lease_until=lease_until,
+        lease_until=decided.decision.lease_until,
         trace_id=asked.request.trace_id,
         fault=decided.fault,
     )

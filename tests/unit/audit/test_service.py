@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from guardrails.audit import AuditService
-from guardrails.audit.service import PAGE, SWEEP
+from guardrails.audit.service import PAGE
 from guardrails.errors import NotFoundError
 from guardrails.storage.memory import MemoryTransactor
 from stores import instant, memory_session, run, stored_decision
@@ -60,12 +60,3 @@ def test_the_files_of_a_past_revision_are_read_back(transactor, service, files):
     assert service.policy_files("sha256:1") == files
     with pytest.raises(NotFoundError, match="`sha256:2`"):
         service.policy_files("sha256:2")
-
-
-def test_all_leases_that_ran_out_are_expired_in_steps(transactor, service):
-    count = 2 * SWEEP + 3
-    run(transactor, lambda session: session.decisions.insert([stored_decision(number) for number in range(count)]))
-    assert service.expire_leases(instant(10, 9)) == 0
-    assert service.expire_leases(instant(10, 10)) == count
-    assert service.expire_leases(instant(10, 10)) == 0
-    assert service.decision("d-7").state == "expired"

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from operator import attrgetter
 
 import msgspec
 
@@ -22,6 +23,10 @@ from guardrails.core.decision import Effect
 from guardrails.core.policy import Policy, Verdict
 
 __all__ = ["Blocked", "Combined", "blocks", "combine"]
+
+
+_ordinal = attrgetter("ordinal")
+_place = attrgetter("policy.ordinal")
 
 
 class Blocked(msgspec.Struct, frozen=True):
@@ -54,10 +59,11 @@ def combine(
     overriders: Mapping[str, tuple[Policy, ...]],
 ) -> Combined:
     """Combine one verdict a policy. `overriders` names, by policy id, those that it stands aside for."""
+    not_applicable, is_satisfied = Verdict.NOT_APPLICABLE, Verdict.SATISFIED
     applying: list[tuple[Policy, Verdict]] = [
         (policy, verdict)
         for policy, verdict in zip(policies, verdicts, strict=True)
-        if verdict is not Verdict.NOT_APPLICABLE and policy.is_valid_at(at)
+        if verdict is not not_applicable and policy.is_valid_at(at)
     ]
     if overriders:
         applying = _without_overridden(applying, overriders)
@@ -68,7 +74,7 @@ def combine(
     for policy, verdict in applying:
         enforced = policy.mode == "enforce"
         evidence = evidence or (enforced and not policy.builtin)
-        if verdict is Verdict.SATISFIED:
+        if verdict is is_satisfied:
             if enforced:
                 satisfied.append(policy)
         elif blocks(policy, verdict, lane):
@@ -78,7 +84,7 @@ def combine(
         "deny" if blocked or none_applies else "allow",
         tuple(sorted(blocked, key=_place)),
         tuple(sorted(monitored, key=_place)),
-        tuple(sorted(satisfied, key=lambda policy: policy.ordinal)),
+        tuple(sorted(satisfied, key=_ordinal)),
         none_applies,
     )
 
@@ -112,7 +118,3 @@ def _without_overridden(
         return known[policy_id]
 
     return [(policy, verdict) for policy, verdict in applying if not stands_aside(policy.id)]
-
-
-def _place(blocked: Blocked) -> int:
-    return blocked.policy.ordinal

@@ -15,10 +15,14 @@ __all__ = ["PolicySet", "Selected", "counting_set"]
 
 
 class Selected(msgspec.Struct, frozen=True):
-    """The policies that can apply to one candidate, in the order of `selection.places`."""
+    """The policies that can apply to one candidate, in the order of `selection.places`.
+
+    `needing` are those that need more than the candidate, each with its place among `policies`.
+    """
 
     selection: Selection
     policies: tuple[Policy, ...]
+    needing: tuple[tuple[int, Policy], ...]
 
 
 class PolicySet:
@@ -65,7 +69,8 @@ def counting_set(policy_set: PolicySet) -> PolicySet:
 
 def _selector(policies: tuple[Policy, ...], index: Index) -> Callable[[Facts], Selected]:
     def selected(selection: Selection) -> Selected:
-        return Selected(selection, tuple(policies[place] for place in selection.places))
+        chosen = tuple(policies[place] for place in selection.places)
+        return Selected(selection, chosen, tuple((place, each) for place, each in enumerate(chosen) if each.needs))
 
     return Remembered(index, selected).find
 

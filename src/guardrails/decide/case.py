@@ -7,7 +7,7 @@ replay the same case built again from the audit entry.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 
 import msgspec
@@ -48,9 +48,10 @@ class Case:
     """One candidate and its answers. Open it, ask its `questions`, and set `answers` before the rest."""
 
     __slots__ = (
+        "_answers",
+        "_changes",
         "_combined",
         "_verdicts",
-        "answers",
         "at",
         "candidate",
         "candidate_facts",
@@ -69,32 +70,44 @@ class Case:
         self.selected = selected
         self.candidate_facts = facts
         applicability = compiled.native.evaluate(selected.selection, facts)  # `applies_to` reads the candidate only
+        not_applicable = Verdict.NOT_APPLICABLE
         self.needs: tuple[Need, ...] = tuple(
-            need
-            for policy, verdict in zip(selected.policies, applicability, strict=True)
-            if policy.needs and verdict is not Verdict.NOT_APPLICABLE
-            for need in policy.needs
+            [
+                need
+                for place, policy in selected.needing
+                if applicability[place] is not not_applicable
+                for need in policy.needs
+            ]
         )
         self.questions: Questions = {need.fact: need.queries(candidate, at) for need in self.needs}
-        self.answers: Answers = {}
+        self.answers = {}
+
+    @property
+    def answers(self) -> Answers:
+        """The rooms' answers to the questions; setting them forgets all that was found by others."""
+        return self._answers
+
+    @answers.setter
+    def answers(self, answers: Answers) -> None:
+        self._answers = answers
         self._verdicts: dict[datetime, tuple[dict[str, object], Sequence[Verdict]]] = {}
         self._combined: dict[datetime, Combined] = {}
+        self._changes: dict[tuple[str, datetime], datetime | None] = {}
 
     def facts_at(self, at: datetime) -> dict[str, object]:
         """All facts at an instant; the missing have no key."""
-        facts = dict(self.candidate_facts)
+        facts = self.candidate_facts.copy()
+        candidate, answered = self.candidate, self._answers
         for need in self.needs:
-            answers = self.answers.get(need.fact)
-            if answers is None:
-                continue
-            value = need.value(answers, self.candidate, at)
-            if value is not None:
-                facts[need.fact] = value
+            fact = need.fact
+            answers = answered.get(fact)
+            if answers is not None and (value := need.value(answers, candidate, at)) is not None:
+                facts[fact] = value
         return facts
 
     def unavailable(self, policy: Policy) -> bool:
         """Whether a room did not answer what this policy needs."""
-        return any(need.fact in self.questions and need.fact not in self.answers for need in policy.needs)
+        return any(need.fact in self.questions and need.fact not in self._answers for need in policy.needs)
 
     def decide(self) -> tuple[dict[str, object], Combined]:
         """The facts at the case's own instant, and what the deciding engine makes of them."""
@@ -112,6 +125,11 @@ class Case:
             known = self._verdicts[at] = (facts, self.compiled.native.evaluate(self.selected.selection, facts))
         return known
 
+    def verdict_at(self, policy: Policy, at: datetime) -> Verdict:
+        """The verdict of one of the selected policies at an instant."""
+        verdicts = self.verdicts_at(at)[1]
+        return next(verdict for each, verdict in zip(self.selected.policies, verdicts, strict=True) if each is policy)
+
     def combined_at(self, at: datetime) -> Combined:
         """The effect at an instant, and what it rests on."""
         known = self._combined.get(at)
@@ -124,6 +142,21 @@ class Case:
                 overriders=self.compiled.policy_set.overriders,
             )
         return known
+
+    def next_change(self, policy: Policy, at: datetime) -> datetime | None:
+        """The first instant after `at` at which a fact of the policy or its validity may change, or None: never."""
+        key = (policy.id, at)
+        if key not in self._changes:
+            self._changes[key] = min(self._next_changes(policy, at), default=None)
+        return self._changes[key]
+
+    def _next_changes(self, policy: Policy, at: datetime) -> Iterator[datetime]:
+        for need in policy.needs:
+            answers = self._answers.get(need.fact)
+            change = None if answers is None else need.next_change(answers, self.candidate, at)
+            if change is not None:
+                yield change
+        yield from policy.bounds_after(at)
 
 
 def open_case(compiled: Compiled, candidate: Candidate, at: datetime) -> Case:

@@ -37,7 +37,7 @@ def retry_at(case: Case, denied: Combined) -> tuple[datetime | None, str | None]
         if for_good:
             return None, next((policy.id for policy in for_good if not case.unavailable(policy)), None)
         if not changes:  # denied because nothing applies, until something does
-            changes = [(policy, _next_validity_change((policy,), at)) for policy in case.selected.policies]
+            changes = [(policy, bound) for policy in case.selected.policies for bound in policy.bounds_after(at)]
         jumps = [change for _, change in changes if change is not None]
         if not jumps:
             return None, None
@@ -52,49 +52,32 @@ def retry_at(case: Case, denied: Combined) -> tuple[datetime | None, str | None]
 
 def holds_from(case: Case, blocked: Blocked) -> datetime | None:
     """The first instant at which this policy alone would no longer stand in the way, or None: never."""
-    policy, change = blocked.policy, _next_own_change(case, blocked.policy, case.at)
+    policy, change = blocked.policy, case.next_change(blocked.policy, case.at)
     for _ in range(MOST_JUMPS):
         if change is None or change > case.at + HORIZON:
             break
-        verdict = case.verdicts_at(change)[1][case.selected.policies.index(policy)]
-        if not policy.is_valid_at(change) or not blocks(policy, verdict, case.candidate.lane):
+        if not policy.is_valid_at(change) or not blocks(policy, case.verdict_at(policy, change), case.candidate.lane):
             return change
-        change = _next_own_change(case, policy, change)
+        change = case.next_change(policy, change)
     return None
 
 
 def _next_status_change(case: Case, policy: Policy, at: datetime) -> datetime | None:
     """The next instant at which `policy` may begin to hold, or to stand aside for another."""
-    return _earliest(_next_own_change(case, each, at) for each in (policy, *_all_overriders(case, policy.id)))
-
-
-def _next_own_change(case: Case, policy: Policy, at: datetime) -> datetime | None:
-    answers = case.answers
-    changes = (
-        need.next_change(got, case.candidate, at)
-        for need in policy.needs
-        if (got := answers.get(need.fact)) is not None
-    )
-    return _earliest((*changes, _next_validity_change((policy,), at)))
-
-
-def _next_validity_change(policies: Iterable[Policy], at: datetime) -> datetime | None:
-    bounds = (bound for policy in policies for bound in (policy.valid_from, policy.valid_until))
-    return _earliest(bound for bound in bounds if bound is not None and bound > at)
+    if policy.id not in case.compiled.policy_set.overriders:
+        return case.next_change(policy, at)
+    changes = (case.next_change(each, at) for each in (policy, *_all_overriders(case, policy.id)))
+    return min((change for change in changes if change is not None), default=None)
 
 
 def _all_overriders(case: Case, policy_id: str) -> Iterable[Policy]:
     """Those that it stands aside for, those that these stand aside for, and so on; each once."""
     overriders = case.compiled.policy_set.overriders
     found: dict[str, Policy] = {}
-    waiting = [policy_id] if overriders else []
+    waiting = [policy_id]
     while waiting:
         for other in overriders.get(waiting.pop(), ()):
             if other.id not in found:
                 found[other.id] = other
                 waiting.append(other.id)
     return found.values()
-
-
-def _earliest(instants: Iterable[datetime | None]) -> datetime | None:
-    return min((instant for instant in instants if instant is not None), default=None)

@@ -1,32 +1,66 @@
 """The database behind a URL: connects, prepares the schema, and opens one durable unit of work after the other.
 
+    sqlite:///path                          a SQLite file, made where it is not there      (`sqlite`)
+    postgresql://user:password@host/name    a PostgreSQL database; also `postgres://`      (`postgresql`)
+
 After any error of the database the connection is thrown away and the schema looked at anew, so that the service is
-itself again as soon as the cause is gone. What is SQLite's own about connecting stands in `_sqlite_engine`.
+itself again as soon as the cause is gone.
 """
 
 from __future__ import annotations
 
-import sqlite3
-import time
+import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Any
+from contextlib import AbstractContextManager, contextmanager
+from typing import Protocol
 
-from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy import Connection, Engine
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
-from sqlalchemy.pool import Pool, QueuePool
+from sqlalchemy.pool import Pool
 
 from guardrails.errors import DependencyError, SettingsError
 from guardrails.storage.migrate import migrate
+from guardrails.storage.sqlite import SqliteFile
 
 __all__ = ["BUSY_SECONDS", "Database"]
 
 BUSY_SECONDS = 5.0
 """How long a unit waits for another process that holds the database."""
 
-_WAL_PAUSE_SECONDS = 0.01
-_SQLITE_LEAST = (3, 37, 0)  # strict tables
+_KNOWN = "use `memory:`, `sqlite:///path` or `postgresql://user@host/database`"
+_POSTGRESQL = frozenset({"postgresql", "postgres", "postgresql+psycopg"})
+_SQLITE = frozenset({"sqlite", "sqlite+pysqlite"})
+
+
+class Backend(Protocol):
+    """What one kind of database does in its own way."""
+
+    @property
+    def name(self) -> str:
+        """Which database it is, for messages; holds no password."""
+
+    @property
+    def engine(self) -> Engine:
+        """Connects when first used; its transactions are alone in the database from their begin on."""
+
+    def turn(self, is_interrupted: threading.Event, /) -> AbstractContextManager[None]:
+        """Held around a unit: waits until nobody else, in other processes too, has it; not longer than is sensible."""
+
+    def has_moved(self) -> bool:
+        """Whether the connection leads to something else than the name does now."""
+
+    def interrupt(self) -> None:
+        """From another thread: break off what the connection waits for. Never raises."""
+
+    def prepare(self, connection: Connection, /) -> None:
+        """Check what is required of the database, at the begin of a transaction that may take long: it migrates.
+
+        Raises SettingsError.
+        """
+
+    def abandon(self) -> None:
+        """In the child of a fork: leave what is the parent's as it is."""
 
 
 class Database:
@@ -34,26 +68,44 @@ class Database:
 
     def __init__(self, url: str, *, busy_seconds: float = BUSY_SECONDS) -> None:
         """Nothing is opened yet. Raises SettingsError where `url` names no database that can be used."""
-        self.engine = _sqlite_engine(_checked(url), busy_seconds)
+        self._backend = _backend(url, busy_seconds)
+        self.engine = self._backend.engine
         self._prepared = False
+        self._interrupted = threading.Event()
         self._abandoned: list[Pool] = []
 
     @contextmanager
     def unit(self) -> Iterator[Connection]:
         """One transaction, alone in the database from its begin on, durable when the block is left.
 
-        Raises DependencyError where the database does not answer; nothing of the unit is kept then.
+        Raises DependencyError where the database does not answer; nothing of the unit is kept then, but for one whose
+        commit was under way.
         """
+        if self._interrupted.is_set() or self._backend.has_moved():
+            self._disconnect()
+        self._interrupted.clear()
         try:
-            if not self._prepared:
-                self._prepare()
-            with self.engine.begin() as connection:
-                yield connection
+            with self._backend.turn(self._interrupted):
+                if not self._prepared:
+                    self._prepare()
+                with self.engine.begin() as connection:
+                    yield connection
+                    self._check_interrupted()
         except SQLAlchemyError as error:
-            self._prepared = False
-            self.engine.dispose()
-            cause = getattr(error, "orig", None) or error
-            raise DependencyError(f"the database `{self.engine.url}` failed: {cause}", dependency="database") from error
+            self._disconnect()
+            cause = " ".join(str(getattr(error, "orig", None) or error).split())
+            raise DependencyError(
+                f"the database `{self._backend.name}` failed: {cause}", dependency="database"
+            ) from error
+
+    def interrupt(self) -> None:
+        """From another thread, at any time: break off what the unit that runs waits for, so that it fails.
+
+        A connection that is just being made is waited for, at most as long as that may take. Where no unit runs, the
+        next one connects again. Never raises.
+        """
+        self._interrupted.set()
+        self._backend.interrupt()
 
     def close(self) -> None:
         """Close the connection; a later unit opens a new one."""
@@ -62,68 +114,53 @@ class Database:
     def abandon(self) -> None:
         """Forget the connection without touching it: it belongs to the process that this one was forked from."""
         self._abandoned.append(self.engine.pool)  # kept, so that the connection is not even closed by its destructor
+        self._backend.abandon()
         self.engine.dispose(close=False)
+        self._interrupted = threading.Event()
 
     def _prepare(self) -> None:
-        with self.engine.begin() as connection:
-            migrate(connection)
+        try:
+            with self.engine.begin() as connection:
+                self._backend.prepare(connection)
+                migrate(connection)
+        except SettingsError:
+            self._disconnect()
+            raise
         self._prepared = True
 
+    def _check_interrupted(self) -> None:
+        if self._interrupted.is_set():
+            raise SQLAlchemyError("it was waited for too long")
 
-def _checked(url: str) -> URL:
+    def _disconnect(self) -> None:
+        self._prepared = False
+        self.engine.dispose()
+
+
+def _backend(url: str, busy_seconds: float) -> Backend:
+    parsed = _parsed(url)
+    if parsed.drivername in _SQLITE:
+        if parsed.database in {None, "", ":memory:"}:
+            raise SettingsError(f"`{url}` names no file; {_KNOWN}")
+        return SqliteFile(parsed, busy_seconds)
+    if parsed.drivername in _POSTGRESQL:
+        return _postgresql(parsed, busy_seconds)
+    raise SettingsError(f"`{parsed.drivername}` is not a database this release knows; {_KNOWN}")
+
+
+def _parsed(url: str) -> URL:
     try:
-        parsed = make_url(url)
-    except ArgumentError:
-        raise SettingsError(f"`{url}` is not a database URL; use `memory:` or `sqlite:///path`") from None
-    if parsed.drivername not in {"sqlite", "sqlite+pysqlite"}:
+        return make_url(url)
+    except (ArgumentError, ValueError):  # ValueError: a port that is no number
+        shown = url if "@" not in url else f"...@{url.rpartition('@')[2]}"  # what stands before may be a password
+        raise SettingsError(f"`{shown}` is not a database URL; {_KNOWN}") from None
+
+
+def _postgresql(url: URL, busy_seconds: float) -> Backend:
+    try:
+        from guardrails.storage.postgresql import PostgresqlDatabase  # noqa: PLC0415 - an extra: may not be installed
+    except ImportError as error:
         raise SettingsError(
-            f"`{parsed.drivername}` is not a database this release knows; use `memory:` or `sqlite:///path`"
-        )
-    if parsed.database in {None, "", ":memory:"}:
-        raise SettingsError(f"`{url}` names no file; use `memory:` or `sqlite:///path`")
-    return parsed
-
-
-def _sqlite_engine(url: URL, busy_seconds: float) -> Engine:
-    _check_library(sqlite3.sqlite_version_info)
-    engine = create_engine(
-        url,
-        poolclass=QueuePool,
-        pool_size=1,
-        max_overflow=0,
-        connect_args={"check_same_thread": False, "timeout": busy_seconds},
-    )
-
-    @event.listens_for(engine, "connect")
-    def configure(connection: Any, _record: object) -> None:  # noqa: ANN401 - whatever the driver gives
-        connection.isolation_level = None  # the driver begins nothing by itself: `begin` below does
-        connection.execute("PRAGMA foreign_keys = ON")
-        connection.execute("PRAGMA synchronous = FULL")  # a commit that returned outlives a power cut
-        _switch_to_wal(connection, busy_seconds)
-
-    @event.listens_for(engine, "begin")
-    def begin(connection: Connection) -> None:
-        # INVARIANT: the write lock is taken before anything is read, so units are serial across processes.
-        connection.exec_driver_sql("BEGIN IMMEDIATE")
-
-    return engine
-
-
-def _check_library(version: tuple[int, int, int]) -> None:
-    if version < _SQLITE_LEAST:
-        found, least = (".".join(map(str, each)) for each in (version, _SQLITE_LEAST))
-        raise SettingsError(f"this Python carries SQLite {found}; {least} or newer is needed")
-
-
-def _switch_to_wal(connection: Any, busy_seconds: float) -> None:  # noqa: ANN401 - whatever the driver gives
-    """Switch the file to a write-ahead log, once for all; SQLite does not wait for others here by itself."""
-    deadline = time.monotonic() + busy_seconds
-    while True:
-        try:
-            connection.execute("PRAGMA journal_mode = WAL")
-        except connection.OperationalError as error:
-            if "locked" not in str(error) or time.monotonic() > deadline:
-                raise
-            time.sleep(_WAL_PAUSE_SECONDS)
-        else:
-            return
+            f"PostgreSQL needs its driver: install `notification-guardrails[postgres]` ({error})"
+        ) from error
+    return PostgresqlDatabase(url, busy_seconds)

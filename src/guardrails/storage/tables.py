@@ -1,7 +1,8 @@
 """The schema, all of it. Every change here comes with a migration; a test holds the two together.
 
-Instants are integer microseconds (`instants`), JSON is text, and what was answered or recorded stays as it was:
-`APPEND_ONLY` tables refuse UPDATE and DELETE in the database itself.
+Instants are integer microseconds (`instants`), JSON is text, texts compare byte by byte, so that SQLite and PostgreSQL
+put ids into the same order, and what was answered or recorded stays as it was: `APPEND_ONLY` tables refuse UPDATE and
+DELETE in the database itself.
 """
 
 from __future__ import annotations
@@ -36,21 +37,22 @@ METADATA = MetaData(
 
 WideInteger = BigInteger().with_variant(Integer, "sqlite")
 Flag = Boolean().with_variant(Integer, "sqlite")
+Words = Text().with_variant(Text(collation="C"), "postgresql")
 
 consent_events = Table(
     "consent_events",
     METADATA,
     Column("seq", WideInteger, primary_key=True, autoincrement=True),
-    Column("id", Text, nullable=False, unique=True),
-    Column("recipient", Text, nullable=False),
-    Column("purpose", Text, nullable=False),
-    Column("state", Text, nullable=False),
+    Column("id", Words, nullable=False, unique=True),
+    Column("recipient", Words, nullable=False),
+    Column("purpose", Words, nullable=False),
+    Column("state", Words, nullable=False),
     Column("at", WideInteger, nullable=False),
-    Column("method", Text, nullable=False),
-    Column("notice_version", Text),
-    Column("language", Text),
-    Column("evidence", Text, nullable=False),
-    Column("captured_by", Text),
+    Column("method", Words, nullable=False),
+    Column("notice_version", Words),
+    Column("language", Words),
+    Column("evidence", Words, nullable=False),
+    Column("captured_by", Words),
     Column("expires_at", WideInteger),
     Column("recorded_at", WideInteger, nullable=False),
     Index("ix_consent_events_newest", "recipient", "purpose", "at", "seq"),
@@ -61,8 +63,8 @@ preference_events = Table(
     "preference_events",
     METADATA,
     Column("seq", WideInteger, primary_key=True, autoincrement=True),
-    Column("recipient", Text, nullable=False),
-    Column("toggle", Text, nullable=False),
+    Column("recipient", Words, nullable=False),
+    Column("toggle", Words, nullable=False),
     Column("is_on", Flag, nullable=False),
     Column("at", WideInteger, nullable=False),
     Column("recorded_at", WideInteger, nullable=False),
@@ -74,11 +76,11 @@ preference_events = Table(
 cap_slots = Table(
     "cap_slots",
     METADATA,
-    Column("owner", Text, primary_key=True),  # the recipient whose key it is; empty where recipients share it
-    Column("cap", Text, primary_key=True),
-    Column("key", Text, primary_key=True),
+    Column("owner", Words, primary_key=True),  # the recipient whose key it is; empty where recipients share it
+    Column("cap", Words, primary_key=True),
+    Column("key", Words, primary_key=True),
     Column("instant", WideInteger, primary_key=True, autoincrement=False),  # what questions compare it by
-    Column("decision_id", Text, primary_key=True),
+    Column("decision_id", Words, primary_key=True),
     Column("lease_until", WideInteger),  # null once the send took place
     sqlite_strict=True,
     sqlite_with_rowid=False,
@@ -88,8 +90,8 @@ cap_slots = Table(
 cap_tallies = Table(
     "cap_tallies",
     METADATA,
-    Column("cap", Text, primary_key=True),
-    Column("key", Text, primary_key=True),
+    Column("cap", Words, primary_key=True),
+    Column("key", Words, primary_key=True),
     Column("quarter", WideInteger, primary_key=True, autoincrement=False),  # its first microsecond
     Column("sends", WideInteger, nullable=False),
     Column("keep_until", WideInteger, nullable=False),
@@ -102,10 +104,10 @@ cap_tallies = Table(
 cap_tally_leases = Table(
     "cap_tally_leases",
     METADATA,
-    Column("cap", Text, primary_key=True),
-    Column("key", Text, primary_key=True),
+    Column("cap", Words, primary_key=True),
+    Column("key", Words, primary_key=True),
     Column("lease_until", WideInteger, primary_key=True, autoincrement=False),
-    Column("decision_id", Text, primary_key=True),
+    Column("decision_id", Words, primary_key=True),
     Column("instant", WideInteger, nullable=False),
     sqlite_strict=True,
     sqlite_with_rowid=False,
@@ -114,14 +116,14 @@ cap_tally_leases = Table(
 decisions = Table(
     "decisions",
     METADATA,
-    Column("decision_id", Text, primary_key=True),
-    Column("candidate_id", Text, nullable=False),
-    Column("owned_candidate", Text, unique=True),  # null where another decision answers for the candidate
+    Column("decision_id", Words, primary_key=True),
+    Column("candidate_id", Words, nullable=False),
+    Column("owned_candidate", Words, unique=True),  # null where another decision answers for the candidate
     Column("body_hash", LargeBinary, nullable=False),
     Column("answer", LargeBinary, nullable=False),
     Column("evaluated_at", WideInteger, nullable=False),
     Column("audit_index", WideInteger, nullable=False),
-    Column("state", Text, nullable=False),
+    Column("state", Words, nullable=False),
     Column("due_at", WideInteger, nullable=False),
     Column("lease_until", WideInteger),
     Column("sent_at", WideInteger),
@@ -143,9 +145,9 @@ cap_epochs = Table(
     "cap_epochs",
     METADATA,
     Column("only", WideInteger, primary_key=True, autoincrement=False),  # always 0
-    Column("epoch", Text, nullable=False),
-    Column("servers", Text, nullable=False),  # a JSON array of run ids
-    Column("rebuilder", Text),  # who is building the next epoch,
+    Column("epoch", Words, nullable=False),
+    Column("servers", Words, nullable=False),  # a JSON array of run ids
+    Column("rebuilder", Words),  # who is building the next epoch,
     Column("rebuilding_until", WideInteger),  # and until when nobody else begins to
     sqlite_strict=True,
 )
@@ -161,8 +163,8 @@ audit_entries = Table(
 policy_sets = Table(
     "policy_sets",
     METADATA,
-    Column("revision", Text, primary_key=True),
-    Column("files", Text, nullable=False),
+    Column("revision", Words, primary_key=True),
+    Column("files", Words, nullable=False),
     Column("recorded_at", WideInteger, nullable=False),
     sqlite_strict=True,
 )

@@ -1,33 +1,84 @@
 from __future__ import annotations
 
-import sqlite3
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import inspect, text
+from sqlalchemy import Connection, LargeBinary, Text, bindparam, insert, inspect, select, text
+from sqlalchemy.exc import IntegrityError
 
 from guardrails.errors import SettingsError
-from guardrails.storage.append_only import append_only_triggers
+from guardrails.storage.append_only import append_only_statements
 from guardrails.storage.connections import Database
-from guardrails.storage.tables import APPEND_ONLY, METADATA, SCHEMA_REVISION
-from stores import open_stores, sqlite_url
+from guardrails.storage.instants import to_micros
+from guardrails.storage.tables import APPEND_ONLY, METADATA, SCHEMA_REVISION, audit_entries, decisions
+from stores import instant, open_stores, sqlite_url
+
+CATALOGUE = """
+SELECT 'column', c.relname, a.attname, format_type(a.atttypid, a.atttypmod), l.collname, a.attnotnull::text,
+       pg_get_expr(d.adbin, d.adrelid), a.attnum::text
+FROM pg_attribute a
+JOIN pg_class c ON c.oid = a.attrelid AND c.relkind = 'r' AND c.relnamespace = 'public'::regnamespace
+LEFT JOIN pg_collation l ON l.oid = a.attcollation
+LEFT JOIN pg_attrdef d ON d.adrelid = c.oid AND d.adnum = a.attnum
+WHERE a.attnum > 0 AND NOT a.attisdropped
+UNION ALL SELECT 'index', tablename, indexname, indexdef, NULL, NULL, NULL, NULL FROM pg_indexes
+WHERE schemaname = 'public'
+UNION ALL SELECT 'constraint', conrelid::regclass::text, conname, pg_get_constraintdef(oid), NULL, NULL, NULL, NULL
+FROM pg_constraint WHERE connamespace = 'public'::regnamespace
+UNION ALL SELECT 'sequence', sequencename, data_type::text, NULL, NULL, NULL, NULL, NULL FROM pg_sequences
+"""
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def url(request, tmp_path) -> str:
+    if request.param == "sqlite":
+        return sqlite_url(tmp_path / "guardrails.db")
+    return request.getfixturevalue("postgres_url")
 
 
 @pytest.fixture
-def database(tmp_path):
-    database = Database(sqlite_url(tmp_path / "guardrails.db"))
+def database(url):
+    database = Database(url)
     yield database
     database.close()
 
 
-def schema(connection) -> list[tuple[str, ...]]:
-    return [tuple(row) for row in connection.execute(text("SELECT type, name, sql FROM sqlite_master ORDER BY name"))]
+@pytest.fixture
+def by_tables(request, url, tmp_path):
+    """A database that `create_all` has made of the tables, beside the one that migrations made."""
+    if url.startswith("sqlite"):
+        database = Database(sqlite_url(tmp_path / "by_tables.db"))
+    else:
+        server = request.getfixturevalue("postgres_server")
+        database = Database(server.create_database())
+    with database.engine.begin() as connection:
+        METADATA.create_all(connection)
+    yield database
+    database.close()
+
+
+def alembic_config() -> Config:
+    config = Config()
+    config.set_main_option("script_location", "guardrails.storage:migrations")
+    config.set_main_option("path_separator", "os")
+    return config
+
+
+def schema(connection: Connection) -> set[tuple[str, ...]]:
+    """All that there is, as the database itself tells it; of SQLite, the statements that made it."""
+    if connection.dialect.name == "postgresql":
+        return {tuple(row) for row in connection.execute(text(CATALOGUE)) if "alembic_version" not in tuple(row)}
+    return {
+        (kind, name, *sorted(part.strip(" ,\n\t") for part in (sql or "").replace('"', "").splitlines()))
+        for kind, name, sql in connection.execute(text("SELECT type, name, sql FROM sqlite_master"))
+        if kind != "trigger" and "alembic_version" not in name
+    }
 
 
 def test_migrations_make_what_the_tables_say(database):
@@ -36,73 +87,118 @@ def test_migrations_make_what_the_tables_say(database):
         assert compare_metadata(context, METADATA) == []
 
 
-def test_migrations_make_the_very_statements_that_the_tables_make(database, tmp_path):
-    """Strictness, partial indexes and constraints, which the comparison above does not see."""
-    by_tables = Database(sqlite_url(tmp_path / "by_tables.db"))
-    METADATA.create_all(by_tables.engine)
+def test_migrations_make_the_very_schema_that_the_tables_make(database, by_tables):
+    """Strictness, collations, partial indexes and constraints, which the comparison above does not see."""
     with database.unit() as migrated, by_tables.engine.begin() as created:
-        assert objects(migrated) == objects(created)
-    by_tables.close()
-
-
-def objects(connection) -> dict[str, list[str]]:
-    """Each table and index, as its statement, whose order of clauses and spelling of quotes don't matter."""
-    wanted = {table.name for table in METADATA.sorted_tables}
-    return {
-        name: sorted(part.strip(" ,\n\t") for part in (sql or "").replace('"', "").splitlines())
-        for _, name, sql in schema(connection)
-        if name in wanted or name.startswith("ix_")
-    }
+        assert schema(migrated) == schema(created)
 
 
 def test_the_newest_migration_is_the_one_the_tables_name():
-    config = Config()
-    config.set_main_option("script_location", "guardrails.storage:migrations")
-    config.set_main_option("path_separator", "os")
-    assert ScriptDirectory.from_config(config).get_current_head() == SCHEMA_REVISION
+    assert ScriptDirectory.from_config(alembic_config()).get_current_head() == SCHEMA_REVISION
 
 
-def test_migrating_again_changes_nothing(database):
+def test_migrating_again_changes_nothing(database, url):
     with database.unit() as connection:
         before = schema(connection)
-    again = Database(str(database.engine.url))
+    again = Database(url)
     with again.unit() as connection:
         assert schema(connection) == before
     again.close()
 
 
-def test_a_schema_of_a_newer_release_is_refused(database):
+def test_a_schema_of_a_newer_release_is_refused(database, url):
     with database.unit() as connection:
         connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
     with pytest.raises(SettingsError, match="revision `9999`, newer than"):
-        open_stores(str(database.engine.url))
+        open_stores(url)
 
 
-@pytest.mark.parametrize("table", [table.name for table in APPEND_ONLY])
+OLD_DECISION = text("""
+INSERT INTO decisions
+  (decision_id, candidate_id, body_hash, answer, evaluated_at, audit_index, state, lease_until)
+VALUES (:decision_id, :candidate_id, :body_hash, :answer, :evaluated_at, :audit_index, :state, :lease_until)
+""").bindparams(bindparam("body_hash", type_=LargeBinary), bindparam("answer", type_=LargeBinary))
+
+
+def old_decision(number: int, state: str, *, has_lease: bool) -> dict[str, object]:
+    return {
+        "decision_id": f"d-{number}",
+        "candidate_id": f"c-{number}",
+        "body_hash": b"\x00\xff" * 16,
+        "answer": b'{"effect": "allow"}',
+        "evaluated_at": to_micros(instant(10)),
+        "audit_index": number,
+        "state": state,
+        "lease_until": to_micros(instant(10, 10)) if has_lease else None,
+    }
+
+
+def test_decisions_of_the_first_schema_are_carried_over(database, url):
+    old = [old_decision(1, "reserved", has_lease=True), old_decision(2, "sent", has_lease=True)]
+    old.append(old_decision(3, "none", has_lease=False))
+    with database.engine.begin() as connection:
+        config = alembic_config()
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0001")
+        connection.execute(OLD_DECISION, old)
+        connection.execute(insert(audit_entries), [{"index": 0, "entry": b"first"}])
+        connection.execute(
+            text("INSERT INTO cap_slots (cap, key, decision_id, count_on) VALUES ('a-cap', 'r-1', 'd-1', 'reserved')")
+        )
+    with database.unit() as connection:
+        carried = connection.execute(select(decisions).order_by(decisions.c.decision_id)).mappings().all()
+        entries = connection.execute(select(audit_entries.c.entry)).scalars().all()
+        slots = connection.execute(text("SELECT count(*) FROM cap_slots")).scalar()
+        tables = set(inspect(connection).get_table_names())
+    new = {"takes": b"[]", "is_caps_pending": False, "sent_at": None, "delivered_at": None}
+    kept_until = to_micros(instant(10)) + 7 * 24 * 3600 * 1_000_000
+    due = [to_micros(instant(10, 10)), kept_until, kept_until]
+    assert [dict(row) for row in carried] == [
+        row | new | {"owned_candidate": row["candidate_id"], "due_at": due_at}
+        for row, due_at in zip(old, due, strict=True)
+    ]
+    assert entries == [b"first"]
+    assert slots == 0
+    assert tables == {*METADATA.tables, "alembic_version"}
+
+
+@pytest.mark.parametrize("table", APPEND_ONLY, ids=lambda table: table.name)
 @pytest.mark.parametrize("statement", ["UPDATE {table} SET {column} = {column}", "DELETE FROM {table}"])
 def test_append_only_tables_refuse_to_change(database, table, statement):
+    row = {
+        column.name: "x" if isinstance(column.type, Text) else b"x" if isinstance(column.type, LargeBinary) else 1
+        for column in table.columns
+    }
     with database.unit() as connection:
-        columns = inspect(connection).get_columns(table)
-        values = {column["name"]: 1 if "INT" in str(column["type"]) else b"x" for column in columns}
-        values = {
-            name: "x" if str(column["type"]) == "TEXT" else values[name]
-            for name, column in zip(values, columns, strict=True)
-        }
-        names = ", ".join(f'"{name}"' for name in values)
-        marks = ", ".join("?" for _ in values)
-        connection.exec_driver_sql(f"INSERT INTO {table} ({names}) VALUES ({marks})", tuple(values.values()))  # noqa: S608
-    path = database.engine.url.database
-    raw = sqlite3.connect(path)
-    column = '"' + columns[0]["name"] + '"'
-    with pytest.raises(sqlite3.IntegrityError, match=f"{table} is append-only"):
-        raw.execute(statement.format(table=table, column=column))
-    raw.close()
+        connection.execute(insert(table), row | ({"is_on": True} if "is_on" in row else {}))
+    column = '"' + table.columns[0].name + '"'
+    with pytest.raises(IntegrityError, match=f"{table.name} is append-only"), database.engine.begin() as connection:
+        connection.execute(text(statement.format(table=table.name, column=column)))
 
 
-def test_every_append_only_table_has_its_triggers(database):
-    wanted = {name for table in APPEND_ONLY for name in append_only_triggers(table.name)}
+@pytest.mark.parametrize("table", APPEND_ONLY, ids=lambda table: table.name)
+def test_append_only_tables_refuse_to_be_emptied_at_once(postgres_url, table):
+    database = Database(postgres_url)
+    with database.unit():
+        pass
+    with pytest.raises(IntegrityError, match="is append-only"), database.engine.begin() as connection:
+        connection.execute(text(f"TRUNCATE {table.name}"))
+    database.close()
+
+
+def test_every_append_only_table_has_its_triggers_and_no_other_has_any(database):
+    names = {
+        "sqlite": "SELECT name FROM sqlite_master WHERE type = 'trigger'",
+        "postgresql": "SELECT tgname FROM pg_trigger WHERE NOT tgisinternal",
+    }[database.engine.dialect.name]
+    wanted = {
+        statement.split()[2]
+        for table in APPEND_ONLY
+        for statement in append_only_statements(table.name, database.engine.dialect.name)
+        if statement.startswith("CREATE TRIGGER")
+    }
     with database.unit() as connection:
-        assert {name for kind, name, _ in schema(connection) if kind == "trigger"} == wanted
+        assert set(connection.execute(text(names)).scalars()) == wanted
 
 
 START = """
@@ -112,14 +208,14 @@ sys.stdout.write("ready\\n"); sys.stdout.flush(); sys.stdin.readline()
 database = Database(sys.argv[1])
 with database.unit() as connection:
     sys.stdout.write(str(connection.exec_driver_sql("SELECT count(*) FROM alembic_version").scalar()))
+database.close()
 """
 
 
-def test_processes_that_start_at_once_all_find_the_schema(tmp_path):
-    url = sqlite_url(tmp_path / "guardrails.db")
-    command = [sys.executable, "-c", START, url]
+def test_processes_that_start_at_once_all_find_the_schema(url):
+    command_line = [sys.executable, "-c", START, url]
     processes = [
-        subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        subprocess.Popen(command_line, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         for _ in range(4)
     ]
     for process in processes:
@@ -128,4 +224,3 @@ def test_processes_that_start_at_once_all_find_the_schema(tmp_path):
         process.stdin.write("go\n")
         process.stdin.flush()
     assert [process.communicate() for process in processes] == [("1", "")] * 4
-    assert Path(tmp_path / "guardrails.db").exists()

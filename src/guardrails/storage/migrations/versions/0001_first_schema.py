@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlalchemy as sa
 from alembic import op
 
-from guardrails.storage.append_only import append_only_triggers
+from guardrails.storage.append_only import append_only_statements
 
 revision = "0001"
 down_revision = None
@@ -14,22 +14,23 @@ depends_on = None
 
 _WIDE = sa.BigInteger().with_variant(sa.Integer, "sqlite")
 _FLAG = sa.Boolean().with_variant(sa.Integer, "sqlite")
+_WORDS = sa.Text().with_variant(sa.Text(collation="C"), "postgresql")
 
 
 def upgrade() -> None:
     op.create_table(
         "consent_events",
         sa.Column("seq", _WIDE, autoincrement=True, nullable=False),
-        sa.Column("id", sa.Text, nullable=False),
-        sa.Column("recipient", sa.Text, nullable=False),
-        sa.Column("purpose", sa.Text, nullable=False),
-        sa.Column("state", sa.Text, nullable=False),
+        sa.Column("id", _WORDS, nullable=False),
+        sa.Column("recipient", _WORDS, nullable=False),
+        sa.Column("purpose", _WORDS, nullable=False),
+        sa.Column("state", _WORDS, nullable=False),
         sa.Column("at", _WIDE, nullable=False),
-        sa.Column("method", sa.Text, nullable=False),
-        sa.Column("notice_version", sa.Text),
-        sa.Column("language", sa.Text),
-        sa.Column("evidence", sa.Text, nullable=False),
-        sa.Column("captured_by", sa.Text),
+        sa.Column("method", _WORDS, nullable=False),
+        sa.Column("notice_version", _WORDS),
+        sa.Column("language", _WORDS),
+        sa.Column("evidence", _WORDS, nullable=False),
+        sa.Column("captured_by", _WORDS),
         sa.Column("expires_at", _WIDE),
         sa.Column("recorded_at", _WIDE, nullable=False),
         sa.PrimaryKeyConstraint("seq", name="pk_consent_events"),
@@ -40,8 +41,8 @@ def upgrade() -> None:
     op.create_table(
         "preference_events",
         sa.Column("seq", _WIDE, autoincrement=True, nullable=False),
-        sa.Column("recipient", sa.Text, nullable=False),
-        sa.Column("toggle", sa.Text, nullable=False),
+        sa.Column("recipient", _WORDS, nullable=False),
+        sa.Column("toggle", _WORDS, nullable=False),
         sa.Column("is_on", _FLAG, nullable=False),
         sa.Column("at", _WIDE, nullable=False),
         sa.Column("recorded_at", _WIDE, nullable=False),
@@ -52,10 +53,10 @@ def upgrade() -> None:
     op.create_table(
         "cap_slots",
         sa.Column("seq", _WIDE, autoincrement=True, nullable=False),
-        sa.Column("cap", sa.Text, nullable=False),
-        sa.Column("key", sa.Text, nullable=False),
-        sa.Column("decision_id", sa.Text, nullable=False),
-        sa.Column("count_on", sa.Text, nullable=False),
+        sa.Column("cap", _WORDS, nullable=False),
+        sa.Column("key", _WORDS, nullable=False),
+        sa.Column("decision_id", _WORDS, nullable=False),
+        sa.Column("count_on", _WORDS, nullable=False),
         sa.Column("countdown_seconds", _WIDE),
         sa.Column("counted_at", _WIDE),
         sa.Column("until", _WIDE),
@@ -74,13 +75,13 @@ def upgrade() -> None:
     )
     op.create_table(
         "decisions",
-        sa.Column("decision_id", sa.Text, nullable=False),
-        sa.Column("candidate_id", sa.Text, nullable=False),
+        sa.Column("decision_id", _WORDS, nullable=False),
+        sa.Column("candidate_id", _WORDS, nullable=False),
         sa.Column("body_hash", sa.LargeBinary, nullable=False),
         sa.Column("answer", sa.LargeBinary, nullable=False),
         sa.Column("evaluated_at", _WIDE, nullable=False),
         sa.Column("audit_index", _WIDE, nullable=False),
-        sa.Column("state", sa.Text, nullable=False),
+        sa.Column("state", _WORDS, nullable=False),
         sa.Column("lease_until", _WIDE),
         sa.PrimaryKeyConstraint("decision_id", name="pk_decisions"),
         sa.UniqueConstraint("candidate_id", name="uq_decisions_candidate_id"),
@@ -102,12 +103,12 @@ def upgrade() -> None:
     )
     op.create_table(
         "policy_sets",
-        sa.Column("revision", sa.Text, nullable=False),
-        sa.Column("files", sa.Text, nullable=False),
+        sa.Column("revision", _WORDS, nullable=False),
+        sa.Column("files", _WORDS, nullable=False),
         sa.Column("recorded_at", _WIDE, nullable=False),
         sa.PrimaryKeyConstraint("revision", name="pk_policy_sets"),
         sqlite_strict=True,
     )
     for table in ("consent_events", "preference_events", "audit_entries", "policy_sets"):
-        for statement in append_only_triggers(table).values():
+        for statement in append_only_statements(table, op.get_context().dialect.name):
             op.execute(statement)

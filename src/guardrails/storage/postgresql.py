@@ -1,0 +1,172 @@
+"""PostgreSQL 14 or newer, by psycopg 3: units are serial by one advisory lock, whichever machines they come from.
+
+Everything that a unit needs said is said in its first message, and holds for that transaction only, so that a pooler
+between (pgbouncer, in its transaction mode too) changes nothing. The only importer of psycopg.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from typing import Any
+
+import psycopg
+from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy.engine import URL
+from sqlalchemy.exc import OperationalError
+from sqlalchemy.pool import QueuePool
+
+from guardrails.errors import SettingsError
+
+__all__ = ["PostgresqlDatabase"]
+
+_LEAST_VERSION = 14
+_UNITS_LOCK = int.from_bytes(b"guardrls")
+"""What a unit locks from its begin to its end: a number that no other program is likely to lock in this database."""
+
+_STATEMENT_SECONDS = 5.0
+_IDLE_SECONDS = 2.0
+"""How long a statement may take, and a unit be silent between two of them, before the server ends it: so long does a
+process that is stuck keep the others waiting, at most. Well above what a unit of a thousand decisions takes."""
+
+# Where the URL does not say otherwise. A server that is gone without a word is noticed after some ten seconds.
+_CONNECT = {
+    "application_name": "guardrails",
+    "connect_timeout": "2",
+    "tcp_user_timeout": "5000",
+    "keepalives_idle": "5",
+    "keepalives_interval": "2",
+    "keepalives_count": "3",
+}
+
+# INVARIANT: the lock is had before anything is read, and READ COMMITTED lets every statement see what was committed
+# before it: a snapshot taken earlier, while waiting, would show what the unit before has changed since.
+_BEGIN = """
+BEGIN ISOLATION LEVEL READ COMMITTED;
+SELECT
+  set_config('lock_timeout', '{lock}ms', true),
+  set_config('statement_timeout', '{statement}ms', true),
+  set_config('idle_in_transaction_session_timeout', '{idle}ms', true),
+  set_config('synchronous_commit', replace(current_setting('synchronous_commit'), 'off', 'on'), true),
+  pg_advisory_xact_lock({key}),
+  current_setting('transaction_read_only')
+"""
+_TAKE_YOUR_TIME = "SET LOCAL statement_timeout = 0; SET LOCAL idle_in_transaction_session_timeout = 0"
+
+
+class PostgresqlDatabase:
+    """The `Backend` of a PostgreSQL database."""
+
+    def __init__(self, url: URL, busy_seconds: float) -> None:
+        self.name = _without_secrets(url)
+        self._begin_statement = _BEGIN.format(
+            lock=_milliseconds(busy_seconds),
+            statement=_milliseconds(busy_seconds + _STATEMENT_SECONDS),  # it counts the waiting for the lock
+            idle=_milliseconds(_IDLE_SECONDS),
+            key=_UNITS_LOCK,
+        ).encode()
+        self._line = _Line()
+        self.engine = self._engine(url)
+
+    @contextmanager
+    def turn(self, _interrupted: threading.Event, /) -> Iterator[None]:
+        """The server deals out the turns, in order."""
+        yield
+
+    def has_moved(self) -> bool:
+        """A connection leads to one server for as long as it lives."""
+        return False
+
+    def interrupt(self) -> None:
+        """Cut the line to the server, which may not even be able to hear that it should stop."""
+        self._line.cut()
+
+    def prepare(self, connection: Connection, /) -> None:
+        """Check version and encoding of the server. Raises SettingsError."""
+        connection.exec_driver_sql(_TAKE_YOUR_TIME)
+        info = _raw(connection).info
+        if info.server_version < _LEAST_VERSION * 10_000:
+            raise SettingsError(
+                f"`{self.name}` is PostgreSQL {info.server_version // 10_000}; {_LEAST_VERSION} or newer is needed"
+            )
+        encoding = info.parameter_status("server_encoding")
+        if encoding != "UTF8":
+            raise SettingsError(f"the encoding of `{self.name}` is {encoding}; it must be UTF8, or ids would be lost")
+
+    def abandon(self) -> None:
+        """In the child of a fork: the connection is the parent's."""
+        self._line = _Line()
+
+    def _engine(self, url: URL) -> Engine:
+        engine = create_engine(
+            url.set(drivername="postgresql+psycopg").update_query_dict(_CONNECT | dict(url.query)),
+            poolclass=QueuePool,
+            pool_size=1,
+            max_overflow=0,
+            use_native_hstore=False,  # it is not used, and asking for it costs a round trip
+        )
+        event.listen(engine, "connect", self._configure)
+        event.listen(engine, "close", self._forget)
+        event.listen(engine, "begin", self._begin)
+        return engine
+
+    def _configure(self, connection: Any, _record: object) -> None:  # noqa: ANN401 - whatever the driver gives
+        connection.autocommit = True  # the driver begins nothing by itself: `_begin` does
+        self._line.lead_to(connection.fileno())
+
+    def _forget(self, _connection: object, _record: object) -> None:
+        self._line.close()
+
+    def _begin(self, connection: Connection) -> None:
+        try:
+            cursor = _raw(connection).execute(self._begin_statement)
+            cursor.nextset()
+            *_, read_only = cursor.fetchone()
+            if read_only == "on":
+                raise psycopg.errors.ReadOnlySqlTransaction("it is read-only: a standby, or set so")
+        except psycopg.Error as error:
+            connection.invalidate()
+            raise OperationalError("BEGIN", None, error) from error
+
+
+class _Line:
+    """The socket of a connection, by a number of its own: it can be cut while the driver waits on it, or closes it."""
+
+    def __init__(self) -> None:
+        self._changing = threading.Lock()
+        self._socket: socket.socket | None = None
+
+    def lead_to(self, number: int) -> None:
+        with self._changing:
+            self._close()
+            self._socket = socket.socket(fileno=os.dup(number))
+
+    def cut(self) -> None:
+        with self._changing, suppress(OSError):  # it may be cut from the other end already
+            if self._socket is not None:
+                self._socket.shutdown(socket.SHUT_RDWR)
+
+    def close(self) -> None:
+        with self._changing:
+            self._close()
+
+    def _close(self) -> None:
+        if self._socket is not None:
+            self._socket.close()
+            self._socket = None
+
+
+def _raw(connection: Connection) -> Any:  # noqa: ANN401 - SQLAlchemy has no type for a driver's connection
+    return connection.connection.dbapi_connection
+
+
+def _without_secrets(url: URL) -> str:
+    """The URL without its password and its query, in which one may stand as well."""
+    return url.set(drivername="postgresql", query={}).render_as_string()
+
+
+def _milliseconds(seconds: float) -> int:
+    return max(1, round(seconds * 1000))  # 0 would mean: for ever

@@ -1,0 +1,132 @@
+"""SQLite: one file with a write-ahead log, written by one process at a time.
+
+Which process is next is not left to SQLite, whose waiting sleeps ever longer and lets whoever comes first go first, so
+that the one that has just written goes again while others starve: `turns` queues them up.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy.engine import URL
+from sqlalchemy.exc import OperationalError
+from sqlalchemy.pool import QueuePool
+
+from guardrails.errors import SettingsError
+from guardrails.storage.turns import Turns
+
+__all__ = ["SqliteFile"]
+
+_PRAGMAS = (
+    "journal_mode = WAL",  # once for all; waits until nobody reads the file the old way
+    "synchronous = FULL",  # a commit that returned outlives a power cut
+    "foreign_keys = ON",
+    "cache_size = -65536",  # KiB: enough for the upper levels of every index of millions of recipients
+)
+_LEAST_VERSION = (3, 37, 0)  # strict tables
+_PAUSE_SECONDS = 0.001
+
+
+class SqliteFile:
+    """The `Backend` of a SQLite file."""
+
+    def __init__(self, url: URL, busy_seconds: float) -> None:
+        """Raises SettingsError where the library is too old."""
+        _check_library(sqlite3.sqlite_version_info)
+        self.name = url.render_as_string()
+        self._path = Path(url.database or "").absolute()
+        self._busy_seconds = busy_seconds
+        self._deadline = 0.0
+        self._interrupted = threading.Event()
+        self._turns = Turns(self._path.with_name(self._path.name + "-turns"))
+        self._open: sqlite3.Connection | None = None
+        self._opened: tuple[int, int] | None = None
+        self.engine = self._engine(url.set(database=str(self._path)))
+
+    @contextmanager
+    def turn(self, interrupted: threading.Event, /) -> Iterator[None]:
+        """Wait for this process's turn. Whoever never gets it goes on all the same: the file has a lock of its own."""
+        self._interrupted = interrupted
+        self._deadline = time.monotonic() + self._busy_seconds
+        with self._turns.turn(self._is_over):
+            yield
+
+    def has_moved(self) -> bool:
+        """Whether the file was replaced or removed: what is written to the one that is open would be lost."""
+        return self._opened is not None and self._opened != self._identity()
+
+    def interrupt(self) -> None:
+        """Break off the statement that runs."""
+        connection = self._open
+        if connection is not None:
+            with suppress(sqlite3.Error):  # it may just have been closed
+                connection.interrupt()
+
+    def prepare(self, _connection: Connection, /) -> None:
+        """Nothing is required of the file but that it opens."""
+
+    def abandon(self) -> None:
+        """In the child of a fork: the connection is the parent's."""
+        self._open = self._opened = None
+        self._turns.close()
+
+    def _engine(self, url: URL) -> Engine:
+        engine = create_engine(
+            url,
+            poolclass=QueuePool,
+            pool_size=1,
+            max_overflow=0,
+            connect_args={"check_same_thread": False, "timeout": 0},  # the waiting is done here
+        )
+        event.listen(engine, "connect", self._configure)
+        event.listen(engine, "begin", self._begin)
+        return engine
+
+    def _configure(self, connection: Any, _record: object) -> None:  # noqa: ANN401 - whatever the driver gives
+        connection.isolation_level = None  # the driver begins nothing by itself: `_begin` does
+        for pragma in _PRAGMAS:
+            self._insist(connection, f"PRAGMA {pragma}")
+        self._open = connection
+        self._opened = self._identity()
+
+    def _begin(self, connection: Connection) -> None:
+        # INVARIANT: the write lock is taken before anything is read, so units are serial across processes.
+        try:
+            self._insist(connection.connection.dbapi_connection, "BEGIN IMMEDIATE")
+        except sqlite3.Error as error:
+            raise OperationalError("BEGIN IMMEDIATE", None, error) from error
+
+    def _insist(self, connection: Any, statement: str) -> None:  # noqa: ANN401 - whatever the driver gives
+        """Execute `statement` again and again while another process holds the file, until it is too late."""
+        while True:
+            try:
+                connection.execute(statement)
+            except sqlite3.OperationalError as error:
+                if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or self._is_over():
+                    raise
+                time.sleep(_PAUSE_SECONDS)
+            else:
+                return
+
+    def _is_over(self) -> bool:
+        return self._interrupted.is_set() or time.monotonic() > self._deadline
+
+    def _identity(self) -> tuple[int, int] | None:
+        try:
+            found = self._path.stat()
+        except OSError:
+            return None
+        return found.st_dev, found.st_ino
+
+
+def _check_library(version: tuple[int, int, int]) -> None:
+    if version < _LEAST_VERSION:
+        found, least = (".".join(map(str, each)) for each in (version, _LEAST_VERSION))
+        raise SettingsError(f"this Python carries SQLite {found}; {least} or newer is needed")

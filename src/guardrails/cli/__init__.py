@@ -1,4 +1,4 @@
-"""The command line: `guardrails serve | decide | explain | validate | lint | test | schema | replay`.
+"""The command line: `guardrails serve | decide | explain | validate | lint | test | schema | usage | replay`.
 
 One short module per command, imported only when that command runs, so that `guardrails --help` answers at once.
 A command returns its exit code (`exit_codes`); what goes wrong on the way is turned into one line on standard
@@ -38,6 +38,7 @@ COMMANDS = {
     "lint": _Entry("guardrails.cli.lint", "Warn about policies that load but look mistaken."),
     "test": _Entry("guardrails.cli.test", "Run policy tests."),
     "schema": _Entry("guardrails.cli.schema", "Print the JSON Schema of policies, or of policy tests."),
+    "usage": _Entry("guardrails.cli.usage", "Show how far a recipient has used each cap."),
     "replay": _Entry("guardrails.cli.replay", "Decide all recorded decisions again; report any difference."),
 }
 

@@ -12,7 +12,15 @@ import click
 from guardrails.policytest.times import parse_instant
 from guardrails.settings import EngineName
 
-__all__ = ["INSTANT", "at_option", "database_option", "engine_option", "json_option", "policies_option"]
+__all__ = [
+    "INSTANT",
+    "at_option",
+    "caps_option",
+    "database_option",
+    "engine_option",
+    "json_option",
+    "policies_option",
+]
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -52,6 +60,12 @@ database_option = click.option(
     "--database",
     metavar="URL",
     help="Decide by what is recorded here, such as `sqlite:///guardrails.db`. Else nothing is on record.",
+)
+
+caps_option = click.option(
+    "--caps",
+    metavar="URL",
+    help="The Redis or Valkey that the caps live in, such as `redis://localhost:6379`. Else they live in the database.",
 )
 
 engine_option = click.option(

@@ -121,30 +121,6 @@ def test_a_decision_nobody_made_is_not_found(client):
     assert (answer.status_code, answer.get_json()["type"]) == (404, "/docs#problem-not-found")
 
 
-def test_an_outcome_settles_a_decision_and_is_safe_to_repeat(client, post):
-    decision_id = post("/v1/decisions", TRANSACTIONAL).get_json()["decision_id"]
-    path = f"/v1/decisions/{decision_id}/outcome"
-    for _ in range(2):
-        answer = post(path, {"outcome": "sent", "at": None})
-        assert (answer.status_code, answer.get_json()) == (200, {"decision_id": decision_id, "state": "sent"})
-    assert post(path, {"outcome": "cancelled"}).status_code == 409
-    assert client.get(f"/v1/decisions/{decision_id}").get_json()["state"] == "sent"
-
-
-@pytest.mark.parametrize("value", [{"outcome": "posted"}, {}, {"outcome": "sent", "at": "today"}, {"outcome": None}])
-def test_an_outcome_that_is_none_is_refused(post, value):
-    decision_id = post("/v1/decisions", TRANSACTIONAL).get_json()["decision_id"]
-    assert post(f"/v1/decisions/{decision_id}/outcome", value).status_code == 422
-
-
-def test_outcomes_of_many_are_answered_in_their_places(post):
-    allowed = post("/v1/decisions", TRANSACTIONAL).get_json()["decision_id"]
-    denied = post("/v1/decisions", SPONSORED).get_json()["decision_id"]
-    reports = [{"decision_id": id_, "outcome": "sent"} for id_ in (denied, allowed, "nobody")]
-    results = post("/v1/outcomes", {"outcomes": reports}).get_json()["results"]
-    assert [result.get("status", result.get("state")) for result in results] == [409, "sent", 404]
-
-
 def test_the_log_line_names_the_decision_and_never_the_recipient(post, log_lines):
     trace_id = "0af7651916cd43dd8448eb211c80319c"
     decision = post("/v1/decisions", SPONSORED, traceparent=f"00-{trace_id}-b7ad6b7169203331-01").get_json()

@@ -113,14 +113,11 @@ class Steps:
 
     def __call__(self) -> None:
         """Do steps."""
-        began = self._elapsed()
-        ended = began
-        while ended - began < self._turn_seconds:
-            step_began = self._elapsed()
+        turn_began = self._elapsed()
+        while (step_began := self._elapsed()) - turn_began < self._turn_seconds:
             if self._step() == 0:
                 return
-            ended = self._elapsed()
-            self._pause(ended - step_began)
+            self._pause(self._elapsed() - step_began)
 
 
 class ClockWatch:

@@ -22,16 +22,23 @@ RECEIPT = {
 }
 
 
-def test_it_marks_leases_that_ran_out(compiled):
+def test_it_keeps_house(compiled):
     application = in_memory_application(compiled.policy_set, compiled=compiled)
-    _, leases = _upkeep(application, Settings(), Metrics())
+    (housekeeping,) = [each for each in _upkeep(application, Settings(), Metrics()) if each.name == "housekeeping"]
     (answer,) = application.decider.decide([msgspec.convert(RECEIPT, Candidate)], now=LONG_AGO)
-    assert application.audit.decision(answer.decision.decision_id).state == "reserved"
-    leases._work()
-    assert application.audit.decision(answer.decision.decision_id).state == "expired"
+    decision_id = answer.decision.decision_id
+    assert application.audit.decision(decision_id).state == "reserved"
+    housekeeping.turn()
+    assert application.audit.decision(decision_id).state == "expired"
 
 
-def test_under_the_replay_clock_nobody_knows_which_leases_ran_out(compiled):
+def test_it_watches_the_clock(compiled):
     application = in_memory_application(compiled.policy_set, compiled=compiled)
-    upkeep = _upkeep(application, Settings(replay_clock=True), Metrics())
-    assert [each._name for each in upkeep] == ["policies"]
+    assert "clock" in {each.name for each in _upkeep(application, Settings(), Metrics())}
+
+
+def test_under_the_replay_clock_nobody_knows_what_ended(compiled):
+    application = in_memory_application(compiled.policy_set, compiled=compiled)
+    names = {each.name for each in _upkeep(application, Settings(replay_clock=True), Metrics())}
+    assert "policies" in names
+    assert names.isdisjoint({"housekeeping", "clock"})

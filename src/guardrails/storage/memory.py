@@ -10,8 +10,9 @@ import threading
 from collections.abc import Callable, Iterable, MutableMapping
 from typing import Any, TypeVar
 
-from guardrails.decide.ports import Handler, Item, Result
-from guardrails.errors import DependencyError
+from guardrails.decide.ports import PATIENCE_SECONDS, Handler, Item, Result
+from guardrails.errors import CapsMoved
+from guardrails.storage.refusals import CAPS_TRIES, caps_keep_moving, closed, unanswered
 
 __all__ = ["Journal", "MemoryTransactor"]
 
@@ -62,7 +63,10 @@ def _restore(mapping: MutableMapping[Key, Value], key: Key, before: Value) -> No
 
 
 class MemoryTransactor:
-    """Runs one handler at a time, for one item, on the session that `session` makes once of a journal."""
+    """Runs one handler at a time, for one item, on the session that `session` makes once of a journal.
+
+    A call waits for its turn only: once it runs, in its caller's own thread, there is nobody to give it up.
+    """
 
     def __init__(self, session: Callable[[Journal], Any]) -> None:
         self._journal = Journal()
@@ -70,17 +74,25 @@ class MemoryTransactor:
         self._one_at_a_time = threading.Lock()
         self._closed = False
 
-    def call(self, handler: Handler[Item, Result], item: Item) -> Result:
-        """Run `handler` for `item` and return its result. Raises DependencyError after `close`."""
-        with self._one_at_a_time:
-            if self._closed:
-                raise DependencyError("the stores are closed", dependency="database")
-            try:
-                (result,) = handler(self._session, [item])
-            except BaseException:
-                self._journal.take_back()
-                raise
-            self._journal.keep()
+    def call(
+        self,
+        handler: Handler[Item, Result],
+        item: Item,
+        *,
+        timeout_seconds: float = PATIENCE_SECONDS,
+        size: int = 1,  # noqa: ARG002 - nothing is shared here, so nothing has to be fair
+    ) -> Result:
+        """Run `handler` for `item` and return its result.
+
+        Raises DependencyError where its turn does not come within `timeout_seconds`, where caps that live elsewhere
+        keep moving, or after `close`.
+        """
+        if not self._one_at_a_time.acquire(timeout=max(timeout_seconds, 0.0)):
+            raise unanswered(timeout_seconds)
+        try:
+            result = self._settle(handler, item)
+        finally:
+            self._one_at_a_time.release()
         if isinstance(result, BaseException):
             raise result
         return result
@@ -89,3 +101,22 @@ class MemoryTransactor:
         """Wait for the call that runs, then refuse others."""
         with self._one_at_a_time:
             self._closed = True
+
+    def _settle(self, handler: Handler[Item, Result], item: Item) -> Result:
+        if self._closed:
+            raise closed()
+        for _ in range(CAPS_TRIES):
+            try:
+                return self._run(handler, item)
+            except CapsMoved:
+                continue
+        raise caps_keep_moving()
+
+    def _run(self, handler: Handler[Item, Result], item: Item) -> Result:
+        try:
+            (result,) = handler(self._session, [item])
+        except BaseException:
+            self._journal.take_back()
+            raise
+        self._journal.keep()
+        return result

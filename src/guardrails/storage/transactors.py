@@ -2,6 +2,7 @@
 
 memory:             in the process, gone with it
 sqlite:///path      a SQLite file, made where it is not there
+postgresql://...    a PostgreSQL database
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from guardrails.decide.ports import Transactor
 from guardrails.storage.connections import BUSY_SECONDS, Database
 from guardrails.storage.group_commit import GroupCommit
 from guardrails.storage.memory import Journal, MemoryTransactor
+from guardrails.storage.unit_watch import HANG_SECONDS
 
 __all__ = ["open_transactor", "sql_transactor"]
 
@@ -26,21 +28,25 @@ def open_transactor(
     sql_session: Callable[[Connection], Any],
     memory_session: Callable[[Journal], Any],
     busy_seconds: float = BUSY_SECONDS,
+    hang_seconds: float = HANG_SECONDS,
 ) -> Transactor:
     """Open the stores at `url`, with the schema brought up to date.
 
-    `sql_session` and `memory_session` join the rooms' stores. Raises SettingsError where the URL or the schema is not
-    one of this release's, DependencyError where the database does not answer.
+    `sql_session` and `memory_session` join the rooms' stores. A unit waits at most `busy_seconds` for other processes,
+    and is taken to hang after `hang_seconds` (see `unit_watch`). Raises SettingsError where the URL or the schema is
+    not one of this release's, DependencyError where the database does not answer.
     """
     if url == "memory:":
         return MemoryTransactor(memory_session)
     database = Database(url, busy_seconds=busy_seconds)
     with database.unit():
         pass  # prepared now: a service that can't reach its database should say so when it starts
-    return sql_transactor(database, sql_session)
+    return sql_transactor(database, sql_session, hang_seconds=hang_seconds)
 
 
-def sql_transactor(database: Database, session: Callable[[Connection], Any]) -> Transactor:
+def sql_transactor(
+    database: Database, session: Callable[[Connection], Any], *, hang_seconds: float = HANG_SECONDS
+) -> Transactor:
     """The transactor over a database, with `session` joining the rooms' stores for each unit."""
 
     @contextmanager
@@ -48,4 +54,10 @@ def sql_transactor(database: Database, session: Callable[[Connection], Any]) -> 
         with database.unit() as connection:
             yield session(connection)
 
-    return GroupCommit(unit, close_unit=database.close, abandon_unit=database.abandon)
+    return GroupCommit(
+        unit,
+        close_unit=database.close,
+        abandon_unit=database.abandon,
+        interrupt_unit=database.interrupt,
+        hang_seconds=hang_seconds,
+    )

@@ -52,7 +52,7 @@ def store():
 
 @pytest.fixture
 def transactor(store):
-    transactor = GroupCommit(store.unit, close_unit=store.close, abandon_unit=store.abandon, unit_max=8, waiting_max=20)
+    transactor = GroupCommit(store.unit, close_unit=store.close, abandon_unit=store.abandon, unit_size_max=8, waiting_max=20)
     yield transactor
     transactor.close()
 
@@ -259,7 +259,7 @@ def test_close_finishes_what_was_accepted_and_refuses_the_rest(gate, transactor,
 
 
 def test_no_wakeup_is_lost(store):
-    transactor = GroupCommit(store.unit, unit_max=3)
+    transactor = GroupCommit(store.unit, unit_size_max=3)
     results: list[str] = []
 
     def work(thread: int) -> None:

@@ -33,6 +33,7 @@ from guardrails.core.policy_set import PolicySet
 from guardrails.decide.active_policies import ActivePolicies
 from guardrails.decide.case import Compiled, compile_policies
 from guardrails.decide.decider import Decider
+from guardrails.decide.drain import Drain
 from guardrails.decide.explain import Explainer
 from guardrails.decide.housekeeping import Housekeeping
 from guardrails.decide.outcomes import Outcomes
@@ -96,6 +97,7 @@ class Application:
     preferences: PreferenceService
     audit: AuditService
     housekeeping: Housekeeping
+    drain: Drain
     transactor: Transactor
 
     def close(self) -> None:
@@ -172,6 +174,8 @@ def build_application(
             clock=clock,
             new_id=make_id,
             lease=terms.lease,
+            keep=terms.keep,
+            deadline=terms.deadline,
         ),
         explainer=Explainer(snapshot=snapshot, transactor=transactor, clock=clock),
         outcomes=Outcomes(transactor, clock=clock, keep=terms.keep),
@@ -181,6 +185,7 @@ def build_application(
         preferences=PreferenceService(transactor),
         audit=AuditService(transactor),
         housekeeping=Housekeeping(transactor, keep=terms.keep),
+        drain=Drain(transactor, spool, clock=clock, keep=terms.keep),
         transactor=transactor,
     )
 

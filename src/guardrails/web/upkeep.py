@@ -15,10 +15,11 @@ from datetime import datetime
 import structlog
 
 from guardrails.decide.active_policies import ActivePolicies
+from guardrails.decide.drain import Drain
 from guardrails.errors import DependencyError
 from guardrails.web.metrics import Metrics
 
-__all__ = ["ClockWatch", "Periodic", "PolicyReload", "Steps"]
+__all__ = ["ClockWatch", "Periodic", "PolicyReload", "SpoolDrain", "Steps"]
 
 TURN_SECONDS = 1.0
 STEPPED_BACK_SECONDS = 1.0
@@ -88,6 +89,22 @@ class PolicyReload:
             _log.info("policies.reloaded", revision=status.revision)
         else:
             _log.error("policies.broken_edit", active_revision=status.revision, problems=str(status.error).splitlines())
+
+
+class SpoolDrain:
+    """A step of taking what was spooled into the log, and the telling of it."""
+
+    def __init__(self, drain: Drain) -> None:
+        self._drain = drain
+
+    def __call__(self) -> int:
+        """Take some entries; returns how many."""
+        drained = self._drain.step()
+        if drained.entries:
+            _log.info("spool.drained", entries=drained.entries)
+        if drained.rejected:
+            _log.error("spool.rejected", entries=drained.rejected)
+        return drained.entries
 
 
 class Steps:

@@ -15,11 +15,12 @@ from guardrails.settings import Settings
 from guardrails.web.app import create_app
 from guardrails.web.logs import configure_logs
 from guardrails.web.metrics import Metrics, policy_gauges
-from guardrails.web.upkeep import ClockWatch, Periodic, PolicyReload, Steps
+from guardrails.web.upkeep import ClockWatch, Periodic, PolicyReload, SpoolDrain, Steps
 
 __all__ = ["Worker"]
 
 POLICIES_SECONDS = 0.3
+SPOOL_SECONDS = 1.0
 HOUSEKEEPING_SECONDS = 1.0
 CLOCK_SECONDS = 1.0
 PARENT_GONE_SECONDS = 0.3
@@ -51,7 +52,10 @@ class Worker:
 
 
 def _upkeep(application: Application, settings: Settings, metrics: Metrics) -> list[Periodic]:
-    upkeep = [Periodic("policies", PolicyReload(application.policies, metrics), seconds=POLICIES_SECONDS)]
+    upkeep = [
+        Periodic("policies", PolicyReload(application.policies, metrics), seconds=POLICIES_SECONDS),
+        Periodic("spool", Steps(SpoolDrain(application.drain)), seconds=SPOOL_SECONDS),
+    ]
     if settings.replay_clock:  # time is what requests say it is, and nobody here knows it
         return upkeep
     keep_house = Steps(lambda: application.housekeeping.step(utc_now()))

@@ -5,10 +5,18 @@ from __future__ import annotations
 import threading
 from datetime import UTC, datetime, timedelta
 
+import msgspec
 import pytest
 
+from guardrails.audit import MemorySpool
+from guardrails.core.candidate import Candidate
+from guardrails.core.decision import Decision
+from guardrails.decide.drain import Drain
+from guardrails.decide.entry import DecisionEntry, encode_entry
 from guardrails.errors import DependencyError
-from guardrails.web.upkeep import ClockWatch, Periodic, Steps
+from guardrails.web.upkeep import ClockWatch, Periodic, SpoolDrain, Steps
+from sends import KEEP
+from stores import open_stores, run
 
 NOON = datetime(2026, 12, 1, 12, tzinfo=UTC)
 
@@ -201,3 +209,41 @@ def test_a_clock_that_is_slowed_down_bit_by_bit_is_not_told_of(clocks, watch, lo
         clocks.run(1, wall=0.5)
         watch()
     assert log_lines == []
+
+
+RECEIPT = {
+    "id": "c-1",
+    "lane": "transactional",
+    "channel": "email",
+    "recipient": {"id": "r-1"},
+    "content": {"class": "transactional"},
+}
+
+
+def spooled(number) -> bytes:
+    """The entry of a degraded allow."""
+    candidate = msgspec.convert(RECEIPT | {"id": f"c-{number}"}, Candidate)
+    decision = Decision(
+        decision_id=f"d-{number}",
+        candidate_id=candidate.id,
+        effect="allow",
+        lane=candidate.lane,
+        policy_revision="sha256:1",
+        evaluated_at=NOON,
+        lease_until=NOON + timedelta(minutes=10),
+        degraded=True,
+    )
+    return encode_entry(DecisionEntry(decision=decision, candidate=candidate, now=NOON, at=NOON, fault="gone"))
+
+
+def test_what_was_spooled_is_drained_and_told_of(log_lines):
+    spool, transactor = MemorySpool(), open_stores("memory:")
+    drain = SpoolDrain(Drain(transactor, spool, clock=lambda: NOON, keep=KEEP))
+    spool.append({"c-1": spooled(1), "c-2": b"no entry", "c-3": spooled(3)})
+    assert (drain(), drain()) == (3, 0)
+    kept = run(transactor, lambda session: set(session.decisions.by_id(["d-1", "d-2", "d-3"])))
+    assert kept == {"d-1", "d-3"}
+    assert [(line["event"], line["log_level"], line["entries"]) for line in log_lines] == [
+        ("spool.drained", "info", 3),
+        ("spool.rejected", "error", 1),
+    ]

@@ -32,13 +32,13 @@ def test_it_keeps_house(compiled):
     assert application.audit.decision(decision_id).state == "expired"
 
 
-def test_it_watches_the_clock(compiled):
+def test_it_looks_after_policies_stores_and_the_clock(compiled):
     application = in_memory_application(compiled.policy_set, compiled=compiled)
-    assert "clock" in {each.name for each in _upkeep(application, Settings(), Metrics())}
+    names = {each.name for each in _upkeep(application, Settings(), Metrics())}
+    assert names == {"policies", "spool", "housekeeping", "clock"}
 
 
 def test_under_the_replay_clock_nobody_knows_what_ended(compiled):
     application = in_memory_application(compiled.policy_set, compiled=compiled)
     names = {each.name for each in _upkeep(application, Settings(replay_clock=True), Metrics())}
-    assert "policies" in names
-    assert names.isdisjoint({"housekeeping", "clock"})
+    assert names == {"policies", "spool"}

@@ -18,12 +18,13 @@ from typing import Any, Literal
 import msgspec
 
 from guardrails.audit import MemorySpool
-from guardrails.bootstrap import Application, build_application, compiler, open_stores
+from guardrails.bootstrap import Application, Terms, build_application, compiler, open_stores
 from guardrails.consent import ConsentRequest
 from guardrails.core.candidate import Candidate
+from guardrails.core.needs import Take
 from guardrails.decide.active_policies import ActivePolicies
 from guardrails.decide.case import Compiled
-from guardrails.decide.outcomes import OutcomeReport
+from guardrails.decide.outcomes import Outcome, OutcomeReport
 from guardrails.decide.replay import Replay
 from guardrails.decide.writes import Answer
 from guardrails.policyfile.document import Document
@@ -34,6 +35,7 @@ from guardrails.policytest.merge import merged
 from guardrails.policytest.runner import decode_candidate, raise_if_error
 from guardrails.policytest.times import parse_instant
 from guardrails.preferences import PreferenceRequest
+from outages import CutTransactor
 
 LEASE = timedelta(minutes=10)
 MASKED = ("decision_id", "candidate_id", "policy_revision", "audit")
@@ -46,10 +48,10 @@ DECISION = {
     "monitored": [],
     "retry_at": None,
     "blocked_by": None,
+    "lease_until": None,
     "degraded": False,
 }
 REASON = {"facts": {}, "holds_from": None, "retry": None}
-TAKE = {"count_on": "reserved", "countdown_seconds": None}
 ENTRY = {"answers": {}, "takes": [], "trace_id": None, "fault": None}
 
 
@@ -72,7 +74,7 @@ class Sent(_Said, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     at: str
     candidate: dict[str, Any] = {}
-    outcome: Literal["sent", "delivered", "failed", "cancelled"] | None = "sent"
+    outcome: Outcome | None = "sent"
 
 
 class Given(_Said, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -96,13 +98,14 @@ class Step(_Said, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One moment. What is set takes place in the order of the fields; `candidates` are decided together."""
 
     at: str | None = None
-    stores: Literal["down"] | None = None
+    stores: Literal["down", "up"] | None = None
+    caps: Literal["down", "up"] | None = None
     consent: Consent | None = None
     preferences: dict[str, Literal["on", "off"]] = {}
     candidate: dict[str, Any] | None = None
     candidates: tuple[dict[str, Any], ...] = ()
     want: Wanted | tuple[Wanted, ...] = ()
-    outcome: Literal["sent", "delivered", "failed", "cancelled"] | None = None
+    outcome: Outcome | None = None
 
 
 class Case(_Said, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -112,6 +115,7 @@ class Case(_Said, frozen=True, kw_only=True, forbid_unknown_fields=True):
     at: str | None = None
     given: Given = Given()
     stores: Literal["down"] | None = None
+    caps: Literal["down"] | None = None
     candidate: dict[str, Any] = {}
     candidates: tuple[dict[str, Any], ...] = ()
     want: Wanted | tuple[Wanted, ...] | None = None
@@ -166,22 +170,22 @@ class CaseRun:
         self._now = parse_instant(self._case.at or self._file.at)
         self._candidate = merged(self._file.candidate, self._case.candidate)
         self._spool = MemorySpool()
-        self._is_down = False
+        self._stores = CutTransactor(open_stores(url))
         self._answers: list[Answer] = []
         self._bodies: dict[str, bytes] = {}
-        self._application = self._build(url)
+        self._application = self._build()
 
-    def _build(self, url: str) -> Application:
+    def _build(self) -> Application:
         numbers = itertools.count(1)
         active = ActivePolicies(
             None, self._compiled.policy_set, compile_set=lambda _: self._compiled, clock=lambda: self._now
         )
         return build_application(
             active,
-            transactor=open_stores(url),
+            transactor=self._stores,
             spool=self._spool,
             clock=lambda: self._now,
-            lease=LEASE,
+            terms=Terms(lease=LEASE),
             make_id=lambda: f"id-{next(numbers)}",
         )
 
@@ -190,7 +194,7 @@ class CaseRun:
         try:
             self._put_on_record()
             found = [difference for step, place in self._steps() for difference in self._take(step, place)]
-            return found + ([] if self._is_down else list(self._replayed()))
+            return found + ([] if self._stores.is_down else list(self._replayed()))
         finally:
             self._application.close()
 
@@ -200,7 +204,13 @@ class CaseRun:
         if case.want is not None:
             candidate = None if case.candidates else {}
             yield (
-                Step(stores=case.stores, candidate=candidate, candidates=case.candidates, want=case.want),
+                Step(
+                    stores=case.stores,
+                    caps=case.caps,
+                    candidate=candidate,
+                    candidates=case.candidates,
+                    want=case.want,
+                ),
                 self._place,
             )
         for number, step in enumerate(case.steps):
@@ -246,9 +256,11 @@ class CaseRun:
 
     def _take(self, step: Step, place: Place) -> Iterator[Difference]:
         self._now = self._now if step.at is None else parse_instant(step.at)
-        if step.stores == "down":
-            self._application.close()
-            self._is_down = True
+        self._stores.is_down = step.stores == "down" or (self._stores.is_down and step.stores is None)
+        if step.stores == "up":
+            yield from self._drain((*place, "stores"))
+        if step.caps is not None:
+            self._stores.lost_caps = {"read", "reserve", "settle"} if step.caps == "down" else set()
         if step.consent is not None:
             self._record_consent(step.consent)
         self._set_preferences(step.preferences)
@@ -274,10 +286,19 @@ class CaseRun:
             else:
                 yield from self._compare_other(result, wanted, at)
 
+    def _drain(self, place: Place) -> Iterator[Difference]:
+        """Take the spool into the log, which is to hold it then as it was, and nothing more."""
+        wanted = [msgspec.json.decode(data) for data in self._spool.read()]
+        size = self._application.audit.size()
+        while self._application.drain.step().entries:
+            pass
+        got = [msgspec.json.decode(data) for _, data in self._application.audit.entries(size)]
+        yield from self._differing(wanted, got, place, "drained")
+
     def _newest_entries(self, results: list[Any]) -> list[tuple[int | None, dict[str, Any]]]:
         """The entries of this step's decisions, in order, with their places in the log, or None in the spool."""
         new = sum(isinstance(result, Answer) and not result.repeated for result in results)
-        if self._is_down:
+        if self._stores.is_down:
             entries = [(None, msgspec.json.decode(data)) for data in self._spool.read()]
         else:
             entries = [(index, msgspec.json.decode(data)) for index, data in self._application.audit.entries()]
@@ -303,10 +324,10 @@ class CaseRun:
         decision = msgspec.json.decode(answer.body)
         at = candidate.send_at or self._now
         allowed = wanted.decision.get("effect", "allow") == "allow"
-        lease = at + LEASE if allowed and not self._is_down else None
+        lease = at + LEASE if allowed else None
         yield from self._differing(None, wanted.error or wanted.repeats, place, "a decision instead of")
         yield from self._differing(
-            _whole_decision(wanted.decision, candidate, at),
+            _whole_decision(wanted.decision, candidate, evaluated_at=at, lease_until=lease),
             {name: value for name, value in decision.items() if name not in MASKED},
             (*place, "decision"),
             "decision",
@@ -320,12 +341,27 @@ class CaseRun:
         got = {name: decision[name] for name in always}
         yield from self._differing(always, got, (*place, "decision"), "decision")
         yield from self._differing(
-            _whole_entry(wanted.entry, now=self._now, at=at, lease_until=lease)
+            self._whole_entry(wanted.entry, candidate, now=self._now, at=at, lease_until=lease)
             | {"type": "decision", "decision": decision, "candidate": _as_json(candidate)},
             entry,
             (*place, "entry"),
             "entry",
         )
+
+    def _whole_entry(self, said: Mapping[str, Any], candidate: Candidate, **moments: datetime | None) -> dict[str, Any]:
+        """The audit entry that a case wants, with all that it leaves unsaid."""
+        whole = ENTRY | _as_json(moments) | said
+        whole["takes"] = [self._whole_take(take, candidate) for take in whole["takes"]]
+        return whole
+
+    def _whole_take(self, said: Mapping[str, Any], candidate: Candidate) -> dict[str, Any]:
+        """The take that a case wants, with what follows from the cap: whose it is, how long it matters."""
+        caps = {policy.id: policy.cap for policy in self._compiled.policy_set.policies}
+        cap = caps.get(said["cap"])
+        if cap is None:
+            return dict(said)
+        owner, keep_seconds = cap.owner(candidate.recipient), cap.window.keep_seconds
+        return _as_json(Take(**said, owner=owner, keep_seconds=keep_seconds, is_tallied=cap.is_tallied))
 
     def _differing(self, wanted: object, got: object, place: Place, what: str) -> Iterator[Difference]:
         """Every value in which two trees differ, at the line nearest to it."""
@@ -347,19 +383,12 @@ class CaseRun:
             yield Difference(line, f"replay of entry {each.index}: {each.what}", each.recorded, each.computed)
 
 
-def _whole_decision(said: Mapping[str, Any], candidate: Candidate, at: datetime) -> dict[str, Any]:
+def _whole_decision(said: Mapping[str, Any], candidate: Candidate, **moments: datetime | None) -> dict[str, Any]:
     """The decision that a case wants, with all that it leaves unsaid."""
-    whole = DECISION | {"lane": candidate.lane, "evaluated_at": _as_json(at)} | said
+    whole = DECISION | {"lane": candidate.lane} | _as_json(moments) | said
     for name in ("reasons", "monitored"):
         whole[name] = [REASON | reason for reason in whole[name]]
     whole["obligations"] = [{"values": {}} | obligation for obligation in whole["obligations"]]
-    return whole
-
-
-def _whole_entry(said: Mapping[str, Any], **moments: datetime | None) -> dict[str, Any]:
-    """The audit entry that a case wants, with all that it leaves unsaid."""
-    whole = ENTRY | _as_json(moments) | said
-    whole["takes"] = [TAKE | take for take in whole["takes"]]
     return whole
 
 

@@ -14,6 +14,7 @@ from collections.abc import Generator, Iterator
 import pytest
 from hypothesis import settings
 
+from guardrails.storage.connections import Database
 from servers import (
     PostgreSQLServer,
     RedisClusterServers,
@@ -85,9 +86,27 @@ def postgres_server() -> Iterator[PostgreSQLServer]:
         yield server
 
 
+@pytest.fixture(scope="session")
+def postgres_template(postgres_server) -> Iterator[str]:
+    """A database with the schema in it, to be copied: migrating takes longer than most tests."""
+    with postgres_server.database() as url:
+        database = Database(url)
+        with database.unit():
+            pass
+        database.close()
+        yield url
+
+
 @pytest.fixture
-def postgres_url(postgres_server) -> Iterator[str]:
-    """A database for one test."""
+def postgres_url(postgres_server, postgres_template) -> Iterator[str]:
+    """A database for one test, with the schema in it and no rows."""
+    with postgres_server.database(postgres_template) as url:
+        yield url
+
+
+@pytest.fixture
+def empty_postgres_url(postgres_server) -> Iterator[str]:
+    """A database for one test, with nothing in it."""
     with postgres_server.database() as url:
         yield url
 

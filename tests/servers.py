@@ -180,22 +180,22 @@ class PostgreSQLServer(Server):
         self._binaries = _readable(_postgresql_binaries(version), directory, self._system_user())
         self._make_data_directory()
 
-    def create_database(self) -> str:
-        """The URL of a database that nobody has used, for `guardrails.settings`."""
+    def create_database(self, template: str | None = None) -> str:
+        """The URL of a database of its own: an empty one, or a copy of the one at the URL `template`."""
         self.ensure_running()
         name = f"guardrails_{os.getpid()}_{next(self._numbers)}"
-        self.execute(f"CREATE DATABASE {name}")
+        self.execute(f"CREATE DATABASE {name} TEMPLATE {_database_name(template) if template else 'template1'}")
         return self.url(name)
 
     def drop_database(self, url: str) -> None:
         """Remove it, whoever is connected."""
         self.ensure_running()
-        self.execute(f"DROP DATABASE IF EXISTS {urlsplit(url).path[1:]} WITH (FORCE)")
+        self.execute(f"DROP DATABASE IF EXISTS {_database_name(url)} WITH (FORCE)")
 
     @contextmanager
-    def database(self) -> Iterator[str]:
+    def database(self, template: str | None = None) -> Iterator[str]:
         """A database for the block."""
-        url = self.create_database()
+        url = self.create_database(template)
         try:
             yield url
         finally:
@@ -475,6 +475,10 @@ def _running(server: Any) -> Iterator[Any]:
         yield server
     finally:
         server.stop()
+
+
+def _database_name(url: str) -> str:
+    return urlsplit(url).path[1:]
 
 
 def _postgresql_binaries(version: int) -> Path:

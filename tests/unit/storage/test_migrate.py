@@ -39,7 +39,7 @@ UNION ALL SELECT 'sequence', sequencename, data_type::text, NULL, NULL, NULL, NU
 def url(request, tmp_path) -> str:
     if request.param == "sqlite":
         return sqlite_url(tmp_path / "guardrails.db")
-    return request.getfixturevalue("postgres_url")
+    return request.getfixturevalue("empty_postgres_url")
 
 
 @pytest.fixture

@@ -184,13 +184,13 @@ class PostgreSQLServer(Server):
         """The URL of a database of its own: an empty one, or a copy of the one at the URL `template`."""
         self.ensure_running()
         name = f"guardrails_{os.getpid()}_{next(self._numbers)}"
-        self.execute(f"CREATE DATABASE {name} TEMPLATE {_database_name(template) if template else 'template1'}")
+        self.execute(f"CREATE DATABASE {name} TEMPLATE {database_name(template) if template else 'template1'}")
         return self.url(name)
 
     def drop_database(self, url: str) -> None:
         """Remove it, whoever is connected."""
         self.ensure_running()
-        self.execute(f"DROP DATABASE IF EXISTS {_database_name(url)} WITH (FORCE)")
+        self.execute(f"DROP DATABASE IF EXISTS {database_name(url)} WITH (FORCE)")
 
     @contextmanager
     def database(self, template: str | None = None) -> Iterator[str]:
@@ -391,6 +391,11 @@ def wait_until(holds: Callable[[], bool], otherwise: Callable[[], str]) -> None:
         time.sleep(_PAUSE_SECONDS)
 
 
+def database_name(url: str) -> str:
+    """The name of the database at a URL."""
+    return urlsplit(url).path[1:]
+
+
 class _Guard:
     """A process that outlives this one by a moment: it reads a pipe that only this one holds, and once that ends, be it
     by SIGKILL, it kills the servers that are still there and removes their directories.
@@ -475,10 +480,6 @@ def _running(server: Any) -> Iterator[Any]:
         yield server
     finally:
         server.stop()
-
-
-def _database_name(url: str) -> str:
-    return urlsplit(url).path[1:]
 
 
 def _postgresql_binaries(version: int) -> Path:

@@ -89,6 +89,7 @@ class Database:
                 if not self._prepared:
                     self._prepare()
                 with self.engine.begin() as connection:
+                    self._check_interrupted()  # while it connected, where nothing else breaks it off
                     yield connection
                     self._check_interrupted()
         except SQLAlchemyError as error:

@@ -39,10 +39,14 @@ def json_rows(parameter: str, **columns: TypeEngine[Any]) -> Subquery:
 def encode_rows(rows: Sequence[tuple[str | int | None, ...]]) -> str:
     """Rows as the JSON array that `json_rows` reads.
 
-    Raises CandidateError where a text holds the character NUL: SQLite's JSON ends a text there, so that one
-    recipient's id would read as another's, and PostgreSQL can't hold it at all.
+    Raises CandidateError where a text is none (it holds half of a surrogate pair), or holds the character NUL:
+    SQLite's JSON ends a text there, so that one recipient's id would read as another's, and PostgreSQL has no place
+    for it.
     """
-    text = msgspec.json.encode(rows).decode()
+    try:
+        text = msgspec.json.encode(rows).decode()
+    except UnicodeEncodeError as error:
+        raise CandidateError("a text holds half of a surrogate pair, which no id or name may") from error
     if r"\u0000" in text and any("\0" in value for row in rows for value in row if isinstance(value, str)):
         raise CandidateError("a text holds the character NUL, which no id or name may")
     return text

@@ -88,17 +88,11 @@ class PostgresqlDatabase:
         """Check version and encoding of the server. Raises SettingsError."""
         connection.exec_driver_sql(_TAKE_YOUR_TIME)
         info = _raw(connection).info
-        if info.server_version < _LEAST_VERSION * 10_000:
-            raise SettingsError(
-                f"`{self.name}` is PostgreSQL {info.server_version // 10_000}; {_LEAST_VERSION} or newer is needed"
-            )
-        encoding = info.parameter_status("server_encoding")
-        if encoding != "UTF8":
-            raise SettingsError(f"the encoding of `{self.name}` is {encoding}; it must be UTF8, or ids would be lost")
+        _check_server(self.name, info.server_version, info.parameter_status("server_encoding"))
 
     def abandon(self) -> None:
         """In the child of a fork: the connection is the parent's."""
-        self._line = _Line()
+        self._line.leave()
 
     def _engine(self, url: URL) -> Engine:
         engine = create_engine(
@@ -137,26 +131,42 @@ class _Line:
 
     def __init__(self) -> None:
         self._changing = threading.Lock()
-        self._socket: socket.socket | None = None
+        self._number: int | None = None
 
     def lead_to(self, number: int) -> None:
         with self._changing:
             self._close()
-            self._socket = socket.socket(fileno=os.dup(number))
+            self._number = os.dup(number)
 
     def cut(self) -> None:
         with self._changing, suppress(OSError):  # it may be cut from the other end already
-            if self._socket is not None:
-                self._socket.shutdown(socket.SHUT_RDWR)
+            if self._number is not None:
+                line = socket.socket(fileno=self._number)
+                try:
+                    line.shutdown(socket.SHUT_RDWR)
+                finally:
+                    line.detach()
 
     def close(self) -> None:
         with self._changing:
             self._close()
 
+    def leave(self) -> None:
+        """In the child of a fork, where the lock may be held by a thread that did not come along."""
+        self._changing = threading.Lock()
+        self.close()
+
     def _close(self) -> None:
-        if self._socket is not None:
-            self._socket.close()
-            self._socket = None
+        if self._number is not None:
+            os.close(self._number)
+            self._number = None
+
+
+def _check_server(name: str, version: int, encoding: str | None) -> None:
+    if version < _LEAST_VERSION * 10_000:
+        raise SettingsError(f"`{name}` is PostgreSQL {version // 10_000}; {_LEAST_VERSION} or newer is needed")
+    if encoding != "UTF8":
+        raise SettingsError(f"the encoding of `{name}` is {encoding}; it must be UTF8, to hold every id")
 
 
 def _raw(connection: Connection) -> Any:  # noqa: ANN401 - SQLAlchemy has no type for a driver's connection

@@ -55,5 +55,10 @@ def test_a_text_with_nul_is_refused():
         encode_rows([("r-1\0", 1)])
 
 
+def test_half_of_a_surrogate_pair_is_refused():
+    with pytest.raises(CandidateError, match="surrogate"):
+        encode_rows([("r-\ud83d", 1)])
+
+
 def test_a_text_that_only_spells_nul_is_not():
     assert encode_rows([(r"\u0000", 1)]) == r'[["\\u0000",1]]'

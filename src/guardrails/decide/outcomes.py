@@ -69,8 +69,8 @@ class ImpossibleOutcomeError(ConflictError):
     """The outcome contradicts the state that the decision is in."""
 
     def __init__(self, decision_id: str, *, state: ReservationState, outcome: Outcome) -> None:
-        holds = " (a deny holds nothing)" if state == "none" else ""
-        super().__init__(f"decision `{decision_id}` is `{state}`{holds} and can't become `{outcome}`")
+        why = ": it was a deny" if state == "none" else ""
+        super().__init__(f"decision `{decision_id}` is `{state}` and can't become `{outcome}`{why}")
         self.decision_id = decision_id
         self.state = state
         self.outcome = outcome

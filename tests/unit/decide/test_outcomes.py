@@ -81,9 +81,9 @@ def test_what_contradicts_the_record_names_both_states(sends):
     assert (refused.decision_id, refused.state, refused.outcome) == ("d-1", "cancelled", "delivered")
 
 
-def test_a_deny_says_that_it_holds_nothing(sends):
+def test_a_deny_has_no_outcome_and_the_refusal_says_that_it_was_one(sends):
     sends.allow(state="none", lease_until=None)
-    assert str(sends.report("sent")) == "decision `d-1` is `none` (a deny holds nothing) and can't become `sent`"
+    assert str(sends.report("sent")) == "decision `d-1` is `none` and can't become `sent`: it was a deny"
 
 
 @pytest.mark.parametrize("decision_id", ["d-2", "", "\U0001f389", "'; --", "x" * 10_000])

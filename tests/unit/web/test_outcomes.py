@@ -73,7 +73,7 @@ def test_a_deny_has_no_outcome(decide, report):
     decision_id = decide(candidate=DENIED)
     answer = report(decision_id, "sent")
     assert answer.status_code == 409
-    assert "is `none` (a deny holds nothing) and can't become `sent`" in answer.get_json()["detail"]
+    assert "is `none` and can't become `sent`: it was a deny" in answer.get_json()["detail"]
 
 
 @pytest.mark.parametrize("decision_id", ["nobody", "crm%2F42", "%F0%9F%8E%89", "a%20b", "'%3B--"])

@@ -1,0 +1,179 @@
+"""The one way to Redis: sends calls of scripts, and makes of whatever goes wrong a DependencyError within the deadline.
+
+A process has one. It remembers for a moment that Redis did not answer, so that a Redis that hangs does not take its
+time from every decision, and whether there is something to mend (`needs_care`, see `rebuild`).
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import datetime
+from typing import Any, cast
+
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import MovedError, RedisError
+from redis.exceptions import TimeoutError as RedisTimeoutError
+
+from guardrails.caps.redis.layout import SHARDS, Call, Calls
+from guardrails.caps.redis.leftovers import Leftovers
+from guardrails.caps.redis.scripts import ScriptName
+from guardrails.caps.redis.servers import Node, Reply, Servers, Terms
+from guardrails.errors import DependencyError, SettingsError
+from guardrails.storage.instants import MICROS_PER_SECOND, to_micros
+
+__all__ = ["EpochLostError", "RedisGateway"]
+
+PAUSE_SECONDS = 0.5
+PAUSE_SHARE = 4
+"""For how long nobody asks a Redis that did not answer: so long, and so many times as long as it was waited for."""
+
+_LEAST_VERSION = (6, 0)
+_GRACE_SECONDS = 2.0  # beyond the deadline, for services whose clocks differ
+_NO_ANSWER = (RedisConnectionError, RedisTimeoutError, OSError)
+
+
+class EpochLostError(DependencyError):
+    """The servers that answer don't hold all that they held when the caps were complete."""
+
+
+class RedisGateway:
+    """Sends scripts to the servers behind a URL. Nothing is connected before it is needed."""
+
+    def __init__(self, url: str, *, deadline_seconds: float, uses_server_time: bool = True) -> None:
+        """No answer is waited for longer than half of `deadline_seconds`, which is how long a decision may take.
+
+        Leases end by the server's clock, unless `uses_server_time` is False: then time is what each call says, and may
+        go back, so nothing is ever forgotten for its age (for a replay clock and for tests). Raises SettingsError
+        where `url` names no server.
+        """
+        self.needs_care = True
+        self._servers = Servers(url, timeout_seconds=deadline_seconds / 2)
+        self._leftovers = Leftovers(self._servers)
+        self._grace = round((deadline_seconds + _GRACE_SECONDS) * MICROS_PER_SECOND) if uses_server_time else None
+        self._shut_until = 0.0
+
+    @property
+    def address(self) -> str:
+        """Where it leads to, without user and password."""
+        return self._servers.address
+
+    def calls(self, script: ScriptName, epoch: str) -> Calls:
+        """The calls of a piece of work, to be put together: one, or on a cluster one for each shard."""
+        with self._reaching():
+            return Calls(script, epoch, apart=self._servers.is_cluster)
+
+    def run(self, calls: Iterable[Call], servers: frozenset[str], *, now: datetime | None = None) -> dict[Call, Reply]:
+        """Carry out calls on `servers` (run ids), each server's in one round trip; what each of them answers.
+
+        Raises EpochLostError where one of them found its epoch gone, DependencyError where one failed otherwise; the
+        others may have taken effect.
+        """
+        micros = None if now is None else to_micros(now)
+        if micros is None and self._grace is None:
+            micros = 0  # nobody says what time it is, so none has passed
+        terms = Terms(servers, micros, self._grace)
+        with self._reaching():
+            replies = self._run(list(calls), terms)
+        for reply in replies.values():
+            if reply.status == "STALE":
+                self.needs_care = True
+                raise EpochLostError(f"the caps at `{self.address}` are not complete", dependency="caps")
+            if reply.status == "LATE":
+                raise DependencyError(f"the caps at `{self.address}` answered too late", dependency="caps")
+        return replies
+
+    def plant(self, epoch: str, servers: frozenset[str]) -> None:
+        """Begin an epoch: from now on it is seen where one of `servers` loses it. Raises DependencyError."""
+        calls = self.calls("plant", epoch)
+        for shard in range(SHARDS):
+            call = calls.at(shard)
+            call.items.append(call.marker_place(shard))
+        self.run(calls, servers)
+
+    def verify(self, epoch: str, servers: frozenset[str]) -> None:
+        """Make sure that `servers`, and no others, hold all of an epoch. Raises DependencyError."""
+        if self.survey() != servers:
+            self.needs_care = True
+            raise EpochLostError(f"the caps at `{self.address}` have moved", dependency="caps")
+        calls = self.calls("verify", epoch)
+        for shard in range(SHARDS):
+            calls.at(shard).touch(shard)
+        self.run(calls, servers)
+
+    def survey(self) -> frozenset[str]:
+        """The run ids of the servers. Raises DependencyError where one does not answer, or is not fit for caps."""
+        servers = {}
+        for info in self._infos():
+            servers[str(info["run_id"])] = _unfitness(info)
+        for unfit in filter(None, servers.values()):
+            raise DependencyError(f"the caps can't live at `{self.address}`: {unfit}", dependency="caps")
+        return frozenset(servers)
+
+    def check(self) -> None:
+        """Look at the servers before anything depends on them.
+
+        Raises SettingsError where one is not fit for caps, DependencyError where one does not answer.
+        """
+        for unfit in filter(None, map(_unfitness, self._infos())):
+            raise SettingsError(f"the caps can't live at `{self.address}`: {unfit}")
+
+    def remove_leftovers(self, epoch: str, most: int) -> int:
+        """Remove at most `most` keys of the epochs before this one; returns how many. Raises DependencyError."""
+        with self._reaching():
+            return self._leftovers.remove(epoch, most)
+
+    def close(self) -> None:
+        """Let go of the connections."""
+        self._servers.forget()
+
+    def _infos(self) -> Sequence[Mapping[str, Any]]:
+        with self._reaching():
+            return [cast("Mapping[str, Any]", node.client.info()) for node in self._servers.nodes()]
+
+    def _run(self, calls: Sequence[Call], terms: Terms, *, is_again: bool = False) -> dict[Call, Reply]:
+        replies: dict[Call, Reply] = {}
+        moved: list[Call] = []
+        by_node: dict[Node, list[Call]] = {}
+        for call in calls:
+            by_node.setdefault(self._servers.node_of(call.shard), []).append(call)
+        for node, its_calls in by_node.items():
+            for call, reply in zip(its_calls, node.run(its_calls, terms), strict=True):
+                if isinstance(reply, MovedError) and not is_again:
+                    moved.append(call)
+                elif isinstance(reply, RedisError):
+                    raise reply
+                else:
+                    replies[call] = reply
+        if moved:  # nothing has been done: who has the shard now?
+            self._servers.forget()
+            replies |= self._run(moved, terms, is_again=True)
+        return replies
+
+    @contextmanager
+    def _reaching(self) -> Iterator[None]:
+        """What redis-py raises becomes a DependencyError; where Redis did not answer, nobody asks for a while."""
+        began = time.monotonic()
+        if began < self._shut_until:
+            raise DependencyError(f"the caps at `{self.address}` did not answer a moment ago", dependency="caps")
+        try:
+            yield
+        except (RedisError, OSError) as error:
+            self._servers.forget()
+            if isinstance(error, _NO_ANSWER):
+                waited = time.monotonic() - began
+                self._shut_until = began + waited + max(PAUSE_SECONDS, PAUSE_SHARE * waited)
+            raise DependencyError(f"the caps at `{self.address}` failed: {error}", dependency="caps") from error
+
+
+def _unfitness(info: Mapping[str, Any]) -> str | None:
+    """Why a server is not fit for caps, or None."""
+    version = tuple(int(part) for part in str(info["redis_version"]).split(".")[:2])
+    if version < _LEAST_VERSION:
+        return f"it is Redis {info['redis_version']}; 6.0 or newer is needed"
+    if info["role"] != "master":
+        return "it is a replica"
+    if info["maxmemory_policy"] != "noeviction":
+        return f"it may forget them: its maxmemory-policy is `{info['maxmemory_policy']}`, and must be `noeviction`"
+    return None

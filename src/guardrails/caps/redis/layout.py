@@ -1,0 +1,129 @@
+"""Where the caps lie in Redis: shards, the names of keys, and the calls of scripts with the keys that they touch.
+
+    guardrails:{g17}:4f2a90c1.3:slots:3:u-1:9:one-a-day:["u-1"]
+    guardrails:{g17}:4f2a90c1.3:leases:3:u-1:9:one-a-day:["u-1"]
+    guardrails:{g17}:4f2a90c1.3:index:u-1
+    guardrails:{g17}:4f2a90c1.3:marker
+
+Every key of a recipient is in one shard, and so is every key that recipients share. A cluster keeps a shard together by
+its hash tag, `{g17}`, so that a call which stays within one shard never touches two of the cluster's slots.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+from zlib import crc32
+
+from guardrails.caps.redis.scripts import ScriptName
+
+__all__ = ["SHARDS", "Call", "Calls", "epoch_of", "epoch_pattern", "name_of", "parts_of", "shard_of", "tag"]
+
+SHARDS = 256
+"""How many parts the keys are dealt out to: many more than a cluster has nodes, and few enough to ask each."""
+
+_PREFIX = "guardrails"
+
+
+class Call:
+    """One call of a script: the shards and keys that it touches, and item by item what it is to do there."""
+
+    def __init__(self, script: ScriptName, epoch: str) -> None:
+        self.script = script
+        self.items: list[Any] = []
+        self._epoch = epoch
+        self._shards: dict[int, None] = {}
+        self._places: dict[str, int] = {}
+
+    @property
+    def shard(self) -> int:
+        """One of its shards, to find the server by."""
+        return next(iter(self._shards))
+
+    @property
+    def markers(self) -> list[str]:
+        """The markers without which it does nothing; none where it is there to set them."""
+        return [] if self.script == "plant" else [self._name(shard, "marker") for shard in self._shards]
+
+    @property
+    def keys(self) -> list[str]:
+        """The keys that it touches; the first one's place is 1."""
+        return list(self._places)
+
+    def touch(self, shard: int) -> None:
+        """Go on only where the shard is whole."""
+        self._shards[shard] = None
+
+    def cap_place(self, cap: str, key: str, owner: str | None) -> int:
+        """The place of the slots under a cap's key; the next one is that of their leases."""
+        shard = shard_of(cap, key, owner)
+        name = f"{len(owner or '')}:{owner or ''}:{name_of(cap, key)}"
+        place = self._place(shard, f"slots:{name}")
+        self._place(shard, f"leases:{name}")
+        return place
+
+    def index_place(self, owner: str) -> int:
+        """The place of a recipient's index."""
+        return self._place(shard_of("", "", owner), f"index:{owner}")
+
+    def marker_place(self, shard: int) -> int:
+        """The place of a shard's marker."""
+        return self._place(shard, "marker")
+
+    def _place(self, shard: int, name: str) -> int:
+        self.touch(shard)
+        return self._places.setdefault(self._name(shard, name), len(self._places) + 1)
+
+    def _name(self, shard: int, name: str) -> str:
+        return f"{_PREFIX}:{{{tag(shard)}}}:{self._epoch}:{name}"
+
+
+class Calls:
+    """The calls of one script that do a piece of work: a single one, or `apart`, one for each shard."""
+
+    def __init__(self, script: ScriptName, epoch: str, *, apart: bool) -> None:
+        self._script = script
+        self._epoch = epoch
+        self._apart = apart
+        self._calls: dict[int, Call] = {}
+
+    def at(self, shard: int) -> Call:
+        """The call that the shard belongs to."""
+        place = shard if self._apart else 0
+        if place not in self._calls:
+            self._calls[place] = Call(self._script, self._epoch)
+        return self._calls[place]
+
+    def __iter__(self) -> Iterator[Call]:
+        return iter(self._calls.values())
+
+
+def shard_of(cap: str, key: str, owner: str | None) -> int:
+    """The shard of a cap's key: its owner's or, where recipients share it, its own."""
+    return crc32((owner or f"{cap}\0{key}").encode()) % SHARDS
+
+
+def tag(shard: int) -> str:
+    """The hash tag that keeps a shard together."""
+    return f"g{shard}"
+
+
+def name_of(cap: str, key: str) -> str:
+    """The name of a cap's key; no two have the same."""
+    return f"{len(cap)}:{cap}:{key}"
+
+
+def parts_of(name: str) -> tuple[str, str]:
+    """Cap and key by their name."""
+    length, _, rest = name.partition(":")
+    return rest[: int(length)], rest[int(length) + 1 :]
+
+
+def epoch_pattern(lineage: str) -> str:
+    """What matches the keys of every epoch of a lineage, as Redis matches names."""
+    return f"{_PREFIX}:{{g*}}:{lineage}.*"
+
+
+def epoch_of(key: str) -> str:
+    """The epoch that a key belongs to."""
+    return key.split(":", 3)[2]

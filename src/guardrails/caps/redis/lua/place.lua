@@ -1,0 +1,99 @@
+-- Places, moves and removes the slots of decisions, after checking that there is room: all of it or nothing.
+--
+-- KEYS       slots and leases of each key that is touched, and the index of each recipient: a sorted set, the names of
+--            the recipient's keys by the instant until which they are needed
+-- ARGV[2]    a list of {decision id, end of its lease or false, checks, slots}, carried out in order
+--            checks   {p, start, end, limit}: fewer than `limit` slots count in start <= instant < end
+--            slots    {p, instant or false, microseconds to keep it, place of the index or 0, name in the index};
+--                     false: the decision has no slot under that key
+-- Result     OK; or MOVED where a check fails, and then nothing has changed: a decision that comes with checks is new
+-- Atomic     all of it
+
+local placed, touched, indexes = {}, {}, {}
+
+local function is_room(check)
+  local p, start, stop, limit = unpack(check)
+  return count(p, start, stop, ended_at(p)) < limit
+end
+
+local function take_back()
+  for _, each in ipairs(placed) do
+    redis.call('ZREM', key(each[1]), each[2])
+    redis.call('ZREM', key(each[1] + 1), each[2])
+  end
+end
+
+local function put(id, lease, slot)
+  local p, instant = slot[1], slot[2]
+  if instant then
+    redis.call('ZADD', key(p), instant, id)
+    placed[#placed + 1] = {p, id}
+  else
+    redis.call('ZREM', key(p), id)
+  end
+  if instant and lease then
+    redis.call('ZADD', key(p + 1), lease, id)
+  else
+    redis.call('ZREM', key(p + 1), id)
+  end
+  if not touched[p] or touched[p][3] < slot[3] then
+    touched[p] = slot
+  end
+end
+
+local function expire_at(place, instant)
+  if call.grace then
+    redis.call('PEXPIREAT', key(place), math.ceil(instant / 1000))
+  end
+end
+
+-- Keep under the key what is still needed, for as long as it is, and note it in the recipient's index.
+local function keep(p, microseconds, index, name)
+  if call.grace then
+    redis.call('ZREMRANGEBYSCORE', key(p), '-inf', server_time - microseconds)
+  end
+  local latest = redis.call('ZREVRANGE', key(p), 0, 0, 'WITHSCORES')[2]
+  if latest then
+    expire_at(p, latest + microseconds)
+    expire_at(p + 1, latest + microseconds)
+  end
+  if index == 0 then
+    return
+  end
+  indexes[index] = true
+  if latest then
+    redis.call('ZADD', key(index), latest + microseconds, name)
+  else
+    redis.call('ZREM', key(index), name)
+  end
+end
+
+local function keep_index(index)
+  if call.grace then
+    redis.call('ZREMRANGEBYSCORE', key(index), '-inf', server_time)
+  end
+  local latest = redis.call('ZREVRANGE', key(index), 0, 0, 'WITHSCORES')[2]
+  if latest then
+    expire_at(index, latest)
+  end
+end
+
+for _, item in ipairs(plan) do
+  local id, lease, checks, slots = unpack(item)
+  for _, check in ipairs(checks) do
+    if not is_room(check) then
+      take_back()
+      return answer('MOVED')
+    end
+  end
+  for _, slot in ipairs(slots) do
+    put(id, lease, slot)
+  end
+end
+for p, slot in pairs(touched) do
+  keep(p, slot[3], slot[4], slot[5])
+end
+for index in pairs(indexes) do
+  keep_index(index)
+end
+return answer('OK')

@@ -1,0 +1,189 @@
+"""Builds the caps in Redis anew from the decisions, wherever Redis lost them, and brings over what waits for it.
+
+    look     are the caps complete, on servers that still hold them? If not, claim a new epoch, unless somebody has
+    plant    set the epoch's markers, so that from here on the loss of a server is seen
+    copy     place what the decisions hold, page by page
+    finish   bring over what has changed meanwhile, make sure that nothing was lost, and say that the caps are complete
+
+Each step is small and a unit of work of its own, so decisions go on. While it runs the caps count as out of reach, so
+every decision that changes is marked `is_caps_pending`. It may be broken off anywhere: the claim runs out by itself,
+and whoever comes next begins a new epoch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import suppress
+from datetime import datetime, timedelta
+from typing import Any, Literal, TypeVar
+
+import msgspec
+
+from guardrails.caps.redis.epochs import CapEpoch
+from guardrails.caps.redis.gateway import EpochLostError, RedisGateway
+from guardrails.caps.redis.plans import Placement
+from guardrails.caps.redis.store import RedisCaps
+from guardrails.decide.holdings import last_needed
+from guardrails.decide.ports import Session, StoredDecision, Transactor
+from guardrails.errors import DependencyError
+
+__all__ = ["CapsRebuild"]
+
+Subject = TypeVar("Subject")
+Argument = TypeVar("Argument")
+
+CLAIM = timedelta(seconds=30)
+"""How long others hold off after each step of one that builds."""
+
+PAGE_DECISIONS = 500
+
+
+class _Build(msgspec.Struct, frozen=True, kw_only=True):
+    """How far one is that builds an epoch. `after` is the decision that was copied last, None once all are."""
+
+    epoch: CapEpoch
+    is_planted: bool = False
+    after: str | None = ""
+
+
+class _Task(msgspec.Struct, frozen=True):
+    """The item of a unit."""
+
+    build: _Build
+    now: datetime
+
+
+_Result = _Build | Literal["complete", "more", "later"]
+"""What a step ends with: how far a build is, or that nothing is left to do, at once or at present."""
+
+
+class CapsRebuild:
+    """Looks after the caps in Redis, step by step. Every process may have one: one at a time builds."""
+
+    def __init__(
+        self,
+        transactor: Transactor,
+        gateway: RedisGateway,
+        *,
+        clock: Callable[[], datetime],
+        new_id: Callable[[], str],
+    ) -> None:
+        """The transactor's sessions have `RedisCaps` over this gateway."""
+        self._transactor = transactor
+        self._gateway = gateway
+        self._clock = clock
+        self._new_id = new_id
+        self._build: _Build | None = None
+
+    def step(self) -> bool:
+        """Do a little, where there is something to do; True where more can be done at once.
+
+        Raises DependencyError where the database is out of reach. Where only Redis is, it is left for later.
+        """
+        if not self._gateway.needs_care:
+            return False
+        self._gateway.needs_care = False  # whoever finds something wanting from here on says so again
+        result: _Result = "later"
+        try:
+            result = self._next()
+        except EpochLostError:
+            result = "more"  # what was built is lost: begin anew
+        except DependencyError as error:
+            if error.dependency != "caps":
+                raise
+            return False
+        finally:
+            if result != "complete":
+                self._gateway.needs_care = True
+        self._build = result if isinstance(result, _Build) else None
+        return isinstance(result, _Build) or result == "more"
+
+    def _next(self) -> _Result:
+        build = self._build
+        if build is None:
+            looked: _Result = self._transactor.call(self._look, self._clock())
+            return looked
+        if not build.is_planted:
+            self._gateway.plant(build.epoch.name, build.epoch.servers)
+            return msgspec.structs.replace(build, is_planted=True)
+        handler = self._finish if build.after is None else self._copy
+        result: _Result = self._transactor.call(handler, _Task(build, self._clock()))
+        return result
+
+    # The handlers. What goes wrong with Redis is their result, so that nobody else's work in the unit is lost by it.
+
+    def _look(self, session: Session, instants: list[datetime]) -> list[Any]:
+        return [_or_error(self._look_at, _caps_of(session), now) for now in instants]
+
+    def _look_at(self, caps: RedisCaps, now: datetime) -> _Result:
+        epoch = caps.epochs.read()
+        if epoch.is_complete:
+            with suppress(EpochLostError):
+                self._gateway.verify(epoch.name, epoch.servers)
+                return "complete" if caps.catch_up(epoch) else "more"
+        elif epoch.building_until is not None and now < epoch.building_until:
+            return "later"
+        claimed = CapEpoch(name=epoch.next_name(self._new_id), servers=self._gateway.survey())
+        caps.epochs.claim(claimed.name, now + CLAIM)
+        return _Build(epoch=claimed)
+
+    def _copy(self, session: Session, tasks: list[_Task]) -> list[Any]:
+        return [_or_error(self._copy_page, session, task) for task in tasks]
+
+    def _copy_page(self, session: Session, task: _Task) -> _Result:
+        caps, build = _caps_of(session), task.build
+        if not _is_still_ours(caps, task):
+            return "more"
+        rows = session.decisions.page(build.after or "", PAGE_DECISIONS)
+        caps.place(build.epoch, [Placement.of_decision(row) for row in rows if _is_needed(row, task.now)])
+        after = rows[-1].decision_id if len(rows) == PAGE_DECISIONS else None
+        return msgspec.structs.replace(build, after=after)
+
+    def _finish(self, session: Session, tasks: list[_Task]) -> list[Any]:
+        return [_or_error(self._finish_build, _caps_of(session), task) for task in tasks]
+
+    def _finish_build(self, caps: RedisCaps, task: _Task) -> _Result:
+        epoch = task.build.epoch
+        if not _is_still_ours(caps, task):
+            return "more"
+        if not caps.catch_up(epoch):
+            return task.build
+        # INVARIANT: nothing changes between here and the commit, because units are serial.
+        self._gateway.verify(epoch.name, epoch.servers)
+        caps.epochs.finish(epoch.name, epoch.servers)
+        return "complete"
+
+
+def _or_error(
+    work: Callable[[Subject, Argument], _Result], subject: Subject, argument: Argument
+) -> _Result | DependencyError:
+    """What `work` gives, or what it raised where Redis is at fault."""
+    try:
+        return work(subject, argument)
+    except DependencyError as error:
+        if error.dependency != "caps":
+            raise
+        return error
+
+
+def _caps_of(session: Session) -> RedisCaps:
+    if not isinstance(session.caps, RedisCaps):
+        raise TypeError(f"{session.caps!r} are no caps in Redis")
+    return session.caps
+
+
+def _is_still_ours(caps: RedisCaps, task: _Task) -> bool:
+    """Whether nobody has taken the build over; if so, the claim is made anew."""
+    name = task.build.epoch.name
+    if caps.epochs.read().building != name:
+        return False
+    caps.epochs.claim(name, task.now + CLAIM)
+    return True
+
+
+def _is_needed(row: StoredDecision, now: datetime) -> bool:
+    """Whether it holds anything that a question may still ask for."""
+    holding = row.holding()
+    if holding is None or (holding.lease_until is not None and holding.lease_until <= now):
+        return False
+    return last_needed(holding) > now

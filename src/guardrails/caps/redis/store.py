@@ -1,0 +1,221 @@
+"""Caps in Redis: the `CapStore` of one unit of work, next to the database that the unit is a transaction of.
+
+Redis is no part of the transaction, so what is written there may only ever err to the full side:
+
+- slots are taken before the unit is committed, and taken back where it is not; whatever is missed ends with its lease
+- slots are freed, or moved, after the unit is committed: its decisions are marked `is_caps_pending` in the same
+  commit, and whoever asks next brings Redis up to date with them before anything is answered
+
+So is everything that Redis could not be told because it was out of reach. INVARIANT: whatever a committed decision
+holds is in Redis whenever the caps are read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from datetime import UTC, datetime
+
+import msgspec
+from sqlalchemy import Connection, event
+
+from guardrails.caps.redis.epochs import CapEpoch, SqlCapEpochs
+from guardrails.caps.redis.gateway import RedisGateway
+from guardrails.caps.redis.layout import parts_of, shard_of
+from guardrails.caps.redis.plans import Placement, add_placement, add_question, instant_micros
+from guardrails.caps.slot import most_older
+from guardrails.core.needs import Usage, UsageQuery
+from guardrails.decide.holdings import Holding, Reservation, Settlement
+from guardrails.decide.ports import DecisionStore
+from guardrails.errors import CapsMoved, DependencyError
+from guardrails.storage.instants import from_micros
+
+__all__ = ["RedisCaps"]
+
+PENDING_MOST = 500
+CATCH_UP_ROUNDS = 4
+"""How many decisions a unit brings over to Redis before it answers: so many, so many times."""
+
+SLOTS_MOST = 1_000
+"""How many slots one call settles, so that nobody else waits long for Redis; more only where one decision has more."""
+
+_EVER = datetime.min.replace(tzinfo=UTC)
+
+
+class RedisCaps:
+    """The `CapStore` in Redis, for one unit."""
+
+    def __init__(self, gateway: RedisGateway, connection: Connection, *, decisions: DecisionStore) -> None:
+        """`decisions` are those of the same unit: the transaction that runs on `connection`."""
+        self.gateway = gateway
+        self.epochs = SqlCapEpochs(connection)
+        self._connection = connection
+        self._decisions = decisions
+        self._taken: dict[CapEpoch, list[Placement]] = {}
+        self._behind: dict[str, Placement] = {}
+
+    def read(self, queries: Sequence[UsageQuery], now: datetime, /) -> Mapping[UsageQuery, Usage]:
+        """The usage for each question, once Redis is up to date."""
+        return self._read(self._current(), queries, now) if queries else {}
+
+    def reserve(self, reservations: Sequence[Reservation], now: datetime, /) -> None:
+        """Check and take everything: on one server in a single script, on a cluster in one for each shard."""
+        placements = [Placement.of_reservation(each) for each in reservations if each.checks or each.holding.takes]
+        if not placements:
+            return
+        epoch = self._current()
+        calls = self.gateway.calls("place", epoch.name)
+        for placement in placements:
+            add_placement(calls, placement)
+        if not self._taken:
+            event.listen(self._connection, "rollback", self._on_rollback)
+        self._taken.setdefault(epoch, []).extend(placements)
+        try:
+            replies = self.gateway.run(calls, epoch.servers, now=now)
+        except DependencyError:
+            self._take_back(epoch, placements)
+            raise
+        if any(reply.status == "MOVED" for reply in replies.values()):
+            if len(replies) > 1:
+                self._take_back(epoch, placements)
+            raise CapsMoved("a cap has moved since it was read")
+
+    def settle(self, settlements: Sequence[Settlement], /) -> None:
+        """Place what is added or kept; what is freed or moved is left to whoever reads once the unit is committed.
+
+        Never raises DependencyError for Redis: what it can't be told now, it is told then.
+        """
+        at_once: list[Placement] = []
+        for placement, is_freeing in _placements(settlements):
+            if is_freeing or placement.decision_id in self._behind:
+                self._leave_behind(placement)
+            else:
+                at_once.append(placement)
+        if not self._try_place(at_once):
+            for placement in at_once:
+                self._leave_behind(placement)
+
+    def keys_of(self, owner: str, /) -> Sequence[tuple[str, str]]:
+        """Cap and key of everything that is kept for a recipient and counts."""
+        epoch = self._current()
+        call = self.gateway.calls("names", epoch.name).at(shard_of("", "", owner))
+        call.index_place(owner)
+        names: list[bytes] = self.gateway.run([call], epoch.servers)[call].result
+        keys = sorted(parts_of(name.decode()) for name in names)
+        queries = [UsageQuery(cap, key, _EVER, 0, owner=owner) for cap, key in keys]
+        usages = self._read(epoch, queries, None)
+        return [(query.cap, query.key) for query in queries if usages[query].older]
+
+    def sweep(self, _now: datetime, most: int, /) -> int:
+        """Remove what is left of former epochs; of the present one, Redis forgets by itself what is needed no more."""
+        epoch = self.epochs.read()
+        return self.gateway.remove_leftovers(epoch.name, most) if epoch.is_complete else 0
+
+    def catch_up(self, epoch: CapEpoch) -> bool:
+        """Bring Redis up to date with some decisions that wait for it; False where more of them may wait."""
+        rows = self._decisions.caps_pending(PENDING_MOST)
+        if rows:
+            self.place(epoch, map(Placement.of_decision, rows))
+            self._decisions.update([msgspec.structs.replace(row, is_caps_pending=False) for row in rows])
+        return len(rows) < PENDING_MOST
+
+    def place(self, epoch: CapEpoch, placements: Iterable[Placement]) -> None:
+        """Bring Redis up to date with decisions, unchecked. Raises DependencyError; again from the start is fine."""
+        for some in _in_steps(placements):
+            calls = self.gateway.calls("place", epoch.name)
+            for placement in some:
+                add_placement(calls, placement)
+            self.gateway.run(calls, epoch.servers)
+
+    def _current(self) -> CapEpoch:
+        """The epoch, complete and up to date."""
+        epoch = self._complete()
+        if not any(self.catch_up(epoch) for _ in range(CATCH_UP_ROUNDS)):
+            self.gateway.needs_care = True
+            raise DependencyError(f"the caps at `{self.gateway.address}` are catching up", dependency="caps")
+        return epoch
+
+    def _complete(self) -> CapEpoch:
+        epoch = self.epochs.read()
+        if not epoch.is_complete:
+            self.gateway.needs_care = True
+            raise DependencyError(f"the caps at `{self.gateway.address}` are being rebuilt", dependency="caps")
+        return epoch
+
+    def _read(self, epoch: CapEpoch, queries: Sequence[UsageQuery], now: datetime | None) -> dict[UsageQuery, Usage]:
+        calls = self.gateway.calls("read", epoch.name)
+        asked = [(query, *add_question(calls, query)) for query in dict.fromkeys(queries)]
+        replies = self.gateway.run(calls, epoch.servers, now=now)
+        return {query: _usage(query, replies[call].result[place]) for query, call, place in asked}
+
+    def _try_place(self, placements: Sequence[Placement]) -> bool:
+        """False: Redis is out of reach, or not complete."""
+        if not placements:
+            return True
+        try:
+            self.place(self._complete(), placements)
+        except DependencyError as error:
+            if error.dependency != "caps":
+                raise
+            return False
+        return True
+
+    def _leave_behind(self, placement: Placement) -> None:
+        if not self._behind:
+            event.listen(self._connection, "commit", self._on_commit)
+        self._behind[placement.decision_id] = placement
+
+    def _on_commit(self, _connection: Connection) -> None:
+        """Just before it: mark what is left behind. What has no row any more is told now, for nobody will later."""
+        rows = self._decisions.by_id(tuple(self._behind))
+        marked = [msgspec.structs.replace(row, is_caps_pending=True) for row in rows.values()]
+        if marked:
+            self._decisions.update(marked)
+        self._try_place([placement for placement in self._behind.values() if placement.decision_id not in rows])
+
+    def _on_rollback(self, _connection: Connection) -> None:
+        """Nothing of the unit is kept. (After a commit that failed this is not called: it may be kept after all.)"""
+        for epoch, placements in self._taken.items():
+            self._take_back(epoch, placements)
+
+    def _take_back(self, epoch: CapEpoch, placements: Iterable[Placement]) -> None:
+        with suppress(DependencyError):  # then it ends with its lease
+            self.place(epoch, [placement.removed() for placement in placements])
+
+
+def _placements(settlements: Iterable[Settlement]) -> Iterator[tuple[Placement, bool]]:
+    """What settlements come to, once for each decision, and whether it frees a slot or moves one."""
+    by_decision: dict[str, tuple[list[Holding], Holding | None]] = {}
+    for settlement in settlements:
+        held = [holding for holding in (settlement.before, settlement.after) if holding is not None]
+        if held:
+            known, _ = by_decision.get(held[0].decision_id, ([], None))
+            by_decision[held[0].decision_id] = ([*known, *held], settlement.after)
+    for held, after in by_decision.values():
+        slots = set() if after is None else _slots(after)
+        yield Placement.in_place_of(held, after), any(slot not in slots for each in held for slot in _slots(each))
+
+
+def _slots(holding: Holding) -> set[tuple[str | None, str, str, int]]:
+    instants = ((take, instant_micros(take, holding)) for take in holding.takes)
+    return {(take.owner, take.cap, take.key, instant) for take, instant in instants if instant is not None}
+
+
+def _in_steps(placements: Iterable[Placement]) -> Iterator[list[Placement]]:
+    """So many that together they have `SLOTS_MOST` slots, or just one."""
+    some: list[Placement] = []
+    slots = 0
+    for placement in placements:
+        if some and slots + len(placement.takes) > SLOTS_MOST:
+            yield some
+            some, slots = [], 0
+        some.append(placement)
+        slots += len(placement.takes)
+    if some:
+        yield some
+
+
+def _usage(query: UsageQuery, answer: tuple[int, int, list[bytes]]) -> Usage:
+    older, later, instants = answer
+    times = tuple(from_micros(int(float(instant))) for instant in reversed(instants))
+    return Usage(min(older, most_older(query)), times, later, query.split)

@@ -17,7 +17,7 @@ as long as they may: the fact is never too small, and it is exact where none is 
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from typing import ClassVar, Literal, cast
@@ -49,6 +49,7 @@ Interval = tuple[datetime, datetime]
 """Half-open, in UTC: the sends whose instant (`UsageQuery.by`) lies in it count."""
 
 _LONGEST_DAYS: Mapping[CalendarUnit, int] = {"day": 1, "week": 7, "month": 31}
+_encode = msgspec.json.Encoder().encode
 _TICK = timedelta.resolution  # the step from "at" to "after"
 _FOREVER = datetime.max.replace(tzinfo=UTC)
 
@@ -70,11 +71,11 @@ class RollingWindow(msgspec.Struct, frozen=True, tag=True):
 
     def next_change(self, times: tuple[datetime, ...], interval: Interval) -> datetime | None:
         """When the first of the sends that count is `seconds` old, or a planned one comes nearer than that."""
-        span = timedelta(seconds=self.seconds)
+        span = _span(self.seconds)
         first, beyond = (bisect_left(times, bound) for bound in interval)
         leaves = times[first].astimezone(UTC) + span if first < beyond else None
         enters = times[beyond].astimezone(UTC) - span + _TICK if beyond < len(times) else None
-        return min((change for change in (leaves, enters) if change is not None), default=None)
+        return min(leaves, enters) if leaves is not None and enters is not None else leaves or enters
 
 
 class CalendarWindow(msgspec.Struct, frozen=True, tag=True):
@@ -136,8 +137,13 @@ Window = RollingWindow | CalendarWindow | CountdownWindow
 
 @lru_cache(maxsize=10_000)
 def _rolling_interval(seconds: int, at: datetime) -> Interval:
-    span = timedelta(seconds=seconds)
+    span = _span(seconds)
     return at - span + _TICK, at + span
+
+
+@lru_cache(maxsize=10_000)
+def _span(seconds: int) -> timedelta:
+    return timedelta(seconds=seconds)
 
 
 @lru_cache(maxsize=10_000)
@@ -202,18 +208,22 @@ class CapRule(msgspec.Struct, frozen=True, kw_only=True):
         intervals = self.window.intervals(recipient, at.astimezone(UTC))
         if intervals is None:
             return None
-        if self.is_tallied:
-            return max((_tallied(usage, at) for usage in usages), default=0)
-        return max([_used(usage, start, end) for usage in usages for start, end in intervals], default=0)
+        most = 0
+        is_tallied = self.is_tallied
+        for usage in usages:
+            for start, end in intervals:
+                most = max(most, _tallied(usage, at) if is_tallied else _used(usage, start, end))
+        return most
 
     def next_change(self, usages: tuple[Usage, ...], recipient: Recipient, at: datetime) -> datetime | None:
         """When, for one of the keys and zones, a send stops to count or begins to."""
         intervals = self.window.intervals(recipient, at.astimezone(UTC)) or ()
         if self.is_tallied:
-            changes = (_next_tallied_change(usage, at, intervals) for usage in usages)
+            changes = [_next_tallied_change(usage, at, intervals) for usage in usages]
         else:
-            changes = (self.window.next_change(usage.times, interval) for interval in intervals for usage in usages)
-        return min((change for change in changes if change is not None), default=None)
+            changes = [self.window.next_change(usage.times, interval) for interval in intervals for usage in usages]
+        found = [change for change in changes if change is not None]
+        return min(found) if found else None
 
 
 class CapNeed(msgspec.Struct, frozen=True):
@@ -240,11 +250,11 @@ class CapNeed(msgspec.Struct, frozen=True):
         # No answers: either there is no key to count under (no tags), or a part of the key is missing.
         if not answers and cap_keys(self.rule.per, candidate) is None:
             return None
-        return self.rule.used(cast("tuple[Usage, ...]", answers), candidate.recipient, at)
+        return self.rule.used(answers, candidate.recipient, at)  # type: ignore[arg-type]  # to its own questions
 
     def next_change(self, answers: tuple[Answer, ...], candidate: Candidate, at: datetime) -> datetime | None:
         """When, for one of the keys and zones, a send stops to count or begins to."""
-        return self.rule.next_change(cast("tuple[Usage, ...]", answers), candidate.recipient, at)
+        return self.rule.next_change(answers, candidate.recipient, at)  # type: ignore[arg-type]  # as in `value`
 
     def checks(self, candidate: Candidate, at: datetime) -> tuple[CapCheck, ...]:
         """What an allow that rests on this fact rests on: room under each key, in each zone."""
@@ -296,8 +306,8 @@ def cap_keys(per: tuple[str, ...], candidate: Candidate) -> tuple[str, ...] | No
     return tuple(_key([*values, tag]) for tag in dict.fromkeys(tags))
 
 
-def _key(values: list[object]) -> str:
-    return msgspec.json.encode(values).decode()
+def _key(values: Sequence[object]) -> str:
+    return _encode(values).decode()
 
 
 _RECIPIENT = "recipient.id"

@@ -7,7 +7,7 @@ formulas read, and the words for the outcome. Neither formula true makes the ver
 from __future__ import annotations
 
 import enum
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Literal
 
@@ -87,9 +87,6 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
         begun = self.valid_from is None or at >= self.valid_from
         return begun and (self.valid_until is None or at < self.valid_until)
 
-    def bounds_after(self, at: datetime) -> Iterator[datetime]:
+    def bounds_after(self, at: datetime) -> list[datetime]:
         """The ends of that interval that lie after `at`."""
-        if self.valid_from is not None and self.valid_from > at:
-            yield self.valid_from
-        if self.valid_until is not None and self.valid_until > at:
-            yield self.valid_until
+        return [bound for bound in (self.valid_from, self.valid_until) if bound is not None and bound > at]

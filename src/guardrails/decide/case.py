@@ -7,7 +7,7 @@ replay the same case built again from the audit entry.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 import msgspec
@@ -150,13 +150,14 @@ class Case:
             self._changes[key] = min(self._next_changes(policy, at), default=None)
         return self._changes[key]
 
-    def _next_changes(self, policy: Policy, at: datetime) -> Iterator[datetime]:
+    def _next_changes(self, policy: Policy, at: datetime) -> list[datetime]:
+        changes = policy.bounds_after(at)
         for need in policy.needs:
             answers = self._answers.get(need.fact)
             change = None if answers is None else need.next_change(answers, self.candidate, at)
             if change is not None:
-                yield change
-        yield from policy.bounds_after(at)
+                changes.append(change)
+        return changes
 
 
 def open_case(compiled: Compiled, candidate: Candidate, at: datetime) -> Case:

@@ -60,7 +60,10 @@ class DurableEngine:
             outcomes: dict[int, Verdict | Then] = {}
             for ask in plan.asks:
                 outcomes.update(self._shards[ask.shard].answer(ask, facts))
-            verdicts += [_followed(outcomes[slot], outcomes) for slot in plan.picks]
+            verdicts += [
+                outcome if type(outcome := outcomes[slot]) is Verdict else _followed(outcome, outcomes)
+                for slot in plan.picks
+            ]
         return verdicts
 
 
@@ -76,16 +79,17 @@ class _LoadedShard:
 
     def __init__(self, shard: Shard) -> None:
         self._units = [(unit.fact, encoder(unit.lines)) for unit in shard.units]
-        self._rules = {
-            RULE_NAME.format(place): (rule.unit, rule.slot, rule.outcome) for place, rule in enumerate(shard.rules)
-        }
+        self._rules: list[dict[str, tuple[int, Verdict | Then]]] = [{} for _ in shard.units]
+        for place, rule in enumerate(shard.rules):
+            self._rules[rule.unit][RULE_NAME.format(place)] = rule.slot, rule.outcome
         self._ruleset = _Ruleset(shard.definition)
 
     def answer(self, ask: Ask, facts: Facts) -> dict[int, Verdict | Then]:
         """The outcome of each slot that the unit settles. Raises EngineFault."""
         fact, encode = self._units[ask.unit]
         fired = self._ruleset.fire(fact % encode(facts))
-        outcomes = {slot: outcome for unit, slot, outcome in map(self._rules.__getitem__, fired) if unit == ask.unit}
+        rules = self._rules[ask.unit]
+        outcomes = dict([rules[name] for name in fired if name in rules])
         if not len(fired) == len(outcomes) == ask.slots:
             raise EngineFault(f"durable-rules fired {len(fired)} rules where {ask.slots} had to")
         return outcomes

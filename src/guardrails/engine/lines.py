@@ -163,6 +163,8 @@ def _coder(kind: FactType | None, code: Callable[[Any], int]) -> Callable[[objec
     """What gives the code of any value: WRONG where it is not of the line's type."""
     if kind is None:
         return code
+    if kind is FactType.STRING:  # most lines are texts, so these are told without a call
+        return lambda value: code(value) if type(value) is str else WRONG
 
     def coded(value: object) -> int:
         fact = typed(value, kind)
@@ -185,6 +187,13 @@ def _scale(tests: Sequence[Any]) -> _Scale:
 _FLAG = _Scale(0, lambda _: 0, lambda _: ())
 
 
+class _Codes(dict[object, int]):
+    """The codes of texts: 0 for any that no policy names."""
+
+    def __missing__(self, _text: object) -> int:
+        return 0
+
+
 def _text_scale(tests: Sequence[OneOf]) -> _Scale:
     """A code for each set of texts that no test tells apart."""
     named_by: dict[Any, list[int]] = {}
@@ -192,10 +201,10 @@ def _text_scale(tests: Sequence[OneOf]) -> _Scale:
         for text in dict.fromkeys(test.values):
             named_by.setdefault(text, []).append(number)
     codes: dict[tuple[int, ...], int] = {}
-    code_of = {text: codes.setdefault(tuple(numbers), len(codes) + 1) for text, numbers in named_by.items()}
+    code_of = _Codes((text, codes.setdefault(tuple(numbers), len(codes) + 1)) for text, numbers in named_by.items())
     return _Scale(
         top=len(codes),
-        code=lambda fact: code_of.get(fact, 0),
+        code=code_of.__getitem__,
         spans=lambda test: _spans({code_of[text] for text in test.values}),
     )
 

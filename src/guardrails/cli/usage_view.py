@@ -178,7 +178,7 @@ def _opens(cap: CapUsage, now: datetime, zone: tzinfo) -> tuple[str, str]:
     if cap.used is None:
         return "not known", ""
     if opens is None:
-        return "not within a year", ""
+        return "none in sight", ""
     if opens <= now:
         return "now", ""
     return f"in {_lasting(opens - now)}", moment(_full_second(opens).astimezone(zone))

@@ -32,6 +32,7 @@ MOST_KEYS = 1000
 """Of the keys that hold more than the recipient, such as one a tag, so many are looked at."""
 
 _RECIPIENT = "recipient.id"
+_PLANNED = "so much is planned for later that the next slot is not known"
 _WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 
 
@@ -39,9 +40,9 @@ class CapUsage(msgspec.Struct, frozen=True, kw_only=True):
     """How far one cap is used under one key.
 
     `key` holds what the cap counts by: fields and their values; it is empty where all recipients share the counter.
-    `used` is null where the recipient's zone is needed and not known; `note` says so, or which zone stands in.
-    `next_slot_at` is the first instant at which the cap has room if nothing but time passes, or is in force no longer:
-    `as_of` where it has room now, null where that is not within a year or not known.
+    `used` is null where the recipient's zone is needed and not known. `next_slot_at` is the first instant at which the
+    cap has room if nothing but time passes, or is in force no longer: `as_of` where it has room now, null where that is
+    not within a year or not known. `note` says why something is not known, or which zone stands in for the recipient's.
     """
 
     policy: str
@@ -218,6 +219,8 @@ def _used(reading: _Reading, recipient: Recipient, now: datetime) -> tuple[CapUs
 
 def _cap_usage(counter: _Counter, usages: tuple[Usage, ...] | None, recipient: Recipient, now: datetime) -> CapUsage:
     policy, rule = counter.cap.policy, counter.cap.rule
+    opens = None if usages is None else _next_slot(counter.cap, usages, recipient, now)
+    notes = (_zone_note(rule.window, recipient), _PLANNED if opens is None and _is_planned_full(rule, usages) else None)
     return CapUsage(
         policy=policy.id,
         title=policy.title,
@@ -228,8 +231,8 @@ def _cap_usage(counter: _Counter, usages: tuple[Usage, ...] | None, recipient: R
         limit=rule.limit,
         count_on=rule.count_on,
         window=_window_words(rule.window),
-        next_slot_at=None if usages is None else _next_slot(counter.cap, usages, recipient, now),
-        note=_zone_note(rule.window, recipient),
+        next_slot_at=opens,
+        note="; ".join(note for note in notes if note is not None) or None,
     )
 
 
@@ -246,6 +249,11 @@ def _next_slot(cap: _Cap, usages: tuple[Usage, ...], recipient: Recipient, now: 
         if not policy.is_valid_at(at):
             break
     return at.astimezone(UTC)
+
+
+def _is_planned_full(rule: CapRule, usages: tuple[Usage, ...] | None) -> bool:
+    """Whether as much is planned for after the window as one window takes: of a tally it is not known for which."""
+    return any(usage.later >= rule.limit for usage in usages or ())
 
 
 def _window_words(window: Window) -> str:

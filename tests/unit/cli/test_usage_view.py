@@ -170,8 +170,8 @@ def test_what_is_not_known_is_not_shown_as_nothing(columns):
     assert " ".join(said.split()).endswith("monthly, weekly: the recipient's zone is not known")
 
 
-def test_what_never_opens_is_told():
-    assert "3 of 3  ━━━━━━━━  not within a year\n" in shown(msgspec.structs.replace(DAILY, next_slot_at=None))
+def test_a_cap_without_a_slot_in_sight_says_so():
+    assert "3 of 3  ━━━━━━━━  none in sight\n" in shown(msgspec.structs.replace(DAILY, next_slot_at=None))
 
 
 def test_unused_caps_are_named_and_missing_counters_admitted():

@@ -111,9 +111,15 @@ def test_without_an_instant_it_is_as_of_now(room):
 
 
 def test_instants_are_told_in_utc(room):
-    room.load(TWO_A_DAY)
-    usage = room.read(now=datetime.fromisoformat("2026-12-01T13:00:00+01:00"))
-    assert [each.isoformat() for each in (usage.as_of, usage.caps[0].next_slot_at)] == [NOW.isoformat()] * 2
+    room.load(TWO_A_DAY, TODAY % (THEIR_DAY % "deny"))
+    room.send(NOW)
+    usage = room.read(now=datetime.fromisoformat("2026-12-01T13:30:00+01:00"))
+    instants = [usage.as_of, *(cap.next_slot_at for cap in usage.caps)]
+    assert [instant.isoformat() for instant in instants] == [
+        "2026-12-01T12:30:00+00:00",
+        "2026-12-01T12:30:00+00:00",
+        "2026-12-01T23:00:00+00:00",
+    ]
 
 
 def test_a_full_cap_opens_at_the_microsecond_at_which_the_first_send_leaves_it(room):
@@ -247,6 +253,18 @@ def test_what_everybody_shares_is_told_with_what_others_took(room, window):
     cap = room.cap(Recipient(id="somebody-else"))
     assert (cap.shared, cap.key, cap.used) == (True, {}, 3)
     assert cap.next_slot_at == (NOW + 23 * HOUR if "rolling" in window else datetime(2026, 12, 2, tzinfo=UTC))
+
+
+def test_what_is_planned_for_later_windows_of_a_shared_calendar_cap_may_hide_the_next_slot(room):
+    room.load(BUDGET % THEIR_DAY % "Etc/UTC")
+    for days in (0, 0, 0, 1, 2):
+        room.send(NOW + days * DAY)
+    assert (told(room.cap()), room.cap().note) == ((3, 3, datetime(2026, 12, 1, 23, tzinfo=UTC)), None)
+    room.send(NOW + 3 * DAY)
+    planned = "so much is planned for later that the next slot is not known"
+    assert (told(room.cap()), room.cap().note) == ((3, 3, None), planned)
+    unknown = "the recipient's zone is not known: counted in Etc/UTC, as the policy says"
+    assert room.cap(Recipient(id="r-1")).note == f"{unknown}; {planned}"
 
 
 def test_what_counts_by_others_than_recipients_is_nobodys_in_particular(room):

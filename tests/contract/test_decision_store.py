@@ -150,12 +150,22 @@ def due(do, now, most=10) -> list[str]:
 
 
 def test_due_are_those_whose_time_has_come_the_longest_due_first(do, insert):
-    minutes = {5: 4, 1: 3, 4: 3, 2: 1, 3: 2}
+    minutes = {5: 5, 1: 3, 4: 4, 2: 1, 3: 2}
     insert(*(stored_decision(number, due_at=instant(10, minute)) for number, minute in minutes.items()))
     assert due(do, instant(10) + timedelta(microseconds=59_999_999)) == []
-    assert due(do, instant(10, 3)) == ["d-2", "d-3", "d-1", "d-4"]
-    assert due(do, instant(10, 3), 2) == ["d-2", "d-3"]
+    assert due(do, instant(10, 4)) == ["d-2", "d-3", "d-1", "d-4"]
+    assert due(do, instant(10, 4), 2) == ["d-2", "d-3"]
     assert due(do, instant(23), 3) == ["d-2", "d-3", "d-1"]
+
+
+def test_of_many_that_are_due_at_once_each_step_takes_some(do, insert):
+    insert(*(stored_decision(number, due_at=instant(10)) for number in range(9)))
+    found = []
+    while step := due(do, instant(10), 4):
+        assert len(step) <= 4
+        found += step
+        do(lambda session, step=step: session.decisions.remove(step))
+    assert sorted(found) == [f"d-{number}" for number in range(9)]
 
 
 def test_what_is_due_follows_every_change(do, insert):

@@ -154,7 +154,7 @@ _UPDATE = (
 _DUE = (
     select(decisions)
     .where(decisions.c.due_at <= bindparam("now"))
-    .order_by(decisions.c.due_at, decisions.c.decision_id)
+    .order_by(decisions.c.due_at)  # and by nothing else, so that only what is wanted is read
     .limit(bindparam("most"))
 )
 _REMOVE = delete(decisions).where(decisions.c.decision_id.in_(select(_ids.c.id)))

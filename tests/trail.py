@@ -98,7 +98,10 @@ def recount(entries: Iterable[Mapping[str, Any]], caps: Mapping[str, Cap]) -> Re
             _settle(told.slots.get(entry["decision_id"], []), entry)
             continue
         decision = entry["decision"]
-        assert decision["decision_id"] not in told.decisions, f"{decision['decision_id']} stands in the log twice"
+        if decision["decision_id"] in told.decisions:
+            # Its commit was in doubt and held, so it was answered from the spool: what was answered takes its place.
+            assert decision["audit"] == {"spooled": True}, f"{decision['decision_id']} stands in the log twice"
+            _release(told.slots.pop(decision["decision_id"], []))
         told.decisions[decision["decision_id"]] = entry
         if decision["effect"] == "deny":
             for reason in decision["reasons"]:
@@ -125,10 +128,14 @@ def _slot(take: Mapping[str, Any], at: datetime, entry: Mapping[str, Any]) -> _S
     )
 
 
+def _release(slots: list[_Slot]) -> None:
+    for slot in slots:
+        slot.counted_at, slot.count_on = None, "never"
+
+
 def _settle(slots: list[_Slot], outcome: Mapping[str, Any]) -> None:
     if outcome["is_now"] not in _COUNTED:
-        for slot in slots:
-            slot.counted_at, slot.count_on = None, "never"
+        _release(slots)
         return
     at = _instant(outcome["at"])
     for slot in slots:

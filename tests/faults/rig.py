@@ -95,7 +95,7 @@ class Rig:
         self._row.fault = name
         self.until(lambda: self.load.normal_since(0.0), "the service never answered")
         for _ in range(times):
-            time.sleep(self._chance.uniform(0.0, 0.15))
+            time.sleep(self._chance.uniform(0.0, 0.4))
             at = time.monotonic()
             do()
             self._row.times += 1

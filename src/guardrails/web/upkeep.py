@@ -122,7 +122,7 @@ class Steps:
         elapsed: Callable[[], float] = time.monotonic,
         pause: Callable[[float], object] = time.sleep,
     ) -> None:
-        """`step` returns how much it did; at 0 nothing is left. `elapsed` and `pause` are in seconds."""
+        """`step` returns how much it did, or whether there is more to do. `elapsed` and `pause` are in seconds."""
         self._step = step
         self._turn_seconds = turn_seconds
         self._elapsed = elapsed
@@ -132,7 +132,7 @@ class Steps:
         """Do steps."""
         turn_began = self._elapsed()
         while (step_began := self._elapsed()) - turn_began < self._turn_seconds:
-            if self._step() == 0:
+            if not self._step():
                 return
             self._pause(self._elapsed() - step_began)
 

@@ -84,8 +84,9 @@ class Server:
         """SIGKILL to every process of it at once, stopped ones included."""
         if self._process is not None and self.is_running():
             processes = self._processes()
-            for process in processes:
-                _send(process, psutil.Process.kill)
+            for signal in (psutil.Process.suspend, psutil.Process.kill):  # none sees another go
+                for process in processes:
+                    _send(process, signal)
             self._reap()
             wait_until(lambda: not any(map(_is_alive, processes)), lambda: f"{self!r} outlived SIGKILL")
 
@@ -172,13 +173,20 @@ class PostgreSQLServer(Server):
     user = "guardrails"
     _stop_signal = 2  # SIGINT: end the sessions, then shut down
 
-    def __init__(self, directory: Path, *, version: int = 16, parameters: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        *,
+        version: int = 16,
+        parameters: Mapping[str, str] | None = None,
+        standby_of: PostgreSQLServer | None = None,
+    ) -> None:
         super().__init__(directory)
         self.version = version
         self._parameters = dict(parameters or {})
         self._numbers = count(1)
         self._binaries = _readable(_postgresql_binaries(version), directory, self._system_user())
-        self._make_data_directory()
+        self._make_data_directory(standby_of)
 
     def create_database(self, template: str | None = None) -> str:
         """The URL of a database of its own: an empty one, or a copy of the one at the URL `template`."""
@@ -210,16 +218,20 @@ class PostgreSQLServer(Server):
             cursor = connection.execute(statement.encode())
             return cursor.fetchall() if cursor.description else []
 
-    def _make_data_directory(self) -> None:
+    def promote(self) -> None:
+        """Make a standby the one that is written to."""
+        self.execute("SELECT pg_promote()")
+
+    def _make_data_directory(self, primary: PostgreSQLServer | None) -> None:
         self.directory.chmod(0o755)
         if (user := self._system_user()) is not None:
             shutil.chown(self.directory, user)
-        options = [f"--username={self.user}", "--auth=trust", "--encoding=UTF8", "--locale=C", "--no-sync"]
-        _run(
-            [str(self._binaries / "initdb"), *options, "-D", str(self.directory / "data")],
-            cwd=self.directory,
-            **self._popen_options(),
-        )
+        if primary is None:
+            program, *options = ["initdb", "--auth=trust", "--encoding=UTF8", "--locale=C"]
+        else:
+            program, *options = ["pg_basebackup", "--checkpoint=fast", "-R", "-h", str(primary.directory)]
+        command = [str(self._binaries / program), *options, "--no-sync", f"--username={self.user}"]
+        _run([*command, "-D", str(self.directory / "data")], cwd=self.directory, **self._popen_options())
 
     def _command(self) -> list[str]:
         parameters = {
@@ -360,10 +372,12 @@ class RedisClusterServers:
 
 
 @contextmanager
-def start_postgresql(*, version: int = 16, parameters: Mapping[str, str] | None = None) -> Iterator[PostgreSQLServer]:
-    """A PostgreSQL for the block; `parameters` are settings of `postgresql.conf`."""
+def start_postgresql(
+    *, version: int = 16, parameters: Mapping[str, str] | None = None, standby_of: PostgreSQLServer | None = None
+) -> Iterator[PostgreSQLServer]:
+    """A PostgreSQL for the block; `parameters` are settings of `postgresql.conf`. A standby follows another server."""
     with _directory() as directory:
-        server = PostgreSQLServer(directory, version=version, parameters=parameters)
+        server = PostgreSQLServer(directory, version=version, parameters=parameters, standby_of=standby_of)
         with _running(server):
             yield server
 

@@ -11,12 +11,12 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from typing import Protocol
 
 from sqlalchemy import Connection, Engine
 from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import ArgumentError, SQLAlchemyError
+from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
 from sqlalchemy.pool import Pool
 
 from guardrails.errors import DependencyError, SettingsError
@@ -85,13 +85,11 @@ class Database:
             self._disconnect()
         self._interrupted.clear()
         try:
-            with self._backend.turn(self._interrupted):
-                if not self._prepared:
-                    self._prepare()
-                with self.engine.begin() as connection:
-                    self._check_interrupted()  # while it connected, where nothing else breaks it off
-                    yield connection
-                    self._check_interrupted()
+            with self._backend.turn(self._interrupted), ExitStack() as transaction:
+                connection = self._begin(transaction)
+                self._check_interrupted()  # while it connected, where nothing else breaks it off
+                yield connection
+                self._check_interrupted()
         except SQLAlchemyError as error:
             self._disconnect()
             cause = " ".join(str(getattr(error, "orig", None) or error).split())
@@ -118,6 +116,20 @@ class Database:
         self._backend.abandon()
         self.engine.dispose(close=False)
         self._interrupted = threading.Event()
+
+    def _begin(self, transaction: ExitStack) -> Connection:
+        is_first = not self._prepared
+        try:
+            if is_first:
+                self._prepare()
+            return transaction.enter_context(self.engine.begin())
+        except DBAPIError as error:
+            if is_first or not error.connection_invalidated or self._interrupted.is_set():
+                raise
+        # A connection that was at rest, to a server that was restarted meanwhile: nothing was asked of it yet.
+        self._disconnect()
+        self._prepare()
+        return transaction.enter_context(self.engine.begin())
 
     def _prepare(self) -> None:
         try:

@@ -115,15 +115,17 @@ class PostgresqlDatabase:
         self._line.close()
 
     def _begin(self, connection: Connection) -> None:
+        raw = _raw(connection)
         try:
-            cursor = _raw(connection).execute(self._begin_statement)
+            cursor = raw.execute(self._begin_statement)
             cursor.nextset()
             *_, read_only = cursor.fetchone()
             if read_only == "on":
                 raise psycopg.errors.ReadOnlySqlTransaction("it is read-only: a standby, or set so")
         except psycopg.Error as error:
+            is_lost = raw.closed
             connection.invalidate()
-            raise OperationalError("BEGIN", None, error) from error
+            raise OperationalError("BEGIN", None, error, connection_invalidated=is_lost) from error
 
 
 class _Line:

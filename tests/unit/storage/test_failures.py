@@ -1,4 +1,4 @@
-"""A database out of reach: each cause is a DependencyError that says it, and is over when the cause is gone."""
+"""A SQLite file out of reach: each cause is a DependencyError that says it, and is over when the cause is gone."""
 
 from __future__ import annotations
 
@@ -169,15 +169,32 @@ def test_a_file_that_is_damaged_and_then_restored(path):
     transactor.close()
 
 
-def test_a_file_that_is_gone_is_made_anew_after_the_error_that_shows_it(path, transactor):
-    assert run(transactor, append) == 0
-    other = sqlite3.connect(path, isolation_level=None)
-    other.execute("BEGIN IMMEDIATE")
-    assert_fails(transactor, "locked")
-    other.close()
+def test_a_file_that_is_gone_is_made_anew(path, transactor):
+    assert [run(transactor, append) for _ in range(2)] == [0, 1]
     for name in ("guardrails.db", "guardrails.db-wal", "guardrails.db-shm"):
-        path.with_name(name).unlink(missing_ok=True)
+        path.with_name(name).unlink()
+    assert [run(transactor, append) for _ in range(2)] == [0, 1]
+    assert in_file(path) == 2
+
+
+def test_a_file_that_is_replaced_is_the_one_that_is_written_to(path, transactor):
+    before = open_stores(sqlite_url(path.with_name("before.db")))
+    assert [run(before, append) for _ in range(3)] == [0, 1, 2]
+    before.close()
     assert run(transactor, append) == 0
+    for name in ("guardrails.db-wal", "guardrails.db-shm"):
+        path.with_name(name).unlink()
+    path.with_name("before.db").replace(path)
+    assert run(transactor, append) == 3
+    assert in_file(path) == 4
+
+
+def in_file(path: Path) -> int:
+    """How many entries whoever opens the file now finds."""
+    connection = sqlite3.connect(path)
+    (found,) = connection.execute("SELECT count(*) FROM audit_entries").fetchone()
+    connection.close()
+    return found
 
 
 def test_an_error_in_one_unit_is_over_with_it(transactor):

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from sqlalchemy import Connection
 
@@ -52,11 +53,15 @@ from guardrails.decide.records import Records
 from guardrails.decide.spool import Spool
 from guardrails.decide.usage import UsageReader
 from guardrails.engine.native import NativeEngine
+from guardrails.errors import DependencyError, SettingsError
 from guardrails.policyfile.loader import load_policy_files
 from guardrails.preferences import MemoryPreferences, PreferenceService, SqlPreferences
 from guardrails.settings import EngineName, Settings
 from guardrails.storage.memory import Journal
 from guardrails.storage.transactors import open_transactor
+
+if TYPE_CHECKING:
+    from guardrails.caps.redis import CapsRebuild, RedisGateway
 
 __all__ = [
     "Application",
@@ -98,7 +103,18 @@ class Application:
     audit: AuditService
     housekeeping: Housekeeping
     drain: Drain
+    caps_rebuild: CapsRebuild | None
     transactor: Transactor
+
+    def make_ready(self) -> None:
+        """Reach the stores now, and not with the first decision.
+
+        Raises SettingsError where the schema, or a server for the caps, is none that this release can use,
+        DependencyError where the database does not answer. Caps in Redis are filled where they are not complete.
+        """
+        self.audit.size()
+        while self.caps_rebuild is not None and self.caps_rebuild.step():
+            pass
 
     def close(self) -> None:
         """Finish what was accepted, then let go of the stores."""
@@ -114,7 +130,7 @@ def open_application(settings: Settings, *, clock: Callable[[], datetime] | None
     state = settings.state_directory
     compile_set = compiler(settings.engine, disagreements=state / "disagreements")
     policies = ActivePolicies.from_path(settings.policies, compile_set=compile_set, clock=clock)
-    redis = None
+    redis = None if settings.caps_url is None else _open_redis(settings)
     return build_application(
         policies,
         transactor=open_stores(settings.database_url, redis=redis),
@@ -156,7 +172,7 @@ def build_application(
     clock: Callable[[], datetime],
     terms: Terms | None = None,
     make_id: Callable[[], str] | None = None,
-    redis: Any = None,
+    redis: RedisGateway | None = None,
 ) -> Application:
     """Put the application together from its parts; `redis` is what `transactor` keeps the caps in, if anything."""
     make_id = make_id or new_id
@@ -186,6 +202,7 @@ def build_application(
         audit=AuditService(transactor),
         housekeeping=Housekeeping(transactor, keep=terms.keep),
         drain=Drain(transactor, spool, clock=clock, keep=terms.keep),
+        caps_rebuild=None if redis is None else _rebuild(transactor, redis, clock=clock, new_id=make_id),
         transactor=transactor,
     )
 
@@ -248,7 +265,7 @@ class _Session:
         self.policies = policies
 
 
-def open_stores(url: str, *, redis: Any = None) -> Transactor:
+def open_stores(url: str, *, redis: RedisGateway | None = None) -> Transactor:
     """The stores at `url`: `memory:`, `sqlite:///path` or `postgresql://...`, made and migrated where needed.
 
     The caps live in `redis`, where it is given; the rest does not. Raises SettingsError where the URL is none of these,
@@ -257,16 +274,49 @@ def open_stores(url: str, *, redis: Any = None) -> Transactor:
     return open_transactor(url, sql_session=partial(_sql_session, redis), memory_session=_memory_session)
 
 
-def _sql_session(redis: Any, connection: Connection) -> Session:
+def _sql_session(redis: RedisGateway | None, connection: Connection) -> Session:
     decisions = SqlDecisions(connection)
     return _Session(
         consents=SqlConsents(connection),
         preferences=SqlPreferences(connection),
-        caps=SqlCaps(connection) if redis is None else redis.caps(connection, decisions),
+        caps=SqlCaps(connection) if redis is None else _redis_caps(redis, connection, decisions),
         decisions=decisions,
         audit=SqlAuditLog(connection),
         policies=SqlPolicyArchive(connection),
     )
+
+
+# What needs the extra `redis` is not even loaded where nobody asked for it.
+
+
+def _open_redis(settings: Settings) -> RedisGateway:
+    try:
+        from guardrails.caps.redis import RedisGateway  # noqa: PLC0415
+    except ImportError as error:
+        raise SettingsError(
+            f"caps in Redis need its client: install `notification-guardrails[redis]` ({error})"
+        ) from error
+    assert settings.caps_url is not None  # noqa: S101 - it is why this is called
+    gateway = RedisGateway(
+        settings.caps_url, deadline_seconds=settings.deadline_ms / 1000, uses_server_time=not settings.replay_clock
+    )
+    with suppress(DependencyError):  # out of reach now: decisions say so until it is back
+        gateway.check()
+    return gateway
+
+
+def _redis_caps(redis: RedisGateway, connection: Connection, decisions: DecisionStore) -> CapStore:
+    from guardrails.caps.redis import RedisCaps  # noqa: PLC0415
+
+    return RedisCaps(redis, connection, decisions=decisions)
+
+
+def _rebuild(
+    transactor: Transactor, redis: RedisGateway, *, clock: Callable[[], datetime], new_id: Callable[[], str]
+) -> CapsRebuild:
+    from guardrails.caps.redis import CapsRebuild  # noqa: PLC0415
+
+    return CapsRebuild(transactor, redis, clock=clock, new_id=new_id)
 
 
 def _memory_session(journal: Journal) -> Session:

@@ -52,6 +52,7 @@ def run(share: list[int], threads: int, settings: Settings) -> dict[str, str]:
     """Ask for `share` from `threads` threads; candidate id to a digest of what was answered."""
     ticks = itertools.count()
     application = open_application(settings, clock=lambda: NOON + timedelta(microseconds=next(ticks)))
+    application.make_ready()
     answered: dict[str, str] = {}
     workers = [
         threading.Thread(target=_ask, args=(application, share[thread::threads], answered)) for thread in range(threads)

@@ -32,6 +32,7 @@ def opened(
         require_database(database)
         application = open_application(Settings(policies=policies, database_url=database, caps_url=caps, engine=engine))
     try:
+        application.make_ready()
         yield application
     finally:
         application.close()

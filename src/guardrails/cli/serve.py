@@ -106,7 +106,8 @@ def serve(*, keys_file: Path | None, **flags: Any) -> int:  # noqa: ANN401 - one
     live within a second; one that does not load leaves the last good set deciding.
     """
     settings = Settings.load(os.environ, keys=_keys(keys_file), **flags)  # noqa: TID251 - handed to the one reader
-    open_application(settings).close()  # whatever keeps it from starting is said here, in one line, and not by a worker
+    with contextlib.closing(open_application(settings)) as application:
+        application.make_ready()  # whatever keeps it from starting is said here, in one line, and not by a worker
     settings = _with_free_port(settings)
     # A fork copies whatever lock another thread holds just then, an import's included, and nobody ever lets go of it.
     multiprocessing.set_start_method("spawn", force=True)

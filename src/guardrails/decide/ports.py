@@ -89,7 +89,7 @@ class StoredDecision(msgspec.Struct, frozen=True, kw_only=True):
         )
 
     def due(self, now: datetime, keep: timedelta) -> datetime:
-        """What `due_at` is to be after a change at `now`: `keep` later, or once its slots no longer matter, if later."""
+        """What `due_at` is after a change at `now`: `keep` later, or once its slots no longer matter, if later."""
         if self.state == "reserved" and self.lease_until is not None:
             return self.lease_until
         kept_until = max(now, self.evaluated_at) + keep

@@ -22,6 +22,7 @@ __all__ = ["Worker"]
 POLICIES_SECONDS = 0.3
 SPOOL_SECONDS = 1.0
 HOUSEKEEPING_SECONDS = 1.0
+CAPS_SECONDS = 0.1
 CLOCK_SECONDS = 1.0
 PARENT_GONE_SECONDS = 0.3
 
@@ -56,6 +57,8 @@ def _upkeep(application: Application, settings: Settings, metrics: Metrics) -> l
         Periodic("policies", PolicyReload(application.policies, metrics), seconds=POLICIES_SECONDS),
         Periodic("spool", Steps(SpoolDrain(application.drain)), seconds=SPOOL_SECONDS),
     ]
+    if application.caps_rebuild is not None:
+        upkeep.append(Periodic("caps", Steps(application.caps_rebuild.step), seconds=CAPS_SECONDS))
     if settings.replay_clock:  # time is what requests say it is, and nobody here knows it
         return upkeep
     keep_house = Steps(lambda: application.housekeeping.step(utc_now()))

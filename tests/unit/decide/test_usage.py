@@ -111,7 +111,8 @@ def test_without_an_instant_it_is_as_of_now(room):
 
 
 def test_instants_are_told_in_utc(room):
-    room.load(TWO_A_DAY, TODAY % (THEIR_DAY % "deny"))
+    until = "valid: {until: 2026-12-01T19:00:00+01:00}"
+    room.load(TWO_A_DAY, TODAY % (THEIR_DAY % "deny"), TODAY.replace("one-today,", f"x, {until},") % "{rolling: 9h}")
     room.send(NOW)
     usage = room.read(now=datetime.fromisoformat("2026-12-01T13:30:00+01:00"))
     instants = [usage.as_of, *(cap.next_slot_at for cap in usage.caps)]
@@ -119,6 +120,7 @@ def test_instants_are_told_in_utc(room):
         "2026-12-01T12:30:00+00:00",
         "2026-12-01T12:30:00+00:00",
         "2026-12-01T23:00:00+00:00",
+        "2026-12-01T18:00:00+00:00",
     ]
 
 

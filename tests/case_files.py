@@ -260,7 +260,7 @@ class CaseRun:
         if step.stores == "up":
             yield from self._drain((*place, "stores"))
         if step.caps is not None:
-            self._stores.lost_caps = {"read", "reserve", "settle"} if step.caps == "down" else set()
+            self._stores.lost = {"caps.read", "caps.reserve", "caps.settle"} if step.caps == "down" else set()
         if step.consent is not None:
             self._record_consent(step.consent)
         self._set_preferences(step.preferences)

@@ -1,4 +1,4 @@
-"""Real stores with ways to them that a test may cut: the database's, its answer after the commit, the caps'."""
+"""Real stores with ways to them that a test may cut: all of them, the answer after the commit, single calls."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ PORTS = ("consents", "preferences", "caps", "decisions", "audit", "policies")
 class CutTransactor:
     """Stores that answer unless they are cut off.
 
-    `is_down`: the database is out of reach. `loses_answers`: it commits, and nobody hears of it. `lost_caps` are the
-    calls of the caps, which live apart from the rest, that don't get through.
+    `is_down`: the database is out of reach. `loses_answers`: it commits, and nobody hears of it. `lost` are calls
+    within a unit that don't get through, such as `caps.read`; the caps live apart from the rest.
     """
 
     def __init__(self, transactor: Transactor) -> None:
         self._transactor = transactor
         self.is_down = False
         self.loses_answers = False
-        self.lost_caps: set[str] = set()
+        self.lost: set[str] = set()
 
     def call(self, handler: Callable[[Any, list[Any]], list[Any]], item: Any, **how: Any) -> Any:
         if self.is_down:
@@ -37,16 +37,16 @@ class CutTransactor:
         self._transactor.close()
 
     def _cut(self, session: Any) -> Any:
-        rooms = {port: getattr(session, port) for port in PORTS}
-        return SimpleNamespace(**rooms | {"caps": _Caps(session.caps, self.lost_caps)})
+        return SimpleNamespace(**{port: _Room(port, getattr(session, port), self.lost) for port in PORTS})
 
 
-class _Caps:
-    def __init__(self, caps: Any, lost: set[str]) -> None:
-        self._caps = caps
+class _Room:
+    def __init__(self, port: str, room: Any, lost: set[str]) -> None:
+        self._port = port
+        self._room = room
         self._lost = lost
 
     def __getattr__(self, name: str) -> Any:
-        if name in self._lost:
-            raise DependencyError("connection refused", dependency="caps")
-        return getattr(self._caps, name)
+        if f"{self._port}.{name}" in self._lost:
+            raise DependencyError("connection refused", dependency="caps" if self._port == "caps" else "database")
+        return getattr(self._room, name)

@@ -12,7 +12,6 @@ from typing import Protocol
 import msgspec
 
 from guardrails.decide.entry import DecisionEntry, decode_entry
-from guardrails.errors import CandidateError
 
 __all__ = ["Spool", "Spooled", "Unreadable", "read_spooled"]
 
@@ -68,9 +67,8 @@ def read_spooled(line: bytes) -> Spooled:
     """What `line` says. Raises Unreadable where it is no entry of a decision."""
     try:
         entry = decode_entry(line)
-        answer = bytes(_decode_answer(line).decision)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, CandidateError) as error:
+        if not isinstance(entry, DecisionEntry):
+            raise Unreadable("an entry of something else than a decision")
+        return Spooled(entry, line, bytes(_decode_answer(line).decision))
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise Unreadable(str(error)) from error
-    if not isinstance(entry, DecisionEntry):
-        raise Unreadable("an entry of something else than a decision")
-    return Spooled(entry, line, answer)

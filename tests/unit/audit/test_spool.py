@@ -170,6 +170,7 @@ def test_a_candidate_keeps_its_first_entry(spool):
     spool.append(entries("a"))
     assert spool.append(entries("a", "b", rest="later")) == entries("a")
     assert spool.answered(["a", "b", "c"]) == {"a": entry("a"), "b": entry("b", "later")}
+    assert spool.append(entries("a", rest="once more")) == entries("a")
     assert list(spool.read()) == [entry("a"), entry("b", "later")]
 
 

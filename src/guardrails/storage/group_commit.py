@@ -66,7 +66,7 @@ class GroupCommit:
         self._unit = unit
         self._close_unit = close_unit
         self._abandon_unit = abandon_unit
-        self._new_watch = partial(UnitWatch, interrupt_unit, hang_seconds=hang_seconds)
+        self._interrupt_unit = interrupt_unit
         self._unit_size_max = unit_size_max
         self._waiting_max = waiting_max
         self._hang_seconds = hang_seconds
@@ -123,24 +123,24 @@ class GroupCommit:
         self._lock = threading.Lock()
         self._changed = threading.Condition(self._lock)
         self._waiting = WaitingCalls(unit_size_max=self._unit_size_max)
-        self._watch = self._new_watch()
+        self._watch = UnitWatch(self._interrupt_unit, hang_seconds=self._hang_seconds)
         self._writer: threading.Thread | None = None
 
     def _accept(self, call: Call, now: float) -> None:
         if self._closed:
             raise closed()
-        self._ensure_writer()
-        if self._watch.is_in_vain(call, now):
+        waiting = len(self._waiting)
+        if self._watch.is_in_vain(call, now, waiting):
             raise not_answering()
-        if len(self._waiting) >= self._waiting_max:
+        if waiting >= self._waiting_max:
             raise too_many_wait(self._waiting_max)
+        self._ensure_writer()
         self._waiting.append(call)
         self._changed.notify()
 
     def _ensure_writer(self) -> None:
         # Asks whether it lives, not whether it was started: an interrupt may fall between the two.
         if self._writer is None or not self._writer.is_alive():
-            self._watch = self._new_watch()  # whatever the last one was at is over
             self._writer = threading.Thread(target=self._write, name="group-commit", daemon=True)
             self._writer.start()
 

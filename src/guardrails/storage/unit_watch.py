@@ -3,7 +3,7 @@
 A unit hangs once it has run for longer than the hang limit. It is interrupted then, but not while one of its own calls
 is still willing to wait for it. Where a unit was interrupted, or could not even be opened, the store is *suspect* until
 a unit ends well: one unit at a time tries it, for no longer than the hang limit, and the calls that come meanwhile are
-refused at once. So an outage costs one caller its patience each time, and everybody else nothing.
+refused at once. So an outage costs one caller at a time its patience, and everybody else nothing.
 """
 
 from __future__ import annotations
@@ -55,29 +55,28 @@ class UnitWatch:
         self._rest()
         return answered
 
-    def is_in_vain(self, call: Call, now: float) -> bool:
-        """Whether a call that comes `now` is refused: another one tries the store already, or the unit hangs.
+    def is_in_vain(self, call: Call, now: float, waiting: int) -> bool:
+        """Whether a call that comes `now`, when `waiting` others wait already, is refused.
 
-        A unit that is not yet to be interrupted must have hung for longer than the call would wait: a patient one may
-        see it end. The call that has it interrupted is not refused: it is the next to try the store.
+        Behind a unit that was interrupted one call waits, to be the next that tries the store. Behind one that tries a
+        suspect store nobody waits, and behind another that hangs those who would wait for longer than it has run.
         """
-        if now < self._refuses_from or self.look(now):
+        if now < self._refuses_from:
             return False
-        return self._is_suspect or self._interrupts > 0 or now - self._began >= call.timeout_seconds
+        self.look(now)
+        if self._interrupts:
+            return waiting > 0
+        return self._is_suspect or now - self._began >= call.timeout_seconds
 
-    def look(self, now: float) -> bool:
-        """Interrupt the unit where it is time to; returns whether that was done now, and for the first time.
-
-        It is interrupted again after each further hang limit: it may only have been connecting.
-        """
+    def look(self, now: float) -> None:
+        """Interrupt the unit where it is time to, and again after each further hang limit: it may only connect yet."""
         if now < self._interrupt_at:
-            return False
+            return
         if not self._is_suspect and any(now < call.deadline for call in self._calls):
-            return False
+            return
         self._interrupt_at = now + self._hang_seconds
         self._interrupts += 1
         self._interrupt_unit()
-        return self._interrupts == 1
 
     def is_stuck(self) -> bool:
         """Whether the unit was interrupted, and again, and runs on."""

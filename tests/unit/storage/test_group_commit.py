@@ -6,118 +6,12 @@ import os
 import signal
 import threading
 import weakref
-from contextlib import contextmanager
 
 import pytest
 
-from guardrails.errors import CandidateError, DependencyError
+from guardrails.errors import CandidateError, CapsMoved, DependencyError
 from guardrails.storage.group_commit import GroupCommit, _start_afresh
-
-
-class Store:
-    """A list with transactions. `begin_errors` and `commit_errors` are raised one by one while they last."""
-
-    def __init__(self) -> None:
-        self.kept: list[object] = []
-        self.units: list[list[object]] = []
-        self.begun = 0
-        self.closed = 0
-        self.abandoned = 0
-        self.begin_errors: list[Exception] = []
-        self.commit_errors: list[Exception] = []
-
-    @contextmanager
-    def unit(self):
-        self.begun += 1
-        if self.begin_errors:
-            raise self.begin_errors.pop(0)
-        written: list[object] = []
-        yield written
-        if self.commit_errors:
-            raise self.commit_errors.pop(0)
-        self.kept.extend(written)
-        self.units.append(written)
-
-    def close(self) -> None:
-        self.closed += 1
-
-    def abandon(self) -> None:
-        self.abandoned += 1
-
-
-@pytest.fixture
-def store():
-    return Store()
-
-
-@pytest.fixture
-def transactor(store):
-    transactor = GroupCommit(store.unit, close_unit=store.close, abandon_unit=store.abandon, unit_size_max=8, waiting_max=20)
-    yield transactor
-    transactor.close()
-
-
-class Gate:
-    """Holds the writer inside a unit, so that the calls of a test pile up behind it in a known order."""
-
-    def __init__(self, transactor: GroupCommit) -> None:
-        self._transactor = transactor
-        self._entered = threading.Event()
-        self._open = threading.Event()
-        self._threads: list[threading.Thread] = []
-        self.outcomes: dict[object, object] = {}
-
-    def hold(self) -> None:
-        self._start(self._block, "gate")
-        self._entered.wait()
-
-    def queue(self, handler, *items) -> None:
-        """Queue one call an item, in this order."""
-        for item in items:
-            waiting = len(self._transactor._waiting)
-            self._start(handler, item)
-            while len(self._transactor._waiting) == waiting:
-                pass
-
-    def release(self) -> dict[object, object]:
-        """Let the writer go on; returns each item's result or error, once all have one."""
-        self.open()
-        for thread in self._threads:
-            thread.join()
-        self.outcomes.pop("gate")
-        return self.outcomes
-
-    def open(self) -> None:
-        self._open.set()
-
-    def _block(self, session, items):
-        self._entered.set()
-        self._open.wait()
-        return items
-
-    def _start(self, handler, item) -> None:
-        thread = threading.Thread(target=self._call, args=(handler, item))
-        thread.start()
-        self._threads.append(thread)
-
-    def _call(self, handler, item) -> None:
-        try:
-            self.outcomes[item] = self._transactor.call(handler, item)
-        except BaseException as error:  # noqa: BLE001 - the test looks at it
-            self.outcomes[item] = error
-
-
-@pytest.fixture
-def gate(transactor):
-    gate = Gate(transactor)
-    gate.hold()
-    yield gate
-    gate.open()
-
-
-def write(session, items):
-    session.extend(items)
-    return [f"wrote {item}" for item in items]
+from list_store import lost, write
 
 
 def write_too(session, items):
@@ -165,14 +59,14 @@ def test_an_item_that_fails_does_not_fail_its_neighbours(gate, store):
 
 def test_a_commit_that_fails_once_is_made_up_for(gate, store):
     gate.queue(write, "a", "b")
-    store.commit_errors = [DependencyError("full", dependency="database")] * 2  # the gate's own unit takes the first
+    store.commit_errors = [lost("full")] * 2  # the gate's own unit takes the first
     outcomes = gate.release()
     assert outcomes == {"a": "wrote a", "b": "wrote b"}
     assert store.kept == ["a", "b"]
 
 
 def test_a_commit_that_fails_alone_is_the_callers_error(transactor, store):
-    store.commit_errors = [DependencyError("full", dependency="database")]
+    store.commit_errors = [lost("full")]
     with pytest.raises(DependencyError, match="full"):
         transactor.call(write, "a")
     assert store.kept == []
@@ -181,7 +75,7 @@ def test_a_commit_that_fails_alone_is_the_callers_error(transactor, store):
 
 def test_where_no_unit_opens_all_fail_together_at_once(gate, store):
     gate.queue(write, "a", "b", "c")
-    store.begin_errors = [DependencyError("locked", dependency="database")]
+    store.begin_errors = [lost("locked")]
     outcomes = gate.release()
     assert [str(outcomes[item]) for item in "abc"] == ["locked"] * 3
     assert store.begun == 2
@@ -190,7 +84,7 @@ def test_where_no_unit_opens_all_fail_together_at_once(gate, store):
 def test_where_no_unit_opens_any_more_the_rest_wait_for_it_only_once(gate, store):
     def lose_the_database(session, items):
         if len(items) > 1:
-            store.begin_errors = [DependencyError("locked", dependency="database") for _ in range(2)]
+            store.begin_errors = [lost("locked") for _ in range(2)]
             raise ZeroDivisionError
         return items
 
@@ -204,7 +98,7 @@ def test_where_the_last_of_a_failed_unit_finds_no_database_only_it_fails(gate, s
     def lose_the_database(session, items):
         if len(items) > 1:
             raise ZeroDivisionError
-        store.begin_errors = [DependencyError("locked", dependency="database")]
+        store.begin_errors = [lost("locked")]
         return items
 
     gate.queue(lose_the_database, "a", "b")
@@ -241,6 +135,53 @@ def test_too_many_waiting_calls_are_refused(gate, transactor):
         transactor.call(write, 20)
     assert caught.value.dependency == "database"
     assert len(gate.release()) == 20
+
+
+def test_a_small_call_does_not_wait_behind_big_ones_in_line(gate, store):
+    gate.queue(write, "big 1", "big 2", "big 3", size=20)
+    gate.queue(write, "small")
+    gate.release()
+    assert store.units == [[], ["small"], ["big 1"], ["big 2"], ["big 3"]]
+
+
+def test_a_unit_takes_as_much_work_as_fits(gate, store):
+    gate.queue(write, *range(5), size=3)
+    gate.release()
+    assert store.units == [[], [0, 1], [2, 3], [4]]
+
+
+def test_where_the_caps_moved_the_unit_is_run_again_as_a_whole(gate, store):
+    runs = []
+
+    def take(session, items):
+        runs.append(items)
+        session.extend(items)
+        if len(runs) < 5:
+            raise CapsMoved
+        return items
+
+    gate.queue(take, "a", "b")
+    assert gate.release() == {"a": "a", "b": "b"}
+    assert runs == [["a", "b"]] * 5
+    assert store.kept == ["a", "b"]
+
+
+def test_caps_that_keep_moving_are_out_of_reach(gate, store, transactor):
+    runs = []
+
+    def take(session, items):
+        runs.append(items)
+        session.extend(items)
+        raise CapsMoved
+
+    gate.queue(take, "a", "b")
+    outcomes = gate.release()
+    assert [(str(error), error.dependency) for error in outcomes.values()] == [
+        ("the caps moved 5 times while they were being taken", "caps")
+    ] * 2
+    assert runs == [["a", "b"]] * 5
+    assert store.kept == []
+    assert transactor.call(write, "c") == "wrote c"
 
 
 def test_close_finishes_what_was_accepted_and_refuses_the_rest(gate, transactor, store):
@@ -315,6 +256,11 @@ def test_an_interrupted_caller_leaves_the_writer_at_work(store, interrupted):
 def test_a_writer_that_never_came_to_life_is_replaced(transactor):
     transactor._writer = threading.Thread(target=lambda: None)  # as an interrupt within `start` leaves it
     assert transactor.call(write, 1) == "wrote 1"
+
+
+def test_the_unit_of_a_writer_that_is_gone_hangs_no_more(transactor):
+    transactor._watch.begin(0.0, [])
+    assert transactor.call(write, 1, timeout_seconds=5) == "wrote 1"
 
 
 def exit_code_of_child(work) -> int:

@@ -38,6 +38,7 @@ from guardrails.preferences import PreferenceRequest
 from outages import CutTransactor
 
 LEASE = timedelta(minutes=10)
+DEADLINE = timedelta(minutes=1)  # generous: a case is about what is decided, not how quickly
 MASKED = ("decision_id", "candidate_id", "policy_revision", "audit")
 """What is checked for every decision alike, and never written in a case."""
 
@@ -185,7 +186,7 @@ class CaseRun:
             transactor=self._stores,
             spool=self._spool,
             clock=lambda: self._now,
-            terms=Terms(lease=LEASE),
+            terms=Terms(lease=LEASE, deadline=DEADLINE),
             make_id=lambda: f"id-{next(numbers)}",
         )
 

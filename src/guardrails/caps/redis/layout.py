@@ -23,6 +23,7 @@ SHARDS = 256
 """How many parts the keys are dealt out to: many more than a cluster has nodes, and few enough to ask each."""
 
 _PREFIX = "guardrails"
+_MARKER = "marker"
 
 
 class Call:
@@ -31,51 +32,54 @@ class Call:
     def __init__(self, script: ScriptName, epoch: str) -> None:
         self.script = script
         self.items: list[Any] = []
+        self.keys: list[str] = []
+        """What it touches, in places from 1 on."""
         self._epoch = epoch
-        self._shards: dict[int, None] = {}
-        self._places: dict[str, int] = {}
+        self._prefixes: dict[int, str] = {}
+        self._places: dict[tuple[str, ...], int] = {}
 
     @property
     def shard(self) -> int:
         """One of its shards, to find the server by."""
-        return next(iter(self._shards))
+        return next(iter(self._prefixes))
 
     @property
     def markers(self) -> list[str]:
         """The markers without which it does nothing; none where it is there to set them."""
-        return [] if self.script == "plant" else [self._name(shard, "marker") for shard in self._shards]
+        return [] if self.script == "plant" else [f"{prefix}{_MARKER}" for prefix in self._prefixes.values()]
 
-    @property
-    def keys(self) -> list[str]:
-        """The keys that it touches; the first one's place is 1."""
-        return list(self._places)
-
-    def touch(self, shard: int) -> None:
-        """Go on only where the shard is whole."""
-        self._shards[shard] = None
+    def touch(self, shard: int) -> str:
+        """Go on only where the shard is whole; returns how the names of its keys begin."""
+        prefix = self._prefixes.get(shard)
+        if prefix is None:
+            prefix = self._prefixes[shard] = f"{_PREFIX}:{{{tag(shard)}}}:{self._epoch}:"
+        return prefix
 
     def cap_place(self, cap: str, key: str, owner: str | None) -> int:
         """The place of the slots under a cap's key; the next one is that of their leases."""
-        shard = shard_of(cap, key, owner)
-        name = f"{len(owner or '')}:{owner or ''}:{name_of(cap, key)}"
-        place = self._place(shard, f"slots:{name}")
-        self._place(shard, f"leases:{name}")
+        named = (cap, key, owner or "")
+        place = self._places.get(named)
+        if place is None:
+            prefix = self.touch(shard_of(cap, key, owner))
+            name = f"{len(named[2])}:{named[2]}:{name_of(cap, key)}"
+            place = self._places[named] = self._add(f"{prefix}slots:{name}")
+            self._add(f"{prefix}leases:{name}")
         return place
 
     def index_place(self, owner: str) -> int:
         """The place of a recipient's index."""
-        return self._place(shard_of("", "", owner), f"index:{owner}")
+        place = self._places.get((owner,))
+        if place is None:
+            place = self._places[owner,] = self._add(f"{self.touch(shard_of('', '', owner))}index:{owner}")
+        return place
 
     def marker_place(self, shard: int) -> int:
         """The place of a shard's marker."""
-        return self._place(shard, "marker")
+        return self._add(f"{self.touch(shard)}{_MARKER}")
 
-    def _place(self, shard: int, name: str) -> int:
-        self.touch(shard)
-        return self._places.setdefault(self._name(shard, name), len(self._places) + 1)
-
-    def _name(self, shard: int, name: str) -> str:
-        return f"{_PREFIX}:{{{tag(shard)}}}:{self._epoch}:{name}"
+    def _add(self, name: str) -> int:
+        self.keys.append(name)
+        return len(self.keys)
 
 
 class Calls:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
@@ -20,49 +20,63 @@ CLOCK_SLACK_SECONDS = 3600
 
 
 class Placement(msgspec.Struct, frozen=True, kw_only=True):
-    """What a decision is to have in Redis: what `holding` says, and nothing else under the keys of `takes`."""
+    """What a decision is to have in Redis, where the checks hold: a slot under the key of each take, or none there.
+
+    Instants are microseconds.
+    """
 
     decision_id: str
-    takes: tuple[Take, ...]
-    holding: Holding | None
+    lease_until: int | None
+    slots: tuple[tuple[Take, int | None], ...]
     checks: tuple[CapCheck, ...] = ()
 
     @classmethod
     def of_reservation(cls, reservation: Reservation) -> Placement:
         """What is taken where the checks hold."""
         held = reservation.holding
-        return cls(decision_id=held.decision_id, takes=held.takes, holding=held, checks=reservation.checks)
+        return cls(
+            decision_id=held.decision_id,
+            lease_until=_lease_micros(held),
+            slots=tuple([(take, instant_micros(take, held)) for take in held.takes]),
+            checks=reservation.checks,
+        )
 
     @classmethod
     def of_decision(cls, stored: StoredDecision) -> Placement:
         """What a decision's row says."""
-        return cls(decision_id=stored.decision_id, takes=stored.takes, holding=stored.holding())
+        held = stored.holding()
+        return cls(
+            decision_id=stored.decision_id,
+            lease_until=_lease_micros(held),
+            slots=tuple([(take, instant_micros(take, held)) for take in stored.takes]),
+        )
 
     @classmethod
     def in_place_of(cls, before: Sequence[Holding], after: Holding | None) -> Placement:
         """What `after` says, where the decision held `before`; at least one of them is there."""
-        held = [*before, *(() if after is None else (after,))]
-        takes = {(take.owner, take.cap, take.key): take for holding in held for take in holding.takes}
-        return cls(decision_id=held[0].decision_id, takes=tuple(takes.values()), holding=after)
+        slots = {_key(take): (take, instant_micros(take, None)) for held in before for take in held.takes}
+        if after is not None:
+            slots.update((_key(take), (take, instant_micros(take, after))) for take in after.takes)
+        decision_id = next(held.decision_id for held in (*before, after) if held is not None)
+        return cls(decision_id=decision_id, lease_until=_lease_micros(after), slots=tuple(slots.values()))
 
     def removed(self) -> Placement:
         """The same decision, holding nothing."""
-        return Placement(decision_id=self.decision_id, takes=self.takes, holding=None)
+        slots = tuple([(take, None) for take, _ in self.slots])
+        return Placement(decision_id=self.decision_id, lease_until=None, slots=slots)
 
 
 def add_question(calls: Calls, query: UsageQuery) -> tuple[Call, int]:
     """Ask; the call, and the place in its result, that the answer will be found at."""
     call = calls.at(shard_of(query.cap, query.key, query.owner))
     place = call.cap_place(query.cap, query.key, query.owner)
-    split = query.split is not None and to_micros(query.split)
-    call.items.append((place, to_micros(query.since), split, query.newest))
+    split = None if query.split is None else to_micros(query.split)
+    call.items.append((place, to_micros(query.since), _or_false(split), query.newest))
     return call, len(call.items) - 1
 
 
 def add_placement(calls: Calls, placement: Placement) -> None:
     """Place; each call gets the part of it that lies in its shards."""
-    holding = placement.holding
-    lease = holding is not None and holding.lease_until is not None and to_micros(holding.lease_until)
     parts: dict[Call, tuple[list[Any], list[Any]]] = {}
     for check in placement.checks:
         query = check.query
@@ -70,29 +84,43 @@ def add_placement(calls: Calls, placement: Placement) -> None:
         place = call.cap_place(query.cap, query.key, query.owner)
         checks, _ = parts.setdefault(call, ([], []))
         checks.append((place, to_micros(check.start), to_micros(check.end), check.limit))
-    for take in placement.takes:
+    for take, instant in placement.slots:
         call = calls.at(shard_of(take.cap, take.key, take.owner))
         _, slots = parts.setdefault(call, ([], []))
-        slots.append(_slot(call, take, holding))
+        slots.append(_slot(call, take, instant))
     for call, (checks, slots) in parts.items():
-        call.items.append((placement.decision_id, lease, checks, slots))
+        call.items.append((placement.decision_id, _or_false(placement.lease_until), checks, slots))
 
 
-def _slot(call: Call, take: Take, holding: Holding | None) -> tuple[int, int | bool, int, int, str]:
-    instant = None if holding is None or take not in holding.takes else instant_micros(take, holding)
+def instant_micros(take: Take, holding: Holding | None) -> int | None:
+    """The instant that questions compare the slot by, or None: there is none (yet)."""
+    if holding is None:
+        return None
+    try:
+        instant = instant_of(take, holding)
+    except OverflowError:  # a countdown beyond the end of time ends with it
+        return LAST_MICROS
+    return None if instant is None else to_micros(instant)
+
+
+def _slot(call: Call, take: Take, instant: int | None) -> tuple[int, int | Literal[False], int, int, str]:
     return (
         call.cap_place(take.cap, take.key, take.owner),
-        False if instant is None else instant,
+        _or_false(instant),
         (take.keep_seconds + CLOCK_SLACK_SECONDS) * MICROS_PER_SECOND,
         0 if take.owner is None else call.index_place(take.owner),
         name_of(take.cap, take.key),
     )
 
 
-def instant_micros(take: Take, holding: Holding) -> int | None:
-    """`instant_of` in microseconds."""
-    try:
-        instant = instant_of(take, holding)
-    except OverflowError:  # a countdown beyond the end of time ends with it
-        return LAST_MICROS
-    return None if instant is None else to_micros(instant)
+def _key(take: Take) -> tuple[str | None, str, str]:
+    return take.owner, take.cap, take.key
+
+
+def _lease_micros(holding: Holding | None) -> int | None:
+    return None if holding is None or holding.lease_until is None else to_micros(holding.lease_until)
+
+
+def _or_false(instant: int | None) -> int | Literal[False]:
+    """As scripts are told: in JSON's null they would see something that is there."""
+    return False if instant is None else instant

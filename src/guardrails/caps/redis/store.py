@@ -206,16 +206,17 @@ def _in_steps(placements: Iterable[Placement]) -> Iterator[list[Placement]]:
     some: list[Placement] = []
     slots = 0
     for placement in placements:
-        if some and slots + len(placement.takes) > SLOTS_MOST:
+        if some and slots + len(placement.slots) > SLOTS_MOST:
             yield some
             some, slots = [], 0
         some.append(placement)
-        slots += len(placement.takes)
+        slots += len(placement.slots)
     if some:
         yield some
 
 
-def _usage(query: UsageQuery, answer: tuple[int, int, list[bytes]]) -> Usage:
-    older, later, instants = answer
-    times = tuple(from_micros(int(float(instant))) for instant in reversed(instants))
-    return Usage(min(older, most_older(query)), times, later, query.split)
+def _usage(query: UsageQuery, line: bytes) -> Usage:
+    """What a line of `read.lua` says."""
+    older, later, *instants = line.split()
+    times = tuple([from_micros(int(float(instant))) for instant in reversed(instants)])
+    return Usage(min(int(older), most_older(query)), times, int(later), query.split)

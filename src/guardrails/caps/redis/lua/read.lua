@@ -2,38 +2,41 @@
 --
 -- KEYS       slots and leases of each key that is asked about
 -- ARGV[2]    a list of {p, since, split or false, newest}
--- Result     OK, and for each question {older, later, instants}: how many slots count from `since` on, but for the
---            `newest` latest, whose instants are listed from the latest on; where there is a `split`, how many count
---            before it and how many from it on, and none is listed
+-- Result     OK, and for each question a line of numbers: "older later instant instant ..."
+--            older      how many slots count from `since` on, but for the `newest` latest
+--            instants   those of the `newest` latest, from the latest on
+--            Where there is a `split`, older ones count before it, later ones from it on, and none is listed.
 -- Atomic     all questions see the same state
 
-local function newest_of(p, since, most, ended)
-  local instants = {}
-  if most == 0 then
-    return instants
-  end
+local function list(line, p, since, most, ended)
   local unlisted = 0
   for _ in pairs(ended) do
     unlisted = unlisted + 1
   end
   local found = redis.call('ZREVRANGEBYSCORE', key(p), '+inf', since, 'WITHSCORES', 'LIMIT', 0, most + unlisted)
   for place = 1, #found, 2 do
-    if #instants < most and not ended[found[place]] then
-      instants[#instants + 1] = found[place + 1]
+    if #line < most + 2 and not ended[found[place]] then
+      line[#line + 1] = found[place + 1]
     end
   end
-  return instants
+end
+
+local function answer_to(question)
+  local p, since, split, newest = unpack(question)
+  local ended = ended_at(p)
+  if split then
+    return {count(p, since, split, ended), count(p, split, nil, ended)}
+  end
+  local line = {0, 0}
+  if newest > 0 then
+    list(line, p, since, newest, ended)
+  end
+  line[1] = count(p, since, nil, ended) - (#line - 2)
+  return line
 end
 
 local answers = {}
 for place, question in ipairs(plan) do
-  local p, since, split, newest = unpack(question)
-  local ended = ended_at(p)
-  if split then
-    answers[place] = {count(p, since, split, ended), count(p, split, nil, ended), {}}
-  else
-    local instants = newest_of(p, since, newest, ended)
-    answers[place] = {count(p, since, nil, ended) - #instants, 0, instants}
-  end
+  answers[place] = table.concat(answer_to(question), ' ')
 end
 return answer('OK', answers)

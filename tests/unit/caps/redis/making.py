@@ -1,0 +1,75 @@
+"""Decisions, holdings and questions around an instant, for tests of caps in Redis."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from guardrails.core.needs import CapCheck, Take, Usage, UsageQuery
+from guardrails.decide.holdings import Holding, Reservation
+from guardrails.decide.ports import StoredDecision
+from redis_stores import RedisStores
+from stores import stored_decision
+
+HOUR = timedelta(hours=1)
+DAY = timedelta(days=1)
+
+
+@dataclass(frozen=True)
+class Cap:
+    """A cap of at most `limit` a window of a day, under one key, of a recipient's own or shared."""
+
+    id: str = "cap"
+    key: str = '["u-1"]'
+    owner: str | None = "u-1"
+    limit: int = 3
+    count_on: Any = "reserved"
+    keep_seconds: int = 86_400
+
+    @property
+    def take(self) -> Take:
+        return Take(self.id, self.key, self.count_on, None, self.owner, self.keep_seconds)
+
+    def query(self, at: datetime) -> UsageQuery:
+        return UsageQuery(self.id, self.key, at - DAY, 1000, owner=self.owner)
+
+    def check(self, at: datetime) -> CapCheck:
+        return CapCheck(self.query(at), at - DAY, at + DAY, self.limit)
+
+
+OWN = Cap()
+BUDGET = Cap("budget", "[]", None)
+
+
+def holding(number: int, at: datetime, *caps: Cap, lease: timedelta | None = HOUR, **changes: Any) -> Holding:
+    return Holding(
+        decision_id=f"d-{number}",
+        takes=tuple(cap.take for cap in caps),
+        at=at,
+        lease_until=None if lease is None else at + lease,
+        **changes,
+    )
+
+
+def reservation(number: int, at: datetime, *caps: Cap, lease: timedelta = HOUR) -> Reservation:
+    checks = tuple(cap.check(at) for cap in caps)
+    return Reservation(holding=holding(number, at, *caps, lease=lease), checks=checks)
+
+
+def decision(number: int, at: datetime, *caps: Cap, lease: timedelta = HOUR, **changes: Any) -> StoredDecision:
+    """As it is stored where its reservation is."""
+    fields = {
+        "evaluated_at": at,
+        "lease_until": at + lease,
+        "due_at": at + lease,
+        "takes": tuple(cap.take for cap in caps),
+    }
+    return stored_decision(number, **(fields | changes))
+
+
+def used(stores: RedisStores, at: datetime, *caps: Cap) -> list[int]:
+    """How many slots count under each cap's key."""
+    queries = [cap.query(at) for cap in caps]
+    answers: dict[UsageQuery, Usage] = stores.do(lambda session: session.caps.read(queries, at))
+    return [answers[query].older + len(answers[query].times) for query in queries]

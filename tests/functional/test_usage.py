@@ -10,6 +10,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from guardrails.cli import main
+from servers import start_redis
 
 POLICIES = """\
 apiVersion: guardrails/v1
@@ -118,6 +119,33 @@ def test_the_command_line_tells_the_same(service, here):
     assert lines[0] == f"{RECIPIENT}  as of 2026-12-01 13:00:00+01:00, times in Europe/Berlin"
     assert [line.split("  ")[0] for line in lines[1:5]] == ["policy", "two-a-day", "by-topic", "budget"]
     assert lines[5:] == ["two-a-day: the recipient's zone is not known: a `timezone` is needed to say what counts"]
+
+
+def test_it_is_told_from_postgresql_too(here, start, postgres_url):
+    env = {"GUARDRAILS_REPLAY_CLOCK": "on", "GUARDRAILS_DATABASE_URL": postgres_url}
+    service = start(policies=here / "policies.yaml", env=env)
+    decide(service, 1)
+    over_http = usage(service)
+    assert told(over_http)["two-a-day"] == (1, NOON)
+    arguments = [RECIPIENT, "--policies", "policies.yaml", "--database", postgres_url, "--at", NOON]
+    assert json.loads(run(*arguments, "--timezone", "Europe/Berlin", "--json").stdout) == over_http
+
+
+def test_it_is_told_from_the_redis_that_the_caps_live_in_and_from_no_other(here, start, redis_server):
+    redis_server.flush()
+    env = {"GUARDRAILS_REPLAY_CLOCK": "on", "GUARDRAILS_CAPS_URL": redis_server.url}
+    service = start(policies=here / "policies.yaml", env=env)
+    service.until(lambda: service.send("GET", "/readyz").json()["status"] == "ready")
+    decide(service, 1)
+    over_http = usage(service)
+    assert told(over_http)["two-a-day"] == (1, NOON)
+    arguments = [RECIPIENT, "--policies", "policies.yaml", "--at", NOON, "--timezone", "Europe/Berlin", "--json"]
+    assert json.loads(run(*arguments, "--caps", redis_server.url).stdout) == over_http
+    with start_redis() as other:
+        result = run(*arguments, "--caps", other.url)
+        assert (result.exit_code, result.stdout, other.connect().dbsize()) == (2, "", 0)
+        assert result.stderr.startswith("guardrails: ")
+    assert usage(service) == over_http, "to look is not to change"
 
 
 @pytest.mark.parametrize(

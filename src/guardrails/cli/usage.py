@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import closing
 from datetime import datetime
 from pathlib import Path
 
 import click
 
+from guardrails.bootstrap import open_application
 from guardrails.cli import exit_codes
 from guardrails.cli.documented import Documented
-from guardrails.cli.opening import opened
+from guardrails.cli.opening import require_database
 from guardrails.cli.options import INSTANT, caps_option, json_option, policies_option
 from guardrails.cli.terminal import output_console, print_json
 from guardrails.cli.usage_view import show_usage
 from guardrails.core.candidate import Recipient
 from guardrails.decoding import Decoder
 from guardrails.errors import CandidateError, SettingsError
+from guardrails.settings import Settings
 
 __all__ = ["usage"]
 
@@ -67,7 +70,12 @@ def usage(
     person = _person({"id": recipient, **where})
     if database == "memory:":
         raise SettingsError("usage is told from what is on record; `memory:` keeps no records")
-    with opened(policies=policies, database=database, caps=caps, engine="native") as application:
+    require_database(database)
+    settings = Settings(
+        policies=policies, database_url=database, caps_url=caps, engine="native", replay_clock=at is not None
+    )
+    # Not made ready: who only looks must not fill a Redis that is perhaps not the caps' own.
+    with closing(open_application(settings)) as application:
         found = application.usage.read(person, now=at)
     if as_json:
         print_json(found)

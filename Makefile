@@ -145,7 +145,8 @@ lock:
 	@test -x .cache/uv/bin/uv || { $(PYTHON) -m venv .cache/uv && .cache/uv/bin/python -m pip install -qq uv; }
 	@$(COMPILE) requirements/build.in -o requirements/build.lock
 	@$(COMPILE) -c requirements/build.lock pyproject.toml -o requirements/runtime.lock
-	@$(COMPILE) -c requirements/runtime.lock pyproject.toml --group dev -o requirements/dev.lock
+	@$(COMPILE) -c requirements/runtime.lock pyproject.toml --all-extras -o requirements/stores.lock
+	@$(COMPILE) -c requirements/stores.lock pyproject.toml --group dev -o requirements/dev.lock
 	@$(COMPILE) -c requirements/dev.lock pyproject.toml --group bench -o requirements/bench.lock
 
 ## clean: remove everything that make has made

@@ -22,7 +22,8 @@ def _name(requirement: str) -> str:
     return re.split(r"[^A-Za-z0-9._-]", requirement, maxsplit=1)[0].lower()
 
 
-RUNTIME = sorted(_name(requirement) for requirement in PROJECT["project"]["dependencies"])
+EXTRAS = [requirement for extra in PROJECT["project"]["optional-dependencies"].values() for requirement in extra]
+RUNTIME = sorted(_name(requirement) for requirement in [*PROJECT["project"]["dependencies"], *EXTRAS])
 
 
 @pytest.mark.parametrize("lock", LOCKS, ids=lambda path: path.stem)
@@ -38,20 +39,21 @@ def test_locks_name_no_index(lock):
     assert re.findall(r"\S*://\S*|--(?:extra-)?index-url|--find-links", lock.read_text(encoding="utf-8")) == []
 
 
-@pytest.mark.parametrize("name", ["dev", "bench"])
-def test_the_locks_agree_on_versions(name):
-    assert _locked("runtime").items() <= _locked(name).items()
+@pytest.mark.parametrize(("held", "name"), [("runtime", "stores"), ("stores", "dev"), ("runtime", "bench")])
+def test_the_locks_agree_on_versions(held, name):
+    assert _locked(held).items() <= _locked(name).items()
 
 
 @pytest.mark.parametrize(
     ("lock", "wanted"),
     [
         ("runtime", PROJECT["project"]["dependencies"]),
+        ("stores", EXTRAS),
         ("dev", PROJECT["dependency-groups"]["dev"]),
         ("bench", PROJECT["dependency-groups"]["bench"]),
         ("build", PROJECT["build-system"]["requires"]),
     ],
-    ids=["runtime", "dev", "bench", "build"],
+    ids=["runtime", "stores", "dev", "bench", "build"],
 )
 def test_every_dependency_is_locked(lock, wanted):
     assert sorted(_name(requirement) for requirement in wanted if _name(requirement) not in _locked(lock)) == []

@@ -27,7 +27,7 @@ import msgspec
 
 from guardrails.core.candidate import Candidate, Recipient
 from guardrails.core.conditions import TRUE, Condition, FactType
-from guardrails.core.needs import Answer, CapCheck, CountOn, Take, Usage, UsageQuery
+from guardrails.core.needs import Answer, CapCheck, CountOn, Query, Take, Usage, UsageQuery
 from guardrails.core.timing import CalendarUnit, Zone, calendar_window, zones_of
 
 __all__ = [
@@ -186,7 +186,8 @@ class CapRule(msgspec.Struct, frozen=True, kw_only=True):
             return ()
         window, owner, is_tallied = self.window, self.owner(candidate.recipient), self.is_tallied
         seconds = window.seconds if isinstance(window, CountdownWindow) else None
-        return tuple(Take(self.id, key, self.count_on, seconds, owner, window.keep_seconds, is_tallied) for key in keys)
+        keep, on = window.keep_seconds, self.count_on
+        return tuple([Take(self.id, key, on, seconds, owner, keep, is_tallied) for key in keys])
 
     def questions(self, keys: tuple[str, ...], recipient: Recipient, at: datetime) -> tuple[UsageQuery, ...] | None:
         """The questions for `keys`, in their order; None where the zone is unknown. A tallied key has one a zone."""
@@ -256,15 +257,17 @@ class CapNeed(msgspec.Struct, frozen=True):
         """When, for one of the keys and zones, a send stops to count or begins to."""
         return self.rule.next_change(answers, candidate.recipient, at)  # type: ignore[arg-type]  # as in `value`
 
-    def checks(self, candidate: Candidate, at: datetime) -> tuple[CapCheck, ...]:
-        """What an allow that rests on this fact rests on: room under each key, in each zone."""
-        rule = self.rule
-        intervals = rule.window.intervals(candidate.recipient, at.astimezone(UTC)) or ()
+    def checks(self, queries: tuple[Query, ...], candidate: Candidate, at: datetime) -> tuple[CapCheck, ...]:
+        """What an allow that rests on this fact rests on: room under each key, in each zone. `queries` are our own."""
+        intervals = self.rule.window.intervals(candidate.recipient, at.astimezone(UTC)) or ()
+        limit = self.rule.limit
         return tuple(
-            CapCheck(query, start, end, rule.limit)
-            for query in self.queries(candidate, at) or ()
-            for start, end in intervals
-            if query.split is None or query.split == end
+            [
+                CapCheck(query, start, end, limit)
+                for query in cast("tuple[UsageQuery, ...]", queries)
+                for start, end in intervals
+                if query.split is None or query.split == end
+            ]
         )
 
 

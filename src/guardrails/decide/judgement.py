@@ -58,26 +58,25 @@ def judge(case: Case, decision_id: str) -> Decision:
 
 def takes_of(case: Case) -> tuple[Take, ...]:
     """The slots that a send of the case's candidate takes: of every cap that counts it, or may count it."""
-    compiled = case.compiled
-    selected = compiled.counting.select(case.candidate_facts)
-    counted = compiled.counting_engine.evaluate(selected.selection, case.candidate_facts)
-    return tuple(
-        take
-        for policy, verdict in zip(selected.policies, counted, strict=True)
-        if policy.cap is not None and verdict is not Verdict.NOT_APPLICABLE
-        for take in policy.cap.takes(case.candidate)
-    )
+    compiled, candidate, facts = case.compiled, case.candidate, case.candidate_facts
+    selected = compiled.counting.select(facts)
+    counted = compiled.counting_engine.evaluate(selected.selection, facts)
+    takes: list[Take] = []
+    for policy, verdict in zip(selected.policies, counted, strict=True):
+        if policy.cap is not None and verdict is not Verdict.NOT_APPLICABLE:
+            takes += policy.cap.takes(candidate)
+    return tuple(takes)
 
 
 def checks_of(case: Case) -> tuple[CapCheck, ...]:
     """What the allow of a judged case rests on: room in every cap that applies, is enforced and not set aside."""
-    return tuple(
-        check
-        for policy in case.combined_at(case.at).satisfied
-        for need in policy.needs
-        if isinstance(need, CapNeed)
-        for check in need.checks(case.candidate, case.at)
-    )
+    candidate, at, questions = case.candidate, case.at, case.questions
+    checks: list[CapCheck] = []
+    for policy in case.combined_at(at).satisfied:
+        for need in policy.needs:
+            if isinstance(need, CapNeed):
+                checks += need.checks(questions.get(need.fact) or (), candidate, at)
+    return tuple(checks)
 
 
 def decision_of(

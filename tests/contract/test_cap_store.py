@@ -1,162 +1,203 @@
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
+from msgspec.structs import replace
 
+from guardrails.core.cap_rule import LISTED_TIMES
 from guardrails.core.needs import Take, Usage, UsageQuery
-from guardrails.decide.ports import Reservation
+from guardrails.decide.holdings import Holding, Reservation, Settlement
 from stores import instant
 
 NOW = instant(12)
 LEASE = instant(13)
 LONG_AGO = instant(0)
 TEN = instant(10)
+TICK = timedelta(microseconds=1)
+EVENING = instant(20)
+LAST = datetime.max.replace(tzinfo=TEN.tzinfo)
+MINUTE, DAY = 60, 86_400
 
 
-def reserve(do, number: int, *takes: Take, at=TEN, lease_until=LEASE) -> None:
-    reservation = Reservation(decision_id=f"d-{number}", takes=takes, at=at, lease_until=lease_until)
-    do(lambda session: session.caps.reserve([reservation]))
+def holding(number: int, *takes: Take, at=TEN, lease_until=LEASE) -> Holding:
+    return Holding(decision_id=f"d-{number}", takes=takes, at=at, lease_until=lease_until)
 
 
-def usage(do, *, cap="cap", key="k", since=LONG_AGO, newest=10, by="counted_at", now=NOW) -> Usage:
-    query = UsageQuery(cap, key, since, newest, by)
+def reserve(do, *holdings: Holding, now=TEN) -> None:
+    do(lambda session: session.caps.reserve([Reservation(holding=each) for each in holdings], now))
+
+
+def settle(do, *moves: tuple[Holding | None, Holding | None]) -> None:
+    do(lambda session: session.caps.settle([Settlement(before=before, after=after) for before, after in moves]))
+
+
+def sent(held: Holding, at=TEN) -> Holding:
+    return replace(held, lease_until=None, sent_at=at)
+
+
+def delivered(held: Holding, at=TEN) -> Holding:
+    return replace(held, lease_until=None, sent_at=held.sent_at or at, delivered_at=at)
+
+
+def ask(do, query: UsageQuery, now=NOW) -> Usage:
     return do(lambda session: session.caps.read([query], now))[query]
 
 
-def commit(do, number: int, outcome: str, at) -> None:
-    do(lambda session: session.caps.commit(f"d-{number}", outcome, at))
+def usage(do, *, cap="cap", key="k", since=LONG_AGO, newest=10, by="counted_at", owner="r-1", now=NOW) -> Usage:
+    return ask(do, UsageQuery(cap, key, since, newest, by, owner), now)
 
 
-def release(do, number: int) -> None:
-    do(lambda session: session.caps.release(f"d-{number}"))
+def tally(do, *, cap="cap", key="k", since=LONG_AGO, split=EVENING, now=NOW) -> tuple[int, int]:
+    answer = ask(do, UsageQuery(cap, key, since, 0, split=split), now)
+    assert answer == Usage(older=answer.older, later=answer.later, split=split)
+    return answer.older, answer.later
 
 
-RESERVED = Take("cap", "k")
-SENT = Take("cap", "k", "sent")
-DELIVERED = Take("cap", "k", "delivered")
-COUNTDOWN = Take("cap", "k", "reserved", 3600)
+RESERVED = Take("cap", "k", owner="r-1")
+SENT = Take("cap", "k", "sent", owner="r-1")
+DELIVERED = Take("cap", "k", "delivered", owner="r-1")
+COUNTDOWN = Take("cap", "k", "reserved", 60 * MINUTE, owner="r-1")
+TALLIED = Take("cap", "k", keep_seconds=DAY, is_tallied=True)
+TALLIED_SENT = Take("cap", "k", "sent", keep_seconds=DAY, is_tallied=True)
+
+
+# --- slots
 
 
 def test_nothing_is_used_at_first(do):
     assert Usage() == usage(do)
+    assert Usage() == usage(do, newest=0)
 
 
 def test_a_reservation_counts_like_a_send_at_its_planned_instant(do):
-    reserve(do, 1, RESERVED, at=instant(18))
+    reserve(do, holding(1, RESERVED, at=instant(18), lease_until=instant(18, 10)))
     assert Usage(0, (instant(18),)) == usage(do)
 
 
-@pytest.mark.parametrize(("now", "expected"), [(LEASE - timedelta(microseconds=1), 1), (LEASE, 0), (instant(14), 0)])
+def test_instants_are_exact_to_the_microsecond(do):
+    at = instant(11, 59, 59, 999_999)
+    reserve(do, holding(1, RESERVED, at=at))
+    assert Usage(0, (at,)) == usage(do, since=at)
+    assert Usage() == usage(do, since=at + TICK)
+
+
+@pytest.mark.parametrize(("now", "expected"), [(LEASE - TICK, 1), (LEASE, 0), (instant(14), 0)])
 def test_a_reservation_stops_to_count_at_the_instant_its_lease_ends(do, now, expected):
-    reserve(do, 1, RESERVED)
+    reserve(do, holding(1, RESERVED))
     assert expected == len(usage(do, now=now).times)
 
 
 def test_a_send_outlives_its_lease_and_keeps_its_planned_instant(do):
-    reserve(do, 1, RESERVED, at=instant(10))
-    commit(do, 1, "sent", instant(10, 5))
-    assert Usage(0, (instant(10),)) == usage(do, now=instant(23))
+    held = holding(1, RESERVED)
+    reserve(do, held)
+    settle(do, (held, sent(held, instant(10, 5))))
+    assert Usage(0, (TEN,)) == usage(do, now=instant(23))
 
 
 def test_a_send_reported_after_its_lease_counts_again(do):
-    reserve(do, 1, RESERVED)
+    held = holding(1, RESERVED)
+    reserve(do, held)
     assert Usage() == usage(do, now=instant(14))
-    commit(do, 1, "sent", instant(14))
-    assert Usage(0, (instant(10),)) == usage(do, now=instant(14))
+    settle(do, (held, None))
+    assert Usage() == usage(do)
+    settle(do, (None, sent(held, instant(14))))
+    assert Usage(0, (TEN,)) == usage(do, now=instant(14))
 
 
 def test_a_released_reservation_is_free_again(do):
-    reserve(do, 1, RESERVED, Take("other", "k"))
-    reserve(do, 2, RESERVED, at=instant(11))
-    release(do, 1)
+    held = holding(1, RESERVED, Take("other", "k", owner="r-1"))
+    reserve(do, held, holding(2, RESERVED, at=instant(11)))
+    settle(do, (held, None))
     assert Usage(0, (instant(11),)) == usage(do)
     assert Usage() == usage(do, cap="other")
 
 
 def test_a_send_that_failed_is_free_again(do):
-    reserve(do, 1, RESERVED)
-    commit(do, 1, "sent", instant(10))
-    release(do, 1)
+    held = holding(1, RESERVED)
+    reserve(do, held)
+    settle(do, (held, sent(held)))
+    settle(do, (sent(held), None))
     assert Usage() == usage(do)
 
 
 @pytest.mark.parametrize(
-    ("take", "outcome", "expected"),
+    ("take", "life", "expected"),
     [
         (SENT, None, ()),
-        (SENT, "sent", (instant(11),)),
-        (SENT, "delivered", (instant(11),)),
+        (SENT, sent, (instant(11),)),
+        (SENT, delivered, (instant(11),)),
         (DELIVERED, None, ()),
-        (DELIVERED, "sent", ()),
-        (DELIVERED, "delivered", (instant(11),)),
-        (RESERVED, None, (instant(10),)),
-        (RESERVED, "sent", (instant(10),)),
-        (RESERVED, "delivered", (instant(10),)),
+        (DELIVERED, sent, ()),
+        (DELIVERED, delivered, (instant(11),)),
+        (RESERVED, None, (TEN,)),
+        (RESERVED, sent, (TEN,)),
+        (RESERVED, delivered, (TEN,)),
     ],
 )
-def test_a_slot_counts_from_the_moment_its_cap_names(do, take, outcome, expected):
-    reserve(do, 1, take)
-    if outcome:
-        commit(do, 1, outcome, instant(11))
+def test_a_slot_counts_from_the_moment_its_cap_names(do, take, life, expected):
+    held = holding(1, take)
+    reserve(do, held)
+    if life:
+        settle(do, (held, life(held, instant(11))))
     assert Usage(0, expected) == usage(do)
 
 
-@pytest.mark.parametrize("order", [("sent", "delivered"), ("delivered", "sent")])
-@pytest.mark.parametrize(
-    ("take", "expected"), [(SENT, instant(11)), (DELIVERED, instant(11, 30)), (RESERVED, instant(10))]
-)
-def test_reports_may_arrive_in_any_order(do, take, expected, order):
-    reserve(do, 1, take)
-    for outcome in order:
-        commit(do, 1, outcome, instant(11) if outcome == "sent" else instant(11, 30))
-    assert Usage(0, (expected,)) == usage(do)
+def test_a_send_that_turns_out_earlier_moves_its_slot(do):
+    held = holding(1, SENT)
+    reserve(do, held)
+    settle(do, (held, sent(held, instant(11))))
+    settle(do, (sent(held, instant(11)), sent(held, instant(10, 30))))
+    assert Usage(0, (instant(10, 30),)) == usage(do)
 
 
-def test_a_repeated_report_changes_nothing(do):
-    reserve(do, 1, SENT)
-    commit(do, 1, "sent", instant(11))
-    commit(do, 1, "sent", instant(11, 59))
-    assert Usage(0, (instant(11),)) == usage(do)
+@pytest.mark.parametrize("life", [sent, delivered, lambda held: None])
+def test_the_same_settlement_again_changes_nothing_of_slots(do, life):
+    held = holding(1, RESERVED, replace(SENT, cap="other"))
+    reserve(do, held)
+    settle(do, (held, life(held)))
+    once = usage(do), usage(do, cap="other")
+    settle(do, (held, life(held)))
+    assert once == (usage(do), usage(do, cap="other"))
 
 
-def test_since_is_included(do):
-    reserve(do, 1, RESERVED, at=instant(10))
-    assert len(usage(do, since=instant(10)).times) == 1
-    assert len(usage(do, since=instant(10, 0, 0, 1)).times) == 0
+def test_settlements_of_one_decision_apply_in_their_order(do):
+    held, other = holding(1, RESERVED), holding(2, RESERVED, at=instant(11))
+    reserve(do, held, other)
+    settle(do, (held, sent(held)), (sent(held), None), (other, None), (None, sent(other)))
+    assert Usage(0, (instant(11),)) == usage(do, now=instant(14))
+    settle(do, (sent(other), None), (None, sent(other)), (sent(other), None), (None, sent(held)), (sent(held), held))
+    assert Usage(0, (TEN,)) == usage(do, now=instant(12))
+    assert Usage() == usage(do, now=instant(14))
 
 
 def test_a_countdown_answers_with_its_end_where_that_is_not_before_since(do):
-    reserve(do, 1, COUNTDOWN, at=instant(10))
-    assert usage(do, by="until", since=instant(11)) == Usage(0, (instant(11),))
-    assert usage(do, by="until", since=instant(11, 0, 0, 1)) == Usage()
+    reserve(do, holding(1, COUNTDOWN))
+    assert Usage(0, (instant(11),)) == usage(do, by="until", since=instant(11))
+    assert Usage() == usage(do, by="until", since=instant(11) + TICK)
 
 
 def test_a_countdown_runs_from_the_outcome_that_it_counts_on(do):
-    reserve(do, 1, Take("cap", "k", "sent", 3600))
+    held = holding(1, replace(SENT, countdown_seconds=60 * MINUTE))
+    reserve(do, held)
     assert Usage() == usage(do, by="until")
-    commit(do, 1, "sent", instant(11, 30))
+    settle(do, (held, sent(held, instant(11, 30))))
     assert Usage(0, (instant(12, 30),)) == usage(do, by="until")
 
 
 def test_a_countdown_of_a_reserved_slot_is_not_moved_by_the_send(do):
-    reserve(do, 1, COUNTDOWN, at=instant(10))
-    commit(do, 1, "sent", instant(10, 30))
+    held = holding(1, COUNTDOWN)
+    reserve(do, held)
+    settle(do, (held, sent(held, instant(10, 30))))
     assert Usage(0, (instant(11),)) == usage(do, by="until")
 
 
-def test_slots_without_a_countdown_never_answer_for_one(do):
-    reserve(do, 1, RESERVED)
-    assert Usage() == usage(do, by="until")
-
-
 def test_a_countdown_beyond_the_end_of_time_ends_with_it(do):
-    last = instant(10).max.replace(tzinfo=instant(10).tzinfo)
-    reserve(do, 1, COUNTDOWN, at=last)
-    reserve(do, 2, Take("late", "k", "sent", 3600))
-    commit(do, 2, "sent", last)
-    assert Usage(0, (last,)) == usage(do, by="until")
-    assert Usage(0, (last,)) == usage(do, by="until", cap="late")
+    late = holding(2, replace(SENT, cap="late", countdown_seconds=60 * MINUTE))
+    reserve(do, holding(1, COUNTDOWN, at=LAST, lease_until=LAST), late)
+    settle(do, (late, sent(late, LAST)))
+    assert Usage(0, (LAST,)) == usage(do, by="until")
+    assert Usage(0, (LAST,)) == usage(do, by="until", cap="late")
 
 
 @pytest.mark.parametrize(
@@ -164,82 +205,313 @@ def test_a_countdown_beyond_the_end_of_time_ends_with_it(do):
     [
         (0, Usage(3)),
         (1, Usage(2, (instant(11),))),
-        (2, Usage(1, (instant(10), instant(11)))),
-        (3, Usage(0, (instant(9), instant(10), instant(11)))),
-        (4, Usage(0, (instant(9), instant(10), instant(11)))),
+        (2, Usage(1, (TEN, instant(11)))),
+        (3, Usage(0, (instant(9), TEN, instant(11)))),
+        (4, Usage(0, (instant(9), TEN, instant(11)))),
     ],
 )
-@pytest.mark.parametrize("by", ["counted_at", "until"])
-def test_the_newest_are_listed_ascending_and_the_older_counted(do, newest, expected, by):
-    for number, hour in enumerate((10, 11, 9)):
-        reserve(do, number, Take("cap", "k", "reserved", 0), at=instant(hour))
-    assert expected == usage(do, newest=newest, by=by)
+@pytest.mark.parametrize("owner", ["r-1", None])
+def test_the_newest_are_listed_ascending_and_the_older_counted(do, newest, expected, owner):
+    take = replace(RESERVED, owner=owner)
+    reserve(do, *(holding(number, take, at=instant(hour)) for number, hour in enumerate((10, 11, 9))))
+    reserve(do, holding(9, take, at=instant(9, 30), lease_until=NOW))  # no longer
+    assert expected == usage(do, newest=newest, owner=owner)
 
 
-def test_caps_and_keys_are_kept_apart(do):
-    reserve(do, 1, RESERVED, Take("cap", "k2"), Take("cap2", "k"), at=instant(10))
-    reserve(do, 2, Take("cap2", "k"), at=instant(11))
-    assert Usage(0, (instant(10),)) == usage(do)
-    assert Usage(0, (instant(10),)) == usage(do, key="k2")
-    assert Usage(0, (instant(10), instant(11))) == usage(do, cap="cap2")
+def crowd(count: int, *takes: Take) -> list[Holding]:
+    return [holding(number, *takes, at=TEN + number * TICK) for number in range(count)]
+
+
+def test_of_a_recipients_key_every_older_send_is_counted(do):
+    reserve(do, *crowd(LISTED_TIMES + 5, RESERVED))
+    expected = tuple(TEN + number * TICK for number in range(LISTED_TIMES + 3, LISTED_TIMES + 5))
+    assert Usage(LISTED_TIMES + 3, expected) == usage(do, newest=2)
+
+
+def test_of_a_key_that_recipients_share_older_sends_are_counted_as_far_as_any_limit_goes(do):
+    reserve(do, *crowd(LISTED_TIMES + 5, replace(RESERVED, owner=None)))
+    assert usage(do, newest=2, owner=None).older >= LISTED_TIMES
+    expected = tuple(TEN + number * TICK for number in range(5, LISTED_TIMES + 5))
+    assert Usage(5, expected) == usage(do, newest=LISTED_TIMES, owner=None)
+
+
+def test_owners_caps_and_keys_are_kept_apart(do):
+    own = Take("cap", "k2", owner="r-1")
+    reserve(do, holding(1, RESERVED, own, Take("cap2", "k", owner="r-1"), Take("cap", "k")))
+    reserve(do, holding(2, Take("cap2", "k", owner="r-1"), at=instant(11)))
+    reserve(do, holding(3, replace(RESERVED, owner="r-2"), at=instant(11)))
+    assert Usage(0, (TEN,)) == usage(do)
+    assert Usage(0, (TEN,)) == usage(do, key="k2")
+    assert Usage(0, (TEN, instant(11))) == usage(do, cap="cap2")
     assert Usage() == usage(do, cap="cap2", key="k2")
+    assert Usage(0, (instant(11),)) == usage(do, owner="r-2")
+    assert Usage(0, (TEN,)) == usage(do, owner=None)
 
 
-def test_two_takes_of_the_same_key_are_two_slots(do):
-    reserve(do, 1, RESERVED, RESERVED)
-    assert Usage(0, (instant(10), instant(10))) == usage(do)
-    release(do, 1)
-    assert Usage() == usage(do)
+AWKWARD = [
+    "ä",
+    "a\u0308",
+    "\U0001f389",
+    "'; DROP TABLE cap_slots; --",
+    '["a","b"]',
+    "%s {0} :now ?",
+    "\\",
+    " ",
+    "3",
+    "\x7f",
+]
+
+
+def test_ids_may_hold_any_text(do):
+    texts = [*AWKWARD, "x" * 500]
+    takes = [Take(text, text, owner=text) for text in texts] + [Take(text, text, is_tallied=True) for text in texts]
+    reserve(do, *(holding(number, take) for number, take in enumerate(takes)))
+    for text in texts:
+        assert Usage(0, (TEN,)) == usage(do, cap=text, key=text, owner=text)
+        assert tally(do, cap=text, key=text) == (1, 0)
+        assert [(text, text)] == do(lambda session, text=text: list(session.caps.keys_of(text)))
 
 
 def test_many_questions_of_all_kinds_are_answered_at_once(do):
-    def fill(session):
-        session.caps.reserve(
-            [
-                Reservation(
-                    decision_id=f"d-{number}-{place}",
-                    takes=(Take("cap", f"k-{number}", "reserved", 60),),
-                    at=instant(10, place),
-                    lease_until=LEASE,
-                )
-                for number in range(200)
-                for place in range(number % 5)
-            ]
-        )
+    def takes(number):
+        own = Take("cap", f"k-{number}", owner=f"r-{number}")
+        return own, replace(own, cap="countdown", countdown_seconds=MINUTE), Take("all", f"k-{number}", is_tallied=True)
 
-    do(fill)
+    reserve(
+        do,
+        *(
+            replace(holding(number, *takes(number), at=instant(10, place)), decision_id=f"d-{number}-{place}")
+            for number in range(200)
+            for place in range(number % 5)
+        ),
+    )
     queries = [
-        UsageQuery("cap", f"k-{number}", LONG_AGO, newest, by)
+        UsageQuery(cap, f"k-{number}", LONG_AGO, newest, by, f"r-{number}")
         for number in range(300)
         for newest in range(4)
-        for by in ("counted_at", "until")
+        for cap, by in (("cap", "counted_at"), ("countdown", "until"))
     ]
-    answers = do(lambda session: session.caps.read(queries, NOW))
-    for query in queries:
+    tallies = [UsageQuery("all", f"k-{number}", LONG_AGO, 0, split=EVENING) for number in range(300)]
+    answers = do(lambda session: session.caps.read(queries + tallies, NOW))
+    assert set(answers) == set(queries + tallies)
+    for query, answer in answers.items():
         number = int(query.key[2:])
         used = number % 5 if number < 200 else 0
-        first = instant(10) if query.by == "counted_at" else instant(10, 1)
+        if query.split is not None:
+            assert Usage(older=used, split=query.split) == answer, query
+            continue
+        first = TEN if query.by == "counted_at" else instant(10, 1)
         times = [first + timedelta(minutes=place) for place in range(used)]
         older = max(0, used - query.newest)
-        assert Usage(older, tuple(times[older:])) == answers[query], query
+        assert Usage(older, tuple(times[older:])) == answer, query
 
 
-def test_nothing_to_reserve_is_fine(do):
-    do(lambda session: session.caps.reserve([]))
-    reserve(do, 1)
+def test_nothing_to_do_is_fine(do):
+    reserve(do)
+    settle(do)
+    reserve(do, holding(1))
+    settle(do, (None, None), (holding(1), sent(holding(1))))
+    assert do(lambda session: session.caps.read([], NOW)) == {}
     assert Usage() == usage(do)
 
 
-def test_outcomes_of_what_holds_nothing_change_nothing(do):
-    commit(do, 1, "sent", instant(10))
-    release(do, 1)
+def test_dropping_what_is_not_held_changes_nothing(do):
+    settle(do, (holding(1, RESERVED, TALLIED), None))
     assert Usage() == usage(do)
+    assert tally(do) == (0, 0)
 
 
 def test_a_unit_sees_its_own_slots(do):
     def work(session):
-        reservation = Reservation(decision_id="d-1", takes=(RESERVED,), at=instant(10), lease_until=LEASE)
-        session.caps.reserve([reservation])
-        return session.caps.read([UsageQuery("cap", "k", LONG_AGO, 1)], NOW)
+        session.caps.reserve([Reservation(holding=holding(1, RESERVED))], TEN)
+        return session.caps.read([UsageQuery("cap", "k", LONG_AGO, 1, owner="r-1")], NOW)
 
-    assert [Usage(0, (instant(10),))] == list(do(work).values())
+    assert [Usage(0, (TEN,))] == list(do(work).values())
+
+
+def test_of_a_unit_that_failed_nothing_is_kept(do):
+    held, other = holding(1, RESERVED, TALLIED), holding(2, RESERVED, TALLIED, at=instant(11))
+    reserve(do, held)
+
+    def work(session):
+        session.caps.settle([Settlement(before=held, after=None)])
+        session.caps.reserve([Reservation(holding=other)], TEN)
+        session.caps.settle([Settlement(before=other, after=sent(other)), Settlement(before=None, after=sent(held))])
+        session.caps.settle([Settlement(before=sent(other), after=None), Settlement(before=sent(held), after=None)])
+        session.caps.sweep(LAST, 10)
+        raise RuntimeError("the unit fails")
+
+    with pytest.raises(RuntimeError):
+        do(work)
+    assert Usage(0, (TEN,)) == usage(do)
+    assert Usage() == usage(do, now=LEASE)
+    assert tally(do) == (1, 0)
+    assert tally(do, now=LEASE) == (0, 0)
+
+
+# --- tallied keys
+
+
+def test_a_tallied_key_answers_with_how_many_count_before_the_split_and_from_it_on(do):
+    hours = (9, 10, 10, 20, 21)
+    reserve(do, *(holding(number, TALLIED, at=instant(hour)) for number, hour in enumerate(hours)))
+    assert tally(do) == (3, 2)
+    assert tally(do, since=TEN) == (2, 2)
+    assert tally(do, since=TEN, split=TEN) == (0, 4)
+    assert tally(do, since=instant(22), split=instant(23)) == (0, 0)
+
+
+def test_of_a_quarter_of_an_hour_that_is_asked_for_in_part_every_send_counts(do):
+    reserve(do, holding(1, TALLIED, at=instant(10, 14, 59, 999_999)), holding(2, TALLIED, at=instant(10, 15)))
+    assert tally(do, since=instant(10, 14, 59)) == (2, 0)
+    assert tally(do, since=instant(10, 15)) == (1, 0)
+    assert tally(do, since=TEN, split=instant(10, 15)) == (1, 1)
+    assert tally(do, since=TEN, split=instant(10, 15) + TICK) == (2, 1)
+    assert tally(do, since=TEN, split=instant(10, 15) - TICK) == (1, 2)
+
+
+def test_tallied_keys_and_listed_ones_are_kept_apart(do):
+    reserve(do, holding(1, TALLIED), holding(2, Take("cap", "k"), at=instant(11)))
+    assert tally(do) == (1, 0)
+    assert Usage(0, (instant(11),)) == usage(do, owner=None)
+    assert tally(do, key="k2") == tally(do, cap="cap2") == (0, 0)
+
+
+@pytest.mark.parametrize(("now", "expected"), [(LEASE - TICK, (1, 1)), (LEASE, (0, 0)), (instant(14), (0, 0))])
+def test_on_a_tallied_key_too_a_reservation_counts_until_its_lease_ends(do, now, expected):
+    reserve(do, holding(1, TALLIED), holding(2, TALLIED, at=instant(20)))
+    assert expected == tally(do, now=now)
+
+
+def test_an_ended_lease_takes_off_only_what_was_counted_in_the_span(do):
+    reserve(do, holding(1, TALLIED, at=TEN), holding(2, TALLIED, at=instant(11)), holding(3, TALLIED, at=instant(21)))
+    late = holding(4, TALLIED, at=instant(11), lease_until=instant(23))
+    reserve(do, late)
+    assert tally(do, since=instant(11), now=LEASE) == (1, 0)
+    assert tally(do, since=TEN, split=instant(11), now=LEASE) == (0, 1)
+
+
+def test_a_send_on_a_tallied_key_outlives_its_lease(do):
+    held = holding(1, TALLIED)
+    reserve(do, held)
+    settle(do, (held, sent(held)))
+    assert tally(do) == tally(do, now=instant(23)) == (1, 0)
+    settle(do, (sent(held), delivered(sent(held))))
+    assert tally(do) == tally(do, now=instant(23)) == (1, 0)
+
+
+@pytest.mark.parametrize("life", [lambda held: held, sent])
+def test_what_is_released_is_taken_off_a_tallied_key(do, life):
+    held = holding(1, TALLIED)
+    reserve(do, held, holding(2, TALLIED))
+    settle(do, (held, life(held)))
+    settle(do, (life(held), None))
+    assert tally(do) == (1, 0)
+    assert tally(do, now=instant(14)) == (0, 0)
+    settle(do, (None, sent(held)))
+    assert tally(do) == (2, 0)
+    assert tally(do, now=instant(14)) == (1, 0)
+
+
+def test_a_send_moves_between_the_quarters_of_a_tallied_key(do):
+    held = holding(1, TALLIED_SENT)
+    reserve(do, held)
+    assert tally(do) == (0, 0)
+    settle(do, (held, sent(held, instant(11))))
+    assert tally(do, since=instant(11)) == (1, 0)
+    settle(do, (sent(held, instant(11)), sent(held, TEN)))
+    assert tally(do, since=instant(11)) == (0, 0)
+    assert tally(do) == (1, 0)
+
+
+def test_decisions_of_one_unit_add_up_on_a_tallied_key(do):
+    crowded = crowd(50, TALLIED, replace(TALLIED, key="k2"))
+    reserve(do, *crowded)
+    settle(do, *((held, None) for held in crowded[:20]), *((held, sent(held)) for held in crowded[20:30]))
+    assert tally(do) == tally(do, key="k2") == (30, 0)
+    assert tally(do, now=instant(14)) == (10, 0)
+
+
+def test_settlements_of_one_decision_add_up_on_a_tallied_key(do):
+    held = holding(1, TALLIED)
+    settle(do, (None, held), (held, sent(held)), (sent(held), None), (None, held))
+    assert tally(do) == (1, 0)
+    assert tally(do, now=LEASE) == (0, 0)
+    settle(do, (held, None), (None, held), (held, sent(held)))
+    assert tally(do, now=LEASE) == (1, 0)
+
+
+# --- what is kept
+
+
+def keys_of(do, owner="r-1") -> list[tuple[str, str]]:
+    return sorted(do(lambda session: session.caps.keys_of(owner)))
+
+
+def sweep(do, now, most=100) -> int:
+    return do(lambda session: session.caps.sweep(now, most))
+
+
+def test_the_keys_of_a_recipient_are_those_that_hold_something_of_theirs(do):
+    assert keys_of(do) == []
+    held = holding(1, RESERVED, Take("cap", "k2", owner="r-1"), Take("cap", "shared"), replace(TALLIED, key="all"))
+    reserve(do, held, holding(2, RESERVED, at=instant(11)), holding(3, Take("cap2", "k", owner="r-2")))
+    assert keys_of(do) == [("cap", "k"), ("cap", "k2")]
+    assert keys_of(do, "r-2") == [("cap2", "k")]
+    settle(do, (held, None))
+    assert keys_of(do) == [("cap", "k")]
+
+
+def test_quarters_are_kept_until_no_question_can_ask_for_them(do):
+    reserve(do, holding(1, TALLIED, at=instant(10, 7)))
+    last = instant(10, 15) + timedelta(days=1)
+    assert sweep(do, last - TICK) == 0
+    assert tally(do) == (1, 0)
+    assert sweep(do, last) == 1
+    assert sweep(do, last) == 0
+    assert tally(do) == (0, 0)
+
+
+@pytest.mark.parametrize("seconds", [(0, DAY), (DAY, 0)])
+def test_a_quarter_is_kept_for_the_longest_of_its_sends(do, seconds):
+    for number, keep_seconds in enumerate(seconds):
+        reserve(do, holding(number, replace(TALLIED, keep_seconds=keep_seconds)))
+    reserve(do, *(holding(number + 2, replace(TALLIED, keep_seconds=keep)) for number, keep in enumerate(seconds)))
+    assert sweep(do, instant(10, 15) + timedelta(days=1) - TICK) == 0
+    assert sweep(do, instant(10, 15) + timedelta(days=1)) == 1
+
+
+def test_sweeping_removes_no_more_than_it_may_and_the_oldest_first(do):
+    reserve(do, *(holding(number, TALLIED, at=instant(10, 15 * number)) for number in (2, 0, 3, 1)))
+    much_later = instant(12) + timedelta(days=1)
+    assert sweep(do, much_later, most=0) == 0
+    assert sweep(do, much_later, most=3) == 3
+    assert tally(do, since=instant(10, 45)) == (1, 0)
+    assert sweep(do, much_later, most=3) == 1
+
+
+def test_sweeping_leaves_slots_alone(do):
+    reserve(do, holding(1, RESERVED))
+    assert sweep(do, LAST) == 0
+    assert Usage(0, (TEN,)) == usage(do)
+
+
+def test_what_was_swept_can_be_taken_off_no_more(do):
+    held, other = holding(1, TALLIED), holding(2, TALLIED)
+    reserve(do, held)
+    settle(do, (held, sent(held)))
+    assert sweep(do, instant(10, 15) + timedelta(days=1)) == 1
+    settle(do, (sent(held), None))
+    reserve(do, other)
+    assert tally(do) == (1, 0)
+
+
+def test_nothing_that_counts_hides_behind_what_was_taken_off_after_sweeping(do):
+    held, again = holding(1, TALLIED), holding(2, TALLIED)
+    reserve(do, held)
+    settle(do, (held, sent(held)))
+    assert sweep(do, instant(10, 15) + timedelta(days=1)) == 1
+    settle(do, (None, sent(again)))
+    settle(do, (sent(held), None), (sent(again), None))
+    settle(do, (None, sent(again)))
+    assert tally(do) == (1, 0)

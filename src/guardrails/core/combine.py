@@ -13,7 +13,7 @@ of the reasons.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from operator import attrgetter
 
@@ -60,18 +60,18 @@ def combine(
 ) -> Combined:
     """Combine one verdict a policy. `overriders` names, by policy id, those that it stands aside for."""
     not_applicable, is_satisfied = Verdict.NOT_APPLICABLE, Verdict.SATISFIED
-    applying: list[tuple[Policy, Verdict]] = [
-        (policy, verdict)
-        for policy, verdict in zip(policies, verdicts, strict=True)
-        if verdict is not not_applicable and policy.is_valid_at(at)
-    ]
+    pairs: Iterable[tuple[Policy, Verdict]] = zip(policies, verdicts, strict=True)
     if overriders:
-        applying = _without_overridden(applying, overriders)
+        pairs = _without_overridden(
+            [each for each in pairs if each[1] is not not_applicable and each[0].is_valid_at(at)], overriders
+        )
     blocked: list[Blocked] = []
     monitored: list[Blocked] = []
     satisfied: list[Policy] = []
     evidence = False
-    for policy, verdict in applying:
+    for policy, verdict in pairs:
+        if verdict is not_applicable or not policy.is_valid_at(at):
+            continue
         enforced = policy.mode == "enforce"
         evidence = evidence or (enforced and not policy.builtin)
         if verdict is is_satisfied:
@@ -79,14 +79,12 @@ def combine(
                 satisfied.append(policy)
         elif blocks(policy, verdict, lane):
             (blocked if enforced else monitored).append(Blocked(policy, verdict))
+    blocked.sort(key=_place)
+    monitored.sort(key=_place)
+    satisfied.sort(key=_ordinal)
     none_applies = not evidence and lane == "monetized"
-    return Combined(
-        "deny" if blocked or none_applies else "allow",
-        tuple(sorted(blocked, key=_place)),
-        tuple(sorted(monitored, key=_place)),
-        tuple(sorted(satisfied, key=_ordinal)),
-        none_applies,
-    )
+    effect: Effect = "deny" if blocked or none_applies else "allow"
+    return Combined(effect, tuple(blocked), tuple(monitored), tuple(satisfied), none_applies)
 
 
 def blocks(policy: Policy, verdict: Verdict, lane: str) -> bool:

@@ -162,6 +162,7 @@ class RedisGateway:
         except (RedisError, OSError) as error:
             self._servers.forget()
             if isinstance(error, _NO_ANSWER):
+                self.needs_care = True  # it may come back empty
                 waited = time.monotonic() - began
                 self._shut_until = began + waited + max(PAUSE_SECONDS, PAUSE_SHARE * waited)
             raise DependencyError(f"the caps at `{self.address}` failed: {error}", dependency="caps") from error

@@ -1,0 +1,238 @@
+from __future__ import annotations
+
+import pytest
+
+from guardrails.caps.redis import RedisGateway
+from guardrails.caps.redis.gateway import EpochLostError
+from guardrails.errors import DependencyError, SettingsError
+from redis_stores import PATIENT_SECONDS, real_now
+from servers import start_redis, wait_until
+from unit.caps.redis.making import BUDGET, OWN, reservation, used
+
+IMPATIENT_SECONDS = 0.4
+
+
+def mend_patiently(stores) -> None:
+    """Until the caps are complete."""
+    wait_until(lambda: stores.mend() >= 0 and not stores.gateway.needs_care, lambda: "the caps are not mended")
+
+
+def do_patiently(stores, work) -> None:
+    """Until Redis is asked again, and answers."""
+
+    def is_done() -> bool:
+        try:
+            stores.do(work)
+        except DependencyError as error:
+            assert error.dependency == "caps"
+            return False
+        return True
+
+    wait_until(is_done, lambda: "Redis is not asked again")
+
+
+def error_of(stores, work) -> DependencyError:
+    """What a unit that asks Redis hears."""
+    with pytest.raises(DependencyError) as caught:
+        stores.do(work)
+    assert caught.value.dependency == "caps"
+    return caught.value
+
+
+def take(number: int, *caps):
+    at = real_now()
+    return lambda session: session.caps.reserve([reservation(number, at, *caps)], at)
+
+
+# --- a Redis that does not answer
+
+
+def test_a_redis_that_hangs_is_given_up_and_then_left_alone_for_a_while(redis, open_stores):
+    stores = open_stores(redis, deadline_seconds=IMPATIENT_SECONDS)
+    mend_patiently(stores)
+    with redis.paused():
+        assert "Timeout" in str(error_of(stores, take(1, OWN)))
+        assert "did not answer a moment ago" in str(error_of(stores, take(1, OWN)))
+    do_patiently(stores, take(1, OWN))
+
+
+def test_a_call_that_was_given_up_does_not_take_effect_later(redis, open_stores):
+    stores = open_stores(redis, deadline_seconds=IMPATIENT_SECONDS)
+    mend_patiently(stores)
+    stores.do(take(0, BUDGET))  # so that the script is known there
+    with redis.connect() as client:
+        client.config_resetstat()
+        with redis.paused():
+            error_of(stores, lambda session: session.caps.reserve([reservation(1, real_now(), OWN)], real_now()))
+            # Whatever reached the server in vain is still to be carried out.
+        wait_until(lambda: "cmdstat_evalsha" in client.info("commandstats"), lambda: "nothing reached it")
+        assert not [key for key in client.keys("*") if "u-1" in key]
+
+
+def test_a_redis_that_is_down_is_told_of_and_asked_again(redis, open_stores):
+    stores = open_stores(redis)
+    stores.mend()
+    redis.kill()
+    error_of(stores, take(1, OWN))
+    assert "did not answer a moment ago" in str(error_of(stores, take(1, OWN)))
+    redis.start()
+    mend_patiently(stores)
+    do_patiently(stores, take(1, OWN))
+
+
+def test_a_redis_that_was_never_there_does_not_keep_anything_else_from_working(open_stores, tmp_path):
+    class Nowhere:
+        url = f"unix://{tmp_path}/nobody.sock"
+
+    stores = open_stores(Nowhere)
+    assert stores.mend() == 0
+    error_of(stores, take(1, OWN))
+    assert stores.do(lambda session: session.decisions.page("", 10)) == []
+    assert stores.do(lambda session: session.caps.read([], real_now())) == {}
+    with pytest.raises(DependencyError):
+        stores.gateway.check()
+
+
+def test_connections_that_the_server_closed_are_made_anew(redis, stores):
+    stores.do(take(1, OWN))
+    with redis.connect() as client:
+        client.client_kill_filter(_type="normal", skipme=True)
+    stores.do(take(2, OWN))
+    assert used(stores, real_now(), OWN) == [2]
+
+
+def test_scripts_that_the_server_forgot_are_told_it_again(either, request):
+    either.do(take(1, OWN, BUDGET))
+    server = request.getfixturevalue("redis" if "server" in request.node.name else "cluster")
+    for node in getattr(server, "nodes", [server]):
+        with node.connect() as client:
+            client.script_flush()
+    either.do(take(2, OWN, BUDGET))
+    assert used(either, real_now(), OWN, BUDGET) == [2, 2]
+
+
+@pytest.fixture
+def guarded():
+    """A Redis that asks for a password."""
+    with start_redis() as server:
+        with server.connect() as client:
+            client.config_set("requirepass", "right-secret")
+        yield server
+
+
+def test_no_password_is_told(guarded):
+    gateway = RedisGateway(f"{guarded.url}?password=wrong-secret", deadline_seconds=PATIENT_SECONDS)
+    with pytest.raises(DependencyError) as caught:
+        gateway.survey()
+    assert "secret" not in f"{caught.value} {gateway.address} {caught.value.__cause__}"
+
+
+def test_with_the_password_it_is_reached(guarded):
+    gateway = RedisGateway(f"{guarded.url}?password=right-secret", deadline_seconds=PATIENT_SECONDS)
+    assert len(gateway.survey()) == 1
+    gateway.close()
+
+
+# --- a Redis that is not fit for caps
+
+
+@pytest.mark.parametrize("policy", ["allkeys-lru", "volatile-ttl"])
+def test_a_redis_that_evicts_keys_is_refused_at_the_start_and_never_trusted(redis, open_stores, policy):
+    with redis.connect() as client:
+        client.config_set("maxmemory-policy", policy)
+        stores = open_stores(redis)
+        with pytest.raises(SettingsError, match=f"maxmemory-policy is `{policy}`, and must be `noeviction`"):
+            stores.gateway.check()
+        assert stores.mend() == 0
+        error_of(stores, take(1, OWN))
+        client.config_set("maxmemory-policy", "noeviction")
+    stores.gateway.check()
+    stores.mend()
+    stores.do(take(1, OWN))
+
+
+def test_a_replica_is_refused():
+    with start_redis() as server:
+        with server.connect() as client:
+            client.replicaof("127.0.0.1", 1)
+        gateway = RedisGateway(server.url, deadline_seconds=PATIENT_SECONDS)
+        with pytest.raises(SettingsError, match="it is a replica"):
+            gateway.check()
+        gateway.close()
+
+
+def test_a_redis_without_memory_left_takes_nothing_and_frees_all_the_same(redis, stores):
+    at = real_now()
+    stores.do(take(1, OWN))
+    with redis.connect() as client:
+        client.config_set("maxmemory", 1)
+        error = error_of(stores, take(2, OWN))
+        client.config_set("maxmemory", 0)
+    assert "maxmemory" in str(error)
+    assert used(stores, at, OWN) == [1]
+
+
+# --- a Redis that has lost something
+
+
+def test_a_redis_that_was_emptied_takes_nothing(redis, stores):
+    def work(session):
+        session.caps.read([OWN.query(real_now())], real_now())
+        redis.flush()
+        session.caps.reserve([reservation(1, real_now(), OWN)], real_now())
+
+    with pytest.raises(EpochLostError):
+        stores.do(work)
+    with redis.connect() as client:
+        assert client.keys("*") == []
+    assert stores.gateway.needs_care
+
+
+def test_a_redis_that_was_restarted_empty_takes_nothing(redis, stores):
+    def work(session):
+        session.caps.read([OWN.query(real_now())], real_now())
+        redis.restart()
+        session.caps.reserve([reservation(1, real_now(), OWN)], real_now())
+
+    with pytest.raises(EpochLostError):
+        stores.do(work)
+    with redis.connect() as client:
+        assert client.keys("*") == []
+
+
+@pytest.mark.parametrize("missing", ["marker", "run id"])
+def test_whatever_is_left_of_an_epoch_is_not_trusted(redis, stores, missing):
+    stores.do(take(1, OWN))
+    with redis.connect() as client:
+        if missing == "marker":
+            client.delete(*client.keys("*:{g124}:*:marker"))
+        else:
+            stores.do(lambda session: session.caps.epochs.finish(session.caps.epochs.read().name, frozenset({"f" * 40})))
+    with pytest.raises(EpochLostError):
+        stores.do(take(2, OWN))
+    with redis.connect() as client:
+        (slots,) = client.keys("*:slots:*")
+        assert client.zrange(slots, 0, -1) == ["d-1"]
+
+
+def test_a_redis_that_kept_its_data_over_a_restart_is_not_trusted_either(open_stores):
+    with start_redis(parameters={"appendonly": "yes", "appendfsync": "always"}) as server:
+        stores = open_stores(server)
+        stores.mend()
+        stores.do(take(1, OWN))
+        server.restart()
+        with server.connect() as client:
+            assert client.keys("*:slots:*")
+        with pytest.raises(EpochLostError):
+            stores.do(take(2, OWN))
+
+
+def test_nothing_is_waited_for_between_two_services(redis, open_stores):
+    first, second = open_stores(redis), open_stores(redis)
+    first.mend()
+    assert second.mend() == 0
+    for number in range(3):
+        (first, second)[number % 2].do(take(number, OWN))
+    assert used(first, real_now(), OWN) == used(second, real_now(), OWN) == [3]
+
+

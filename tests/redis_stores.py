@@ -14,6 +14,7 @@ from sqlalchemy import Connection
 from guardrails.caps.redis import CapsRebuild, RedisCaps, RedisGateway
 from guardrails.decide.ports import Transactor
 from guardrails.storage.transactors import open_transactor
+from servers import wait_until
 from stores import Session, memory_session, run, sql_session
 
 PATIENT_SECONDS = 20.0
@@ -49,6 +50,15 @@ class RedisStores:
         while self.rebuild.step():
             steps += 1
         return steps
+
+    def mend_patiently(self) -> None:
+        """Mend them, waiting for a Redis that is not asked for a while, or is about to answer."""
+
+        def is_mended() -> bool:
+            self.mend()
+            return not self.gateway.needs_care
+
+        wait_until(is_mended, lambda: "the caps are not mended")
 
 
 def redis_session(gateway: RedisGateway) -> Callable[[Connection], Session]:

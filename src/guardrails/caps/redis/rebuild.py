@@ -32,7 +32,7 @@ __all__ = ["CapsRebuild"]
 Subject = TypeVar("Subject")
 Argument = TypeVar("Argument")
 
-CLAIM = timedelta(seconds=30)
+CLAIM = timedelta(seconds=5)
 """How long others hold off after each step of one that builds."""
 
 PAGE_DECISIONS = 500
@@ -74,6 +74,7 @@ class CapsRebuild:
         self._clock = clock
         self._new_id = new_id
         self._build: _Build | None = None
+        self._claimed = ""
 
     def step(self) -> bool:
         """Do a little, where there is something to do; True where more can be done at once.
@@ -95,8 +96,10 @@ class CapsRebuild:
         finally:
             if result != "complete":
                 self._gateway.needs_care = True
-        self._build = result if isinstance(result, _Build) else None
-        return isinstance(result, _Build) or result == "more"
+        self._build = None
+        if isinstance(result, _Build):
+            self._build, self._claimed = result, result.epoch.name
+        return result not in {"complete", "later"}
 
     def _next(self) -> _Result:
         build = self._build
@@ -121,7 +124,7 @@ class CapsRebuild:
             with suppress(EpochLostError):
                 self._gateway.verify(epoch.name, epoch.servers)
                 return "complete" if caps.catch_up(epoch) else "more"
-        elif epoch.building_until is not None and now < epoch.building_until:
+        elif epoch.building != self._claimed and epoch.building_until is not None and now < epoch.building_until:
             return "later"
         claimed = CapEpoch(name=epoch.next_name(self._new_id), servers=self._gateway.survey())
         caps.epochs.claim(claimed.name, now + CLAIM)

@@ -12,19 +12,13 @@ from unit.caps.redis.making import BUDGET, OWN, reservation, used
 IMPATIENT_SECONDS = 0.4
 
 
-def mend_patiently(stores) -> None:
-    """Until the caps are complete."""
-    wait_until(lambda: stores.mend() >= 0 and not stores.gateway.needs_care, lambda: "the caps are not mended")
-
-
 def do_patiently(stores, work) -> None:
     """Until Redis is asked again, and answers."""
 
     def is_done() -> bool:
         try:
             stores.do(work)
-        except DependencyError as error:
-            assert error.dependency == "caps"
+        except DependencyError:
             return False
         return True
 
@@ -49,7 +43,7 @@ def take(number: int, *caps):
 
 def test_a_redis_that_hangs_is_given_up_and_then_left_alone_for_a_while(redis, open_stores):
     stores = open_stores(redis, deadline_seconds=IMPATIENT_SECONDS)
-    mend_patiently(stores)
+    stores.mend_patiently()
     with redis.paused():
         assert "Timeout" in str(error_of(stores, take(1, OWN)))
         assert "did not answer a moment ago" in str(error_of(stores, take(1, OWN)))
@@ -58,7 +52,7 @@ def test_a_redis_that_hangs_is_given_up_and_then_left_alone_for_a_while(redis, o
 
 def test_a_call_that_was_given_up_does_not_take_effect_later(redis, open_stores):
     stores = open_stores(redis, deadline_seconds=IMPATIENT_SECONDS)
-    mend_patiently(stores)
+    stores.mend_patiently()
     stores.do(take(0, BUDGET))  # so that the script is known there
     with redis.connect() as client:
         client.config_resetstat()
@@ -76,7 +70,7 @@ def test_a_redis_that_is_down_is_told_of_and_asked_again(redis, open_stores):
     error_of(stores, take(1, OWN))
     assert "did not answer a moment ago" in str(error_of(stores, take(1, OWN)))
     redis.start()
-    mend_patiently(stores)
+    stores.mend_patiently()
     do_patiently(stores, take(1, OWN))
 
 
@@ -207,7 +201,9 @@ def test_whatever_is_left_of_an_epoch_is_not_trusted(redis, stores, missing):
         if missing == "marker":
             client.delete(*client.keys("*:{g124}:*:marker"))
         else:
-            stores.do(lambda session: session.caps.epochs.finish(session.caps.epochs.read().name, frozenset({"f" * 40})))
+            stores.do(
+                lambda session: session.caps.epochs.finish(session.caps.epochs.read().name, frozenset({"f" * 40}))
+            )
     with pytest.raises(EpochLostError):
         stores.do(take(2, OWN))
     with redis.connect() as client:
@@ -234,5 +230,3 @@ def test_nothing_is_waited_for_between_two_services(redis, open_stores):
     for number in range(3):
         (first, second)[number % 2].do(take(number, OWN))
     assert used(first, real_now(), OWN) == used(second, real_now(), OWN) == [3]
-
-

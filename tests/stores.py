@@ -62,6 +62,13 @@ def open_stores(url: str, **options: float) -> Transactor:
     return open_transactor(url, sql_session=sql_session, memory_session=memory_session, **options)
 
 
+def make_database(url: str) -> None:
+    """The database with an empty schema."""
+    transactor = open_stores(url)
+    run(transactor, lambda _: None)
+    transactor.close()
+
+
 def sqlite_url(path: Path) -> str:
     return f"sqlite:///{path}"
 

@@ -86,8 +86,6 @@ class Recount:
 LATE = timedelta(seconds=1)
 """So much later than the entry's own `now` a store's clock may have read the leases."""
 
-_COUNTED = {"sent": ("sent",), "delivered": ("sent", "delivered"), "complained": ("sent", "delivered")}
-
 
 def recount(entries: Iterable[Mapping[str, Any]], caps: Mapping[str, Cap]) -> Recount:
     """Walk the log once. Degraded allows take what they take: nobody could look."""
@@ -134,14 +132,13 @@ def _release(slots: list[_Slot]) -> None:
 
 
 def _settle(slots: list[_Slot], outcome: Mapping[str, Any]) -> None:
-    if outcome["is_now"] not in _COUNTED:
+    if outcome["is_now"] not in ("sent", "delivered", "complained"):
         _release(slots)
         return
-    at = _instant(outcome["at"])
     for slot in slots:
         slot.lease_until = None
-        if slot.count_on in _COUNTED[outcome["is_now"]] and (slot.counted_at is None or at < slot.counted_at):
-            slot.counted_at = at
+        if slot.count_on in ("sent", "delivered"):
+            slot.counted_at = _instant(outcome[f"{slot.count_on}_at"])
 
 
 def _counts(slot: _Slot, within: Within, at: datetime, leases_at: datetime) -> bool:
@@ -150,5 +147,5 @@ def _counts(slot: _Slot, within: Within, at: datetime, leases_at: datetime) -> b
     return within(slot.counted_at, at)
 
 
-def _instant(told: str) -> datetime:
-    return datetime.fromisoformat(told)
+def _instant(told: str | None) -> datetime | None:
+    return None if told is None else datetime.fromisoformat(told)

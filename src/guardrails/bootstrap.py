@@ -57,8 +57,10 @@ from guardrails.errors import DependencyError, SettingsError
 from guardrails.policyfile.loader import load_policy_files
 from guardrails.preferences import MemoryPreferences, PreferenceService, SqlPreferences
 from guardrails.settings import EngineName, Settings
+from guardrails.storage.connections import BUSY_SECONDS
 from guardrails.storage.memory import Journal
 from guardrails.storage.transactors import open_transactor
+from guardrails.storage.unit_watch import HANG_SECONDS
 
 if TYPE_CHECKING:
     from guardrails.caps.redis import CapsRebuild, RedisGateway
@@ -75,6 +77,11 @@ __all__ = [
 ]
 
 
+DEADLINE = timedelta(milliseconds=250)
+HANGS_AFTER_DEADLINES = 4
+"""A unit of work serves several decisions, and waits for other processes: so much longer than one it may take."""
+
+
 @dataclass(frozen=True, slots=True)
 class Terms:
     """How long things hold.
@@ -85,7 +92,7 @@ class Terms:
 
     lease: timedelta = timedelta(minutes=10)
     keep: timedelta = timedelta(days=7)
-    deadline: timedelta = timedelta(milliseconds=250)
+    deadline: timedelta = DEADLINE
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,17 +137,18 @@ def open_application(settings: Settings, *, clock: Callable[[], datetime] | None
     state = settings.state_directory
     compile_set = compiler(settings.engine, disagreements=state / "disagreements")
     policies = ActivePolicies.from_path(settings.policies, compile_set=compile_set, clock=clock)
+    terms = Terms(
+        lease=timedelta(seconds=settings.lease_seconds),
+        keep=timedelta(seconds=settings.keep_seconds),
+        deadline=timedelta(milliseconds=settings.deadline_ms),
+    )
     redis = None if settings.caps_url is None else _open_redis(settings)
     return build_application(
         policies,
-        transactor=open_stores(settings.database_url, redis=redis),
+        transactor=open_stores(settings.database_url, redis=redis, deadline=terms.deadline),
         spool=FileSpool(state / "audit-spool.jsonl"),
         clock=clock,
-        terms=Terms(
-            lease=timedelta(seconds=settings.lease_seconds),
-            keep=timedelta(seconds=settings.keep_seconds),
-            deadline=timedelta(milliseconds=settings.deadline_ms),
-        ),
+        terms=terms,
         redis=redis,
     )
 
@@ -265,13 +273,20 @@ class _Session:
         self.policies = policies
 
 
-def open_stores(url: str, *, redis: RedisGateway | None = None) -> Transactor:
-    """The stores at `url`: `memory:`, `sqlite:///path` or `postgresql://...`, made and migrated where needed.
+def open_stores(url: str, *, redis: RedisGateway | None = None, deadline: timedelta = DEADLINE) -> Transactor:
+    """The stores at `url`: `memory:`, `sqlite:///path` or `postgresql://...`, made and migrated with the first call.
 
-    The caps live in `redis`, where it is given; the rest does not. Raises SettingsError where the URL is none of these,
-    DependencyError where the database does not answer.
+    The caps live in `redis`, where it is given; the rest does not. Neither a database that others hold nor one that
+    hangs is given up before the `deadline` of a decision. Raises SettingsError where the URL is none of these.
     """
-    return open_transactor(url, sql_session=partial(_sql_session, redis), memory_session=_memory_session)
+    seconds = deadline.total_seconds()
+    return open_transactor(
+        url,
+        sql_session=partial(_sql_session, redis),
+        memory_session=_memory_session,
+        busy_seconds=max(BUSY_SECONDS, seconds),
+        hang_seconds=max(HANG_SECONDS, HANGS_AFTER_DEADLINES * seconds),
+    )
 
 
 def _sql_session(redis: RedisGateway | None, connection: Connection) -> Session:

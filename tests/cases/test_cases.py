@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from case_files import CaseRun, read_case_file
-from guardrails.bootstrap import open_stores
+from stores import make_database
 
 FILES = sorted(Path(__file__).parent.glob("*.yaml"))
 CASES = [
@@ -23,7 +23,7 @@ CASES = [
 def empty_database(tmp_path_factory):
     """A database with its schema made, to be copied: making it takes longer than a case."""
     path = tmp_path_factory.mktemp("cases") / "empty.db"
-    open_stores(f"sqlite:///{path}").close()
+    make_database(f"sqlite:///{path}")
     return path
 
 

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from guardrails.bootstrap import Application, open_application
-from guardrails.core.candidate import Candidate, Campaign, Content, Recipient
+from guardrails.core.candidate import Campaign, Candidate, Content, Recipient
 from guardrails.settings import Settings
 
 NOON = datetime(2026, 12, 2, 12, tzinfo=UTC)

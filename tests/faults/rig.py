@@ -18,7 +18,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 from urllib.parse import quote
 
 import psutil
@@ -80,7 +80,7 @@ class Rig:
         self.service = self._start()
         self.load = Load(lambda: self.service.port, seed=seed)
 
-    def __enter__(self) -> Rig:
+    def __enter__(self) -> Self:
         self.load.__enter__()
         return self
 
@@ -100,9 +100,7 @@ class Rig:
             do()
             self._row.times += 1
             done_at = time.monotonic()
-            back = self.until(
-                lambda done_at=done_at: self.load.normal_since(done_at), f"no normal answer after {name}"
-            )
+            back = self.until(lambda done_at=done_at: self.load.normal_since(done_at), f"no normal answer after {name}")
             self._row.recoveries.append(back.at - at)
 
     def kill_workers(self) -> None:

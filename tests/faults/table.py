@@ -7,7 +7,7 @@ from statistics import median
 
 from faults.rig import Row
 
-HEAD = ("fault", "store", "times", "answered", "degraded", "lost", "overshoot", "leaked", "recovered in (median, worst)")
+HEAD = ("fault", "store", "times", "answered", "degraded", "lost", "overshoot", "leaked", "recovery, median and worst")
 
 
 def table(rows: Iterable[Row]) -> str:

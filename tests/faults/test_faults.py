@@ -42,9 +42,7 @@ def assert_nothing_broke(row: Row, rows: list[Row]) -> None:
     assert row.answered > row.times
 
 
-@pytest.mark.parametrize(
-    ("fault", "times"), [("kill_workers", 25), ("kill_one_worker", 20), ("kill_service", 15)]
-)
+@pytest.mark.parametrize(("fault", "times"), [("kill_workers", 25), ("kill_one_worker", 20), ("kill_service", 15)])
 def test_a_killed_service_loses_nothing_on_sqlite(rig, rows, rounds, tmp_path, fault, times):
     with rig("sqlite", f"sqlite:///{tmp_path / 'guardrails.db'}") as it:
         it.fault(fault.replace("_", " "), getattr(it, fault), times=times * rounds)

@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from guardrails.bootstrap import open_stores
 from guardrails.cli import COMMANDS, main
 from guardrails.policyfile.schema import policy_schema
 from guardrails.policytest.schema import policy_test_schema
+from stores import make_database
 
 POLICIES = """\
 apiVersion: guardrails/v1
@@ -272,7 +272,7 @@ def test_every_engine_decides_alike(here, engine):
 
 
 def test_a_database_keeps_decisions_and_replay_finds_no_difference(here):
-    open_stores("sqlite:///guardrails.db").close()
+    make_database("sqlite:///guardrails.db")
     arguments = ("--database", "sqlite:///guardrails.db", "--at", NOON)
     first = run("decide", *arguments, given=json.dumps(candidate(1)))
     again = run("decide", *arguments, given=json.dumps(candidate(1)))
@@ -289,7 +289,7 @@ def test_a_database_keeps_decisions_and_replay_finds_no_difference(here):
 @pytest.fixture
 def recorded(here) -> Path:
     """A database in which three decisions are recorded, two allows and a deny."""
-    open_stores("sqlite:///guardrails.db").close()
+    make_database("sqlite:///guardrails.db")
     given = "\n".join(json.dumps(candidate(number)) for number in (1, 2, 3))
     assert run("decide", "--database", "sqlite:///guardrails.db", "--at", NOON, given=given).exit_code == 0
     return here / "guardrails.db"

@@ -43,12 +43,15 @@ CANDIDATE = Candidate(
 )
 
 
-def need(window, limit=12):
-    return CapNeed("cap.x.used", CapRule(id="x", limit=limit, window=window, per=("recipient.id",)))
+def need(window, limit=12, per=("recipient.id",)):
+    return CapNeed("cap.x.used", CapRule(id="x", limit=limit, window=window, per=per))
 
 
 def answer(query, window, times):
     """What a store of these sends answers."""
+    if query.split is not None:
+        older = sum(query.since <= time < query.split for time in times)
+        return Usage(older=older, later=sum(query.split <= time for time in times), split=query.split)
     if query.by == "until":
         times = [time + timedelta(seconds=window.seconds) for time in times]
     wanted = [time for time in times if time >= query.since]
@@ -84,6 +87,25 @@ def test_the_value_at_any_later_instant_is_a_recount_of_all_sends(window, times,
     asked = need(window)
     answers = answers_at(asked, times, at)
     assert recount(window, times, at + wait) == asked.value(answers, CANDIDATE, at + wait)
+
+
+@given(window=calendars, times=sends, at=instants, wait=st.timedeltas(timedelta(), timedelta(days=DAYS)))
+def test_of_a_tallied_key_the_value_is_exact_now_and_never_too_small_later(window, times, at, wait):
+    asked = need(window, per=("channel",))
+    answers = answers_at(asked, times, at)
+    assert recount(window, times, at) == asked.value(answers, CANDIDATE, at)
+    assert recount(window, times, at + wait) <= asked.value(answers, CANDIDATE, at + wait)
+
+
+@given(window=windows, per=st.sampled_from([("recipient.id",), ("channel",)]), times=sends, at=instants, limit=limits)
+def test_an_allow_rests_on_fewer_sends_than_the_limit_in_every_span(window, per, times, at, limit):
+    asked = need(window, limit, per)
+    checks = asked.checks(asked.queries(CANDIDATE, at), CANDIDATE, at)
+    until = timedelta(seconds=window.seconds) if isinstance(window, CountdownWindow) else timedelta()
+    counted = [sum(check.start <= time + until < check.end for time in times) for check in checks]
+    assert all(count < check.limit for count, check in zip(counted, checks, strict=True)) == (
+        recount(window, times, at) < limit
+    )
 
 
 @given(window=windows, times=sends, at=instants, listed=limits, wait=st.timedeltas(timedelta(), timedelta(days=DAYS)))

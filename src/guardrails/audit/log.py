@@ -45,17 +45,20 @@ class SqlAuditLog:
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
+        self._next: int | None = None
 
     def next_index(self) -> int:
-        """The index that the next entry will get. It holds for the unit: nobody else writes meanwhile."""
-        index: int = self._connection.execute(_NEXT).scalar_one()
-        return index
+        """The index that the next entry will get, asked for once: nobody else writes within the unit."""
+        if self._next is None:
+            self._next = self._connection.execute(_NEXT).scalar_one()
+        return self._next
 
     def append(self, entries: Sequence[bytes], /) -> None:
         """Add entries at the end, in order, in one statement."""
         rows = [{"index": index, "entry": entry} for index, entry in enumerate(entries, self.next_index())]
         if rows:
             self._connection.execute(insert(audit_entries), rows)
+            self._next = self.next_index() + len(rows)
 
     def read(self, start: int, stop: int, /) -> Iterable[tuple[int, bytes]]:
         """Index and entry of `start <= index < stop`, in order, as many as there are."""

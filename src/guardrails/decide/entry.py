@@ -37,12 +37,20 @@ class DecisionEntry(msgspec.Struct, frozen=True, kw_only=True, tag="decision", t
 
 
 class OutcomeEntry(msgspec.Struct, frozen=True, kw_only=True, tag="outcome", tag_field="type"):
-    """What became of an allowed decision: the states its reservation left and entered, and when."""
+    """What became of an allowed decision: the states its reservation left and entered.
+
+    `outcome` was reported at `now` to have taken place at `at`. `sent_at` and `delivered_at` are the instants that
+    count from here on: the earliest reported. What is reported after an outcome that follows it changes these alone.
+    """
 
     decision_id: str
+    outcome: str | None = None
     was: str
     is_now: str
     at: datetime
+    now: datetime | None = None
+    sent_at: datetime | None = None
+    delivered_at: datetime | None = None
 
 
 Entry = DecisionEntry | OutcomeEntry

@@ -131,8 +131,7 @@ class _Changes:
         after = _after(before, report, reached, now)
         if after != before:
             self._changed[decision_id] = msgspec.structs.replace(after, due_at=after.due(now, self._keep))
-            entry = OutcomeEntry(decision_id=decision_id, was=state, is_now=reached, at=report.at or now)
-            self._entries.append(encode_entry(entry))
+            self._entries.append(encode_entry(_entry(report, state, after, now)))
         return OutcomeResult(decision_id, reached)
 
     def write(self, session: Session) -> None:
@@ -153,6 +152,19 @@ class _Changes:
             ]
         )
         session.audit.append(self._entries)
+
+
+def _entry(report: OutcomeReport, was: ReservationState, after: StoredDecision, now: datetime) -> OutcomeEntry:
+    return OutcomeEntry(
+        decision_id=after.decision_id,
+        outcome=report.outcome,
+        was=was,
+        is_now=after.state,
+        at=report.at or now,
+        now=now,
+        sent_at=after.sent_at,
+        delivered_at=after.delivered_at,
+    )
 
 
 def _state_at(stored: StoredDecision, at: datetime) -> ReservationState:

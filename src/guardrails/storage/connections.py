@@ -20,7 +20,7 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
 from sqlalchemy.pool import Pool
 
 from guardrails.errors import DependencyError, SettingsError
-from guardrails.storage.migrate import migrate
+from guardrails.storage.migrate import is_current, migrate
 from guardrails.storage.sqlite import SqliteFile
 
 __all__ = ["BUSY_SECONDS", "Database"]
@@ -53,11 +53,11 @@ class Backend(Protocol):
     def interrupt(self) -> None:
         """From another thread: break off what the connection waits for. Never raises."""
 
-    def prepare(self, connection: Connection, /) -> None:
-        """Check what is required of the database, at the begin of a transaction that may take long: it migrates.
+    def check(self, connection: Connection, /) -> None:
+        """Check what is required of the database. Raises SettingsError."""
 
-        Raises SettingsError.
-        """
+    def allow_time(self, connection: Connection, /) -> None:
+        """Let the transaction that runs take as long as it takes: it migrates."""
 
     def abandon(self) -> None:
         """In the child of a fork: leave what is the parent's as it is."""
@@ -71,6 +71,7 @@ class Database:
         self._backend = _backend(url, busy_seconds)
         self.engine = self._backend.engine
         self._prepared = False
+        self._is_migrating = False
         self._interrupted = threading.Event()
         self._abandoned: list[Pool] = []
 
@@ -100,9 +101,11 @@ class Database:
     def interrupt(self) -> None:
         """From another thread, at any time: break off what the unit that runs waits for, so that it fails.
 
-        A connection that is just being made is waited for, at most as long as that may take. Where no unit runs, the
-        next one connects again. Never raises.
+        A connection that is just being made is waited for, at most as long as that may take, and a migration to its
+        end: it would only begin anew. Where no unit runs, the next one connects again. Never raises.
         """
+        if self._is_migrating:
+            return
         self._interrupted.set()
         self._backend.interrupt()
 
@@ -134,12 +137,21 @@ class Database:
     def _prepare(self) -> None:
         try:
             with self.engine.begin() as connection:
-                self._backend.prepare(connection)
-                migrate(connection)
+                self._backend.check(connection)
+                if not is_current(connection):
+                    self._migrate(connection)
         except SettingsError:
             self._disconnect()
             raise
         self._prepared = True
+
+    def _migrate(self, connection: Connection) -> None:
+        self._is_migrating = True
+        try:
+            self._backend.allow_time(connection)
+            migrate(connection)
+        finally:
+            self._is_migrating = False
 
     def _check_interrupted(self) -> None:
         if self._interrupted.is_set():

@@ -12,32 +12,24 @@ from sqlalchemy import Connection, inspect, text
 from guardrails.errors import SettingsError
 from guardrails.storage.tables import SCHEMA_REVISION
 
-__all__ = ["migrate"]
+__all__ = ["is_current", "migrate"]
 
 _one_at_a_time = threading.Lock()  # Alembic keeps the migration that runs in a global
 
 
-def migrate(connection: Connection) -> None:
-    """Run the migrations that are missing. Raises SettingsError where the schema is newer than this release."""
+def is_current(connection: Connection) -> bool:
+    """Whether no migration is missing. Raises SettingsError where the schema is newer than this release."""
     current = _current_revision(connection)
-    if current == SCHEMA_REVISION:
-        return
     if current is not None and current > SCHEMA_REVISION:
         raise SettingsError(
             f"the database's schema is at revision `{current}`, newer than this release's `{SCHEMA_REVISION}`; "
             "start a newer release"
         )
-    _run_migrations(connection)
+    return current == SCHEMA_REVISION
 
 
-def _current_revision(connection: Connection) -> str | None:
-    if not inspect(connection).has_table("alembic_version"):
-        return None
-    revision: str | None = connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
-    return revision
-
-
-def _run_migrations(connection: Connection) -> None:
+def migrate(connection: Connection) -> None:
+    """Run the migrations that are missing."""
     # Imported here: a start that finds the schema as it must be, which is nearly every one, doesn't wait for it.
     from alembic import command  # noqa: PLC0415
     from alembic.config import Config  # noqa: PLC0415
@@ -48,3 +40,10 @@ def _run_migrations(connection: Connection) -> None:
     config.attributes["connection"] = connection
     with _one_at_a_time:
         command.upgrade(config, "head")
+
+
+def _current_revision(connection: Connection) -> str | None:
+    if not inspect(connection).has_table("alembic_version"):
+        return None
+    revision: str | None = connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
+    return revision

@@ -1,7 +1,9 @@
 """PostgreSQL 14 or newer, by psycopg 3: units are serial by one advisory lock, whichever machines they come from.
 
 Everything that a unit needs said is said in its first message, and holds for that transaction only, so that a pooler
-between (pgbouncer, in its transaction mode too) changes nothing. The only importer of psycopg.
+between, in its transaction mode too, changes nothing. Statements are prepared at the server once they were executed a
+few times, which pgbouncer follows from 1.21 on (`max_prepared_statements`); for poolers that don't, the URL says
+`?prepare_threshold=none`. The only importer of psycopg.
 """
 
 from __future__ import annotations
@@ -44,6 +46,9 @@ _CONNECT = {
 
 # INVARIANT: the lock is had before anything is read, and READ COMMITTED lets every statement see what was committed
 # before it: a snapshot taken earlier, while waiting, would show what the unit before has changed since.
+#
+# All that units read they read by index. A statement that was planned while the tables were small must go on doing so
+# when they no longer are: the server keeps its plan until it next looks at the tables, which may be a minute later.
 _BEGIN = """
 BEGIN ISOLATION LEVEL READ COMMITTED;
 SELECT
@@ -51,10 +56,15 @@ SELECT
   set_config('statement_timeout', '{statement}ms', true),
   set_config('idle_in_transaction_session_timeout', '{idle}ms', true),
   set_config('synchronous_commit', replace(current_setting('synchronous_commit'), 'off', 'on'), true),
+  set_config('enable_seqscan', 'off', true),
+  set_config('enable_hashjoin', 'off', true),
+  set_config('enable_mergejoin', 'off', true),
   pg_advisory_xact_lock({key}),
   current_setting('transaction_read_only')
 """
-_TAKE_YOUR_TIME = "SET LOCAL statement_timeout = 0; SET LOCAL idle_in_transaction_session_timeout = 0"
+_ALLOW_TIME = """
+SELECT set_config('statement_timeout', '0', true), set_config('idle_in_transaction_session_timeout', '0', true)
+"""
 
 
 class PostgresqlDatabase:
@@ -84,23 +94,29 @@ class PostgresqlDatabase:
         """Cut the line to the server, which may not even be able to hear that it should stop."""
         self._line.cut()
 
-    def prepare(self, connection: Connection, /) -> None:
+    def check(self, connection: Connection, /) -> None:
         """Check version and encoding of the server. Raises SettingsError."""
-        connection.exec_driver_sql(_TAKE_YOUR_TIME)
         info = _raw(connection).info
         _check_server(self.name, info.server_version, info.parameter_status("server_encoding"))
+
+    def allow_time(self, connection: Connection, /) -> None:
+        """Lift the limits of this transaction."""
+        connection.exec_driver_sql(_ALLOW_TIME)
 
     def abandon(self) -> None:
         """In the child of a fork: the connection is the parent's."""
         self._line.leave()
 
     def _engine(self, url: URL) -> Engine:
+        query = _CONNECT | dict(url.query)
+        threshold = query.pop("prepare_threshold", None)
         engine = create_engine(
-            url.set(drivername="postgresql+psycopg").update_query_dict(_CONNECT | dict(url.query)),
+            url.set(drivername="postgresql+psycopg", query=query),
             poolclass=QueuePool,
             pool_size=1,
             max_overflow=0,
             use_native_hstore=False,  # it is not used, and asking for it costs a round trip
+            connect_args={} if threshold is None else {"prepare_threshold": _threshold(threshold)},
         )
         event.listen(engine, "connect", self._configure)
         event.listen(engine, "close", self._forget)
@@ -117,7 +133,7 @@ class PostgresqlDatabase:
     def _begin(self, connection: Connection) -> None:
         raw = _raw(connection)
         try:
-            cursor = raw.execute(self._begin_statement)
+            cursor = raw.execute(self._begin_statement, prepare=False)
             cursor.nextset()
             *_, read_only = cursor.fetchone()
             if read_only == "on":
@@ -162,6 +178,15 @@ class _Line:
         if self._number is not None:
             os.close(self._number)
             self._number = None
+
+
+def _threshold(text: str | tuple[str, ...]) -> int | None:
+    """After how many executions a statement is prepared; None: never."""
+    if text == "none":
+        return None
+    if isinstance(text, str) and text.isdecimal():
+        return int(text)
+    raise SettingsError(f"`prepare_threshold` in the database URL is a number or `none`, not `{text}`")
 
 
 def _check_server(name: str, version: int, encoding: str | None) -> None:

@@ -28,7 +28,7 @@ _PRAGMAS = (
     "journal_mode = WAL",  # once for all; waits until nobody reads the file the old way
     "synchronous = FULL",  # a commit that returned outlives a power cut
     "foreign_keys = ON",
-    "cache_size = -65536",  # KiB: enough for the upper levels of every index of millions of recipients
+    "cache_size = -16384",  # KiB: the inner pages of the indexes of a million recipients
 )
 _LEAST_VERSION = (3, 37, 0)  # strict tables
 _PAUSE_SECONDS = 0.001
@@ -69,8 +69,11 @@ class SqliteFile:
             with suppress(sqlite3.Error):  # it may just have been closed
                 connection.interrupt()
 
-    def prepare(self, _connection: Connection, /) -> None:
+    def check(self, _connection: Connection, /) -> None:
         """Nothing is required of the file but that it opens."""
+
+    def allow_time(self, _connection: Connection, /) -> None:
+        """A transaction may take as long as it takes."""
 
     def abandon(self) -> None:
         """In the child of a fork: the connection is the parent's."""

@@ -30,17 +30,15 @@ def open_transactor(
     busy_seconds: float = BUSY_SECONDS,
     hang_seconds: float = HANG_SECONDS,
 ) -> Transactor:
-    """Open the stores at `url`, with the schema brought up to date.
+    """The stores at `url`. The first unit reaches them, and brings the schema up to date.
 
     `sql_session` and `memory_session` join the rooms' stores. A unit waits at most `busy_seconds` for other processes,
-    and is taken to hang after `hang_seconds` (see `unit_watch`). Raises SettingsError where the URL or the schema is
-    not one of this release's, DependencyError where the database does not answer.
+    and is taken to hang after `hang_seconds` (see `unit_watch`). Raises SettingsError where the URL is none of these;
+    a call raises it where the schema is not one of this release's.
     """
     if url == "memory:":
         return MemoryTransactor(memory_session)
     database = Database(url, busy_seconds=busy_seconds)
-    with database.unit():
-        pass  # prepared now: a service that can't reach its database should say so when it starts
     return sql_transactor(database, sql_session, hang_seconds=hang_seconds)
 
 

@@ -14,7 +14,7 @@ from guardrails.core.cap_rule import (
     RollingWindow,
     cap_keys,
 )
-from guardrails.core.needs import Take, Usage, UsageQuery
+from guardrails.core.needs import CapCheck, Take, Usage, UsageQuery
 from guardrails.core.timing import Zone
 from guardrails.core.zones import zone_named
 
@@ -111,14 +111,50 @@ def test_a_part_that_no_key_is_made_of_is_an_error():
 # --- takes
 
 
+def rule(window, *, limit=1, per=(), count_on="reserved"):
+    return CapRule(id="x", limit=limit, window=window, per=per, count_on=count_on)
+
+
 def test_a_send_takes_one_slot_a_key():
-    rule = CapRule(id="x", limit=1, window=RollingWindow(DAY), per=("content.tags",), count_on="sent")
-    assert rule.takes(candidate()) == (Take("x", '["promo"]', "sent"), Take("x", '["trip"]', "sent"))
+    takes = rule(RollingWindow(DAY), per=("content.tags",), count_on="sent").takes(candidate())
+    assert takes == tuple(Take("x", key, "sent", keep_seconds=DAY) for key in ('["promo"]', '["trip"]'))
 
 
 def test_a_slot_of_a_countdown_carries_its_length():
-    rule = CapRule(id="x", limit=1, window=CountdownWindow(57_600), per=())
-    assert rule.takes(candidate()) == (Take("x", "[]", "reserved", 57_600),)
+    assert rule(CountdownWindow(57_600)).takes(candidate()) == (Take("x", "[]", "reserved", 57_600),)
+
+
+@pytest.mark.parametrize(
+    ("window", "seconds"),
+    [
+        (RollingWindow(90), 90),
+        (CountdownWindow(90), 0),
+        (CalendarWindow("day", BERLIN), 2 * DAY),
+        (CalendarWindow("week", BERLIN), 8 * DAY),
+        (CalendarWindow("month", BERLIN), 32 * DAY),
+    ],
+)
+def test_a_slot_says_for_how_long_a_question_may_ask_for_it(window, seconds):
+    (take,) = rule(window, per=("recipient.id",)).takes(candidate())
+    assert seconds == take.keep_seconds
+
+
+@pytest.mark.parametrize("window", [RollingWindow(DAY), CalendarWindow("day", BERLIN), CountdownWindow(DAY)])
+@pytest.mark.parametrize(
+    ("per", "owner"),
+    [(("recipient.id",), "r-42"), (("channel", "recipient.id"), "r-42"), (("campaign.id",), None), ((), None)],
+)
+def test_a_key_that_holds_the_recipient_is_theirs_and_only_shared_calendar_keys_are_tallied(window, per, owner):
+    asked = need(window, per=per)
+    is_tallied = owner is None and isinstance(window, CalendarWindow)
+    takes, queries = asked.rule.takes(candidate()), asked.queries(candidate(), NOON)
+    assert {(owner, is_tallied)} == {(take.owner, take.is_tallied) for take in takes}
+    assert {(owner, is_tallied)} == {(query.owner, query.split is not None) for query in queries}
+
+
+def test_whether_a_key_is_tallied_does_not_hang_on_the_limit():
+    shared = (rule(CalendarWindow("day", BERLIN), limit=limit) for limit in (1, 1_000, 10**9))
+    assert {True} == {each.is_tallied for each in shared}
 
 
 # --- questions
@@ -126,17 +162,17 @@ def test_a_slot_of_a_countdown_carries_its_length():
 
 def test_a_rolling_window_asks_for_what_counted_after_its_start():
     (query,) = need(RollingWindow(DAY)).queries(candidate(), NOON)
-    assert query == UsageQuery("x", '["r-42"]', NOON - timedelta(days=1) + TICK, LISTED_TIMES, "counted_at")
+    assert query == UsageQuery("x", '["r-42"]', NOON - timedelta(days=1) + TICK, LISTED_TIMES, owner="r-42")
 
 
 def test_a_countdown_asks_for_what_ends_after_the_instant():
     (query,) = need(CountdownWindow(DAY)).queries(candidate(), NOON)
-    assert query == UsageQuery("x", '["r-42"]', NOON + TICK, LISTED_TIMES, "until")
+    assert query == UsageQuery("x", '["r-42"]', NOON + TICK, LISTED_TIMES, "until", "r-42")
 
 
 def test_a_calendar_window_asks_from_its_start_for_all_that_can_be_listed():
     (query,) = need(CalendarWindow("day", BERLIN)).queries(candidate(), NOON)
-    assert query == UsageQuery("x", '["r-42"]', instant("2026-05-05T00:00:00+02:00"), LISTED_TIMES, "counted_at")
+    assert query == UsageQuery("x", '["r-42"]', instant("2026-05-05T00:00:00+02:00"), LISTED_TIMES, owner="r-42")
     assert query.since.tzinfo is UTC
 
 
@@ -161,6 +197,18 @@ def test_where_the_zone_is_unknown_so_is_the_fact():
     assert asked.queries(candidate(), NOON) is None
     assert asked.value(usage(-1), candidate(), NOON) is None
     assert asked.next_change(usage(-1), candidate(), NOON) is None
+
+
+@pytest.mark.parametrize(
+    ("window", "fields"),
+    [
+        (RollingWindow(DAY), ("campaign.id",)),
+        (CalendarWindow("day", BERLIN), ("campaign.id",)),
+        (CalendarWindow("day", Zone("recipient", "deny")), ("campaign.id", "recipient.timezone")),
+    ],
+)
+def test_a_cap_needs_the_parts_of_its_key_and_the_zone_it_looks_to(window, fields):
+    assert fields == need(window, per=("campaign.id",)).fields
 
 
 # --- rolling
@@ -282,3 +330,116 @@ def test_unlisted_sends_count_where_the_window_reaches_back_to_the_listed_ones()
     answers = usage(-1, 24, older=2_000_000)
     assert asked.value(answers, candidate(), NOON) == 2_000_001
     assert asked.value(answers, candidate(), NOON + timedelta(days=1)) == 1
+
+
+# --- tallied
+
+
+MIDNIGHT, NEXT_MIDNIGHT = instant("2026-05-05T00:00:00+02:00"), instant("2026-05-06T00:00:00+02:00")
+BUDGET = need(CalendarWindow("day", BERLIN), limit=100, per=("campaign.id",))
+STRICTEST = CalendarWindow("day", Zone("recipient", "strictest"))
+
+
+def tallied(older=0, later=0, split=NEXT_MIDNIGHT):
+    return (Usage(older=older, later=later, split=split),)
+
+
+def test_a_tallied_key_is_asked_how_many_count_in_its_window_and_after_it():
+    assert BUDGET.queries(candidate(), NOON) == (UsageQuery("x", '["cmp-7"]', MIDNIGHT, 0, split=NEXT_MIDNIGHT),)
+    (query,) = BUDGET.queries(candidate(), NOON)
+    assert (query.since.tzinfo, query.split.tzinfo) == (UTC, UTC)
+
+
+def test_a_tallied_key_is_asked_about_once_a_zone():
+    texan = candidate(country="US", region="US-TX")  # Chicago and Denver
+    queries = need(STRICTEST, per=("content.tags",)).queries(texan, instant("2026-05-05T12:00:00-05:00"))
+    days = [
+        (instant(f"2026-05-05T00:00:00-0{hours}:00"), instant(f"2026-05-06T00:00:00-0{hours}:00")) for hours in (5, 6)
+    ]
+    assert [(query.key, query.since, query.split) for query in queries] == [
+        (key, since, split) for key in ('["promo"]', '["trip"]') for since, split in days
+    ]
+
+
+def test_without_the_recipients_zone_a_tallied_key_is_not_asked_about():
+    asked = need(CalendarWindow("day", Zone("recipient", "deny")), per=())
+    assert asked.queries(candidate(), NOON) is None
+    assert asked.value(tallied(1), candidate(), NOON) is None
+    assert asked.checks((), candidate(), NOON) == ()
+
+
+def test_of_a_tallied_key_what_counts_in_the_window_is_used_until_it_ends():
+    answers = tallied(older=70, later=3)
+    assert BUDGET.value(answers, candidate(), NOON) == 70
+    assert BUDGET.value(answers, candidate(), NEXT_MIDNIGHT - TICK) == 70
+
+
+def test_after_the_window_all_that_is_planned_for_later_is_taken_to_count():
+    answers = tallied(older=70, later=3)
+    for days in (0, 1, 300):
+        assert BUDGET.value(answers, candidate(), NEXT_MIDNIGHT + timedelta(days=days)) == 3
+
+
+def test_the_largest_number_over_the_zones_of_a_tallied_key_is_the_fact():
+    texan = candidate(country="US", region="US-TX")
+    chicago, denver = (instant(f"2026-05-06T00:00:00-0{hours}:00") for hours in (5, 6))
+    asked = need(STRICTEST, per=())
+    answers = tallied(4, 1, chicago) + tallied(3, 2, denver)
+    at = instant("2026-05-05T12:00:00-05:00")
+    assert [asked.value(answers, texan, instant) for instant in (at, chicago, denver)] == [4, 3, 2]
+    assert asked.next_change(answers, texan, at) == chicago
+
+
+def test_a_tallied_key_without_tags_has_nothing_used():
+    asked = need(CalendarWindow("day", BERLIN), per=("content.tags",))
+    assert asked.queries(candidate(tags=()), NOON) == ()
+    assert asked.value((), candidate(tags=()), NOON) == 0
+    assert asked.next_change((), candidate(tags=()), NOON) is None
+
+
+@pytest.mark.parametrize(("older", "later", "expected"), [(0, 0, None), (1, 0, NEXT_MIDNIGHT), (0, 1, NEXT_MIDNIGHT)])
+def test_a_tallied_key_changes_with_the_end_of_its_window_where_anything_counts(older, later, expected):
+    assert expected == BUDGET.next_change(tallied(older, later), candidate(), NOON)
+
+
+def test_after_its_window_a_tallied_key_changes_only_where_something_is_planned():
+    assert BUDGET.next_change(tallied(5, 0), candidate(), NEXT_MIDNIGHT) is None
+    assert BUDGET.next_change(tallied(0, 5), candidate(), NEXT_MIDNIGHT) == NEXT_MIDNIGHT + timedelta(days=1)
+
+
+# --- checks
+
+
+def checks(asked, someone=None, at=NOON):
+    someone = someone or candidate()
+    return asked.checks(asked.queries(someone, at), someone, at)
+
+
+def test_an_allow_rests_on_room_in_the_window_around_its_instant():
+    asked = need(RollingWindow(DAY))
+    (query,) = asked.queries(candidate(), NOON)
+    day = timedelta(days=1)
+    assert checks(asked) == (CapCheck(query, NOON - day + TICK, NOON + day, 3),)
+
+
+def test_an_allow_rests_on_countdowns_that_run():
+    asked = need(CountdownWindow(DAY), limit=1)
+    (query,) = asked.queries(candidate(), NOON)
+    assert checks(asked) == (CapCheck(query, NOON + TICK, datetime.max.replace(tzinfo=UTC), 1),)
+
+
+def test_an_allow_rests_on_room_under_each_key_and_in_each_zone():
+    texan, at = candidate(country="US", region="US-TX"), instant("2026-05-05T12:00:00-05:00")
+    own = need(STRICTEST, per=("recipient.id", "content.tags"))
+    spans = own.rule.window.intervals(texan.recipient, at)
+    assert [(check.query, check.start, check.end) for check in checks(own, texan, at)] == [
+        (query, *span) for query in own.queries(texan, at) for span in spans
+    ]
+    shared = need(STRICTEST, per=("content.tags",))
+    assert checks(shared, texan, at) == tuple(
+        CapCheck(query, query.since, query.split, 3) for query in shared.queries(texan, at)
+    )
+
+
+def test_an_allow_without_a_key_rests_on_nothing():
+    assert checks(need(RollingWindow(DAY), per=("content.tags",)), candidate(tags=())) == ()

@@ -139,7 +139,10 @@ def test_a_send_reported_after_its_lease_counts(sends, is_swept):
         sends.housekeeping.step(LEASE)
     assert sends.report("sent") == "sent"
     assert sends.used() == SENT
-    assert [OutcomeEntry(decision_id="d-1", was="expired", is_now="sent", at=NOON)] == sends.entries()
+    entry = OutcomeEntry(
+        decision_id="d-1", outcome="sent", was="expired", is_now="sent", at=NOON, now=NOON, sent_at=NOON
+    )
+    assert [entry] == sends.entries()
 
 
 @pytest.mark.parametrize("now", [LEASE - TICK, LEASE])
@@ -147,7 +150,10 @@ def test_the_entry_says_what_the_reservation_was_at_that_instant(sends, now):
     sends.allow()
     sends.report("cancelled", instant(10, 3), now=now)
     was = "expired" if now == LEASE else "reserved"
-    assert [OutcomeEntry(decision_id="d-1", was=was, is_now="cancelled", at=instant(10, 3))] == sends.entries()
+    entry = OutcomeEntry(
+        decision_id="d-1", outcome="cancelled", was=was, is_now="cancelled", at=instant(10, 3), now=now
+    )
+    assert [entry] == sends.entries()
 
 
 @pytest.mark.parametrize("outcome", OUTCOMES)
@@ -222,7 +228,16 @@ def test_a_report_that_comes_late_with_an_earlier_instant_is_recorded(sends):
     sends.report("delivered", instant(11))
     assert sends.report("sent", instant(10, 30)) == "delivered"
     assert times(instant(10, 30)) == sends.used()["sent"]
-    late = OutcomeEntry(decision_id="d-1", was="delivered", is_now="delivered", at=instant(10, 30))
+    late = OutcomeEntry(
+        decision_id="d-1",
+        outcome="sent",
+        was="delivered",
+        is_now="delivered",
+        at=instant(10, 30),
+        now=NOON,
+        sent_at=instant(10, 30),
+        delivered_at=instant(11),
+    )
     assert late == sends.entries()[-1]
 
 

@@ -106,6 +106,29 @@ def test_what_the_url_says_of_the_connection_holds(postgres_url):
     database.close()
 
 
+@pytest.mark.parametrize(
+    ("said", "threshold"), [("", 5), ("&prepare_threshold=0", 0), ("&prepare_threshold=none", None)]
+)
+def test_statements_are_prepared_as_the_url_says(postgres_url, said, threshold):
+    database = Database(postgres_url + said)
+    with database.unit() as connection:
+        assert connection.connection.dbapi_connection.prepare_threshold == threshold
+    database.close()
+
+
+def test_a_number_of_executions_that_is_none_is_refused():
+    with pytest.raises(SettingsError, match="`prepare_threshold` in the database URL is a number or `none`, not `-1`"):
+        Database("postgresql://host/db?prepare_threshold=-1")
+
+
+def test_a_plan_made_while_the_tables_were_small_reads_by_index(postgres):
+    statement = "SELECT 1 FROM audit_entries JOIN json_array_elements('[1]') j ON index = (j.value #>> '{}')::bigint"
+    with postgres.unit() as connection:
+        lines = connection.exec_driver_sql(f"EXPLAIN {statement}").scalars().all()
+    assert any("using pk_audit_entries" in line for line in lines)
+    assert not any("Seq Scan" in line or "Hash Join" in line for line in lines)
+
+
 def test_a_password_is_in_no_message(postgres_server):
     database = Database(f"postgresql://user:secret@/nowhere?host={postgres_server.directory}&sslpassword=secret")
     with pytest.raises(DependencyError, match="`postgresql://user:\\*\\*\\*@/nowhere`") as caught, database.unit():
@@ -128,7 +151,7 @@ def test_a_database_that_can_not_hold_every_id_is_refused(postgres_server):
 
 
 @pytest.mark.parametrize(
-    ("pragma", "value"), [("journal_mode", "wal"), ("synchronous", 2), ("foreign_keys", 1), ("cache_size", -65_536)]
+    ("pragma", "value"), [("journal_mode", "wal"), ("synchronous", 2), ("foreign_keys", 1), ("cache_size", -16_384)]
 )
 def test_a_commit_to_a_file_outlives_a_power_cut_and_the_rest_is_set(tmp_path, pragma, value):
     database = Database(sqlite_url(tmp_path / "guardrails.db"))

@@ -14,7 +14,7 @@ from sqlalchemy import event
 from guardrails.errors import DependencyError
 from guardrails.storage.connections import Database
 from guardrails.storage.transactors import sql_transactor
-from stores import open_stores, run, sql_session, sqlite_url
+from stores import make_database, open_stores, run, sql_session, sqlite_url
 
 
 def append(session) -> int:
@@ -42,10 +42,10 @@ def transactor(path):
     transactor.close()
 
 
-def test_a_path_that_is_not_there_is_said_at_the_start(tmp_path):
+def test_a_path_that_is_not_there_is_said_by_the_first_call(tmp_path):
     path = tmp_path / "missing" / "guardrails.db"
     with pytest.raises(DependencyError, match="unable to open database file"):
-        open_stores(sqlite_url(path))
+        run(open_stores(sqlite_url(path)), lambda session: session.audit.next_index())
     path.parent.mkdir()
     transactor = open_stores(sqlite_url(path))
     assert run(transactor, append) == 0
@@ -70,11 +70,11 @@ def test_a_lock_held_too_long_by_another_process(path, transactor):
     other.close()
 
 
-def test_a_lock_while_starting_is_waited_for_and_then_said(path, transactor):
+def test_a_lock_at_the_first_call_is_waited_for_and_then_said(path, transactor):
     other = sqlite3.connect(path, isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
     with pytest.raises(DependencyError, match="database is locked"):
-        open_stores(sqlite_url(path), busy_seconds=0.05)
+        run(open_stores(sqlite_url(path), busy_seconds=0.05), lambda session: session.audit.next_index())
     other.close()
 
 
@@ -85,9 +85,9 @@ def test_a_lock_of_a_file_that_is_not_yet_write_ahead_is_waited_for_and_then_sai
     other.execute("BEGIN")
     other.execute("SELECT * FROM old").fetchall()  # a reader is enough to keep others from switching
     with pytest.raises(DependencyError, match="database is locked"):
-        open_stores(sqlite_url(path), busy_seconds=0.05)
+        run(open_stores(sqlite_url(path), busy_seconds=0.05), lambda session: session.audit.next_index())
     other.close()
-    open_stores(sqlite_url(path)).close()
+    make_database(sqlite_url(path))
     again = sqlite3.connect(path)
     assert again.execute("PRAGMA journal_mode").fetchone() == ("wal",)
     again.close()
@@ -150,7 +150,7 @@ def test_a_file_that_became_read_only(unprivileged):
 def test_a_file_that_is_no_database(path):
     path.write_bytes(b"not a database, whatever its name says. " * 200)
     with pytest.raises(DependencyError, match="file is not a database"):
-        open_stores(sqlite_url(path))
+        run(open_stores(sqlite_url(path)), lambda session: session.audit.next_index())
 
 
 def test_a_file_that_is_damaged_and_then_restored(path):

@@ -35,10 +35,10 @@ def transactor(postgres_url):
     transactor.close()
 
 
-def test_a_server_that_is_not_there_is_said_at_the_start(postgres_server, postgres_url):
+def test_a_server_that_is_not_there_is_said_by_the_first_call(postgres_server, postgres_url):
     postgres_server.stop()
     with pytest.raises(DependencyError, match="connection is bad"):
-        open_stores(postgres_url)
+        run(open_stores(postgres_url), lambda session: session.audit.next_index())
     postgres_server.start()
     transactor = open_stores(postgres_url)
     assert run(transactor, append) == 0

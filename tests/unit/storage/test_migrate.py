@@ -17,7 +17,7 @@ from guardrails.storage.append_only import append_only_statements
 from guardrails.storage.connections import Database
 from guardrails.storage.instants import to_micros
 from guardrails.storage.tables import APPEND_ONLY, METADATA, SCHEMA_REVISION, audit_entries, decisions
-from stores import instant, open_stores, sqlite_url
+from stores import instant, open_stores, run, sqlite_url
 
 CATALOGUE = """
 SELECT 'column', c.relname, a.attname, format_type(a.atttypid, a.atttypmod), l.collname, a.attnotnull::text,
@@ -110,7 +110,7 @@ def test_a_schema_of_a_newer_release_is_refused(database, url):
     with database.unit() as connection:
         connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
     with pytest.raises(SettingsError, match="revision `9999`, newer than"):
-        open_stores(url)
+        run(open_stores(url), lambda session: session.audit.next_index())
 
 
 OLD_DECISION = text("""

@@ -40,9 +40,11 @@ def test_a_unit_sees_its_own_entries(do):
     def work(session):
         before = session.audit.next_index()
         session.audit.append([b"a"])
-        return before, session.audit.next_index(), list(session.audit.read(0, 9))
+        between = session.audit.next_index()
+        session.audit.append([b"b", b"c"])
+        return before, between, session.audit.next_index(), list(session.audit.read(0, 9))
 
-    assert do(work) == (0, 1, [(0, b"a")])
+    assert do(work) == (0, 1, 3, [(0, b"a"), (1, b"b"), (2, b"c")])
 
 
 def test_entries_come_back_byte_for_byte(do):

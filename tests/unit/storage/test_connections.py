@@ -6,7 +6,7 @@ import sys
 import threading
 
 import pytest
-from sqlalchemy import insert, select, text
+from sqlalchemy import event, insert, select, text
 
 from guardrails.errors import DependencyError, SettingsError
 from guardrails.storage.connections import Database
@@ -264,6 +264,25 @@ def test_the_switch_to_a_write_ahead_log_waits_for_a_reader_to_end(tmp_path):
     with database.unit() as connection:
         assert connection.exec_driver_sql("PRAGMA journal_mode").scalar() == "wal"
     end.join()
+    database.close()
+
+
+@pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
+def test_a_migration_is_not_broken_off(request, tmp_path, kind):
+    """It would only begin anew, and so never end where it takes longer than anybody waits."""
+    url = sqlite_url(tmp_path / "new.db") if kind == "sqlite" else request.getfixturevalue("empty_postgres_url")
+    database = Database(url)
+    interrupted = []
+
+    @event.listens_for(database.engine, "before_cursor_execute")
+    def interrupt(_connection, _cursor, statement, *_rest):
+        if "CREATE TABLE" in statement:
+            interrupted.append(statement)
+            database.interrupt()
+
+    with database.unit() as connection:
+        assert indexes(connection) == []
+    assert len(interrupted) > 5
     database.close()
 
 

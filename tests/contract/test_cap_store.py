@@ -473,10 +473,11 @@ def test_quarters_are_kept_until_no_question_can_ask_for_them(do):
 
 
 @pytest.mark.parametrize("seconds", [(0, DAY), (DAY, 0)])
-def test_a_quarter_is_kept_for_the_longest_of_its_sends(do, seconds):
-    for number, keep_seconds in enumerate(seconds):
-        reserve(do, holding(number, replace(TALLIED, keep_seconds=keep_seconds)))
-    reserve(do, *(holding(number + 2, replace(TALLIED, keep_seconds=keep)) for number, keep in enumerate(seconds)))
+@pytest.mark.parametrize("is_one_unit", [True, False])
+def test_a_quarter_is_kept_for_the_longest_of_its_sends(do, seconds, is_one_unit):
+    held = [holding(number, replace(TALLIED, keep_seconds=keep)) for number, keep in enumerate(seconds)]
+    for together in [held] if is_one_unit else [[each] for each in held]:
+        reserve(do, *together)
     assert sweep(do, instant(10, 15) + timedelta(days=1) - TICK) == 0
     assert sweep(do, instant(10, 15) + timedelta(days=1)) == 1
 
@@ -502,6 +503,7 @@ def test_what_was_swept_can_be_taken_off_no_more(do):
     settle(do, (held, sent(held)))
     assert sweep(do, instant(10, 15) + timedelta(days=1)) == 1
     settle(do, (sent(held), None))
+    assert sweep(do, LAST) == 0
     reserve(do, other)
     assert tally(do) == (1, 0)
 

@@ -1,37 +1,29 @@
 """The one way to Redis: sends calls of scripts, and makes of whatever goes wrong a DependencyError within the deadline.
 
-A process has one. It remembers for a moment that Redis did not answer, so that a Redis that hangs does not take its
-time from every decision, and whether there is something to mend (`needs_care`, see `rebuild`).
+A process has one. It knows whether there may be something to mend (`needs_care`, see `rebuild`).
 """
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
-from typing import Any, cast
+from typing import Any
 
-from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import MovedError, RedisError
-from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from guardrails.caps.redis.layout import SHARDS, Call, Calls
 from guardrails.caps.redis.leftovers import Leftovers
+from guardrails.caps.redis.node import NO_ANSWER, Node, NodeLeftAloneError, Reply, Terms
 from guardrails.caps.redis.scripts import ScriptName
-from guardrails.caps.redis.servers import Node, Reply, Servers, Terms
+from guardrails.caps.redis.servers import Servers
 from guardrails.errors import DependencyError, SettingsError
 from guardrails.storage.instants import MICROS_PER_SECOND, to_micros
 
 __all__ = ["EpochLostError", "RedisGateway"]
 
-PAUSE_SECONDS = 0.5
-PAUSE_SHARE = 4
-"""For how long nobody asks a Redis that did not answer: so long, and so many times as long as it was waited for."""
-
 _LEAST_VERSION = (6, 0)
 _GRACE_SECONDS = 2.0  # beyond the deadline, for services whose clocks differ
-_NO_ANSWER = (RedisConnectionError, RedisTimeoutError, OSError)
 
 
 class EpochLostError(DependencyError):
@@ -52,7 +44,6 @@ class RedisGateway:
         self._servers = Servers(url, timeout_seconds=deadline_seconds / 2)
         self._leftovers = Leftovers(self._servers)
         self._grace = round((deadline_seconds + _GRACE_SECONDS) * MICROS_PER_SECOND) if uses_server_time else None
-        self._shut_until = 0.0
 
     @property
     def address(self) -> str:
@@ -130,7 +121,7 @@ class RedisGateway:
 
     def _infos(self) -> Sequence[Mapping[str, Any]]:
         with self._reaching():
-            return [cast("Mapping[str, Any]", node.client.info()) for node in self._servers.nodes()]
+            return [node.info() for node in self._servers.nodes()]
 
     def _run(self, calls: Sequence[Call], terms: Terms, *, is_again: bool = False) -> dict[Call, Reply]:
         replies: dict[Call, Reply] = {}
@@ -138,6 +129,8 @@ class RedisGateway:
         by_node: dict[Node, list[Call]] = {}
         for call in calls:
             by_node.setdefault(self._servers.node_of(call.shard), []).append(call)
+        for node in by_node:  # where one of them will refuse, the others had better not begin
+            node.check()
         for node, its_calls in by_node.items():
             for call, reply in zip(its_calls, node.run(its_calls, terms), strict=True):
                 if isinstance(reply, MovedError) and not is_again:
@@ -153,18 +146,13 @@ class RedisGateway:
 
     @contextmanager
     def _reaching(self) -> Iterator[None]:
-        """What redis-py raises becomes a DependencyError; where Redis did not answer, nobody asks for a while."""
-        began = time.monotonic()
-        if began < self._shut_until:
-            raise DependencyError(f"the caps at `{self.address}` did not answer a moment ago", dependency="caps")
+        """What redis-py raises becomes a DependencyError."""
         try:
             yield
         except (RedisError, OSError) as error:
-            self._servers.forget()
-            if isinstance(error, _NO_ANSWER):
-                self.needs_care = True  # it may come back empty
-                waited = time.monotonic() - began
-                self._shut_until = began + waited + max(PAUSE_SECONDS, PAUSE_SHARE * waited)
+            if not isinstance(error, NodeLeftAloneError):
+                self._servers.forget()
+                self.needs_care |= isinstance(error, NO_ANSWER)  # it may come back empty
             raise DependencyError(f"the caps at `{self.address}` failed: {error}", dependency="caps") from error
 
 

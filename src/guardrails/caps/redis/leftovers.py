@@ -9,7 +9,8 @@ from typing import Any, cast
 
 from guardrails.caps.redis.epochs import lineage_of, number_of
 from guardrails.caps.redis.layout import epoch_of, epoch_pattern
-from guardrails.caps.redis.servers import Node, Servers
+from guardrails.caps.redis.node import Node
+from guardrails.caps.redis.servers import Servers
 
 __all__ = ["Leftovers"]
 

@@ -21,7 +21,7 @@ from sqlalchemy import Connection, event
 
 from guardrails.caps.redis.epochs import CapEpoch, SqlCapEpochs
 from guardrails.caps.redis.gateway import RedisGateway
-from guardrails.caps.redis.layout import parts_of, shard_of
+from guardrails.caps.redis.layout import Calls, parts_of, shard_of
 from guardrails.caps.redis.plans import Placement, add_placement, add_question, instant_micros
 from guardrails.caps.slot import most_older
 from guardrails.core.needs import Usage, UsageQuery
@@ -121,11 +121,15 @@ class RedisCaps:
 
     def place(self, epoch: CapEpoch, placements: Iterable[Placement]) -> None:
         """Bring Redis up to date with decisions, unchecked. Raises DependencyError; again from the start is fine."""
+        for calls in self._place_calls(epoch, placements):
+            self.gateway.run(calls, epoch.servers)
+
+    def _place_calls(self, epoch: CapEpoch, placements: Iterable[Placement]) -> Iterator[Calls]:
         for some in _in_steps(placements):
             calls = self.gateway.calls("place", epoch.name)
             for placement in some:
                 add_placement(calls, placement)
-            self.gateway.run(calls, epoch.servers)
+            yield calls
 
     def _current(self) -> CapEpoch:
         """The epoch, complete and up to date."""
@@ -179,8 +183,11 @@ class RedisCaps:
             self._take_back(epoch, placements)
 
     def _take_back(self, epoch: CapEpoch, placements: Iterable[Placement]) -> None:
-        with suppress(DependencyError):  # then it ends with its lease
-            self.place(epoch, [placement.removed() for placement in placements])
+        with suppress(DependencyError):
+            for calls in self._place_calls(epoch, [placement.removed() for placement in placements]):
+                for call in calls:  # one by one: where a server does not answer, the others may
+                    with suppress(DependencyError):  # then it ends with its lease
+                        self.gateway.run([call], epoch.servers)
 
 
 def _placements(settlements: Iterable[Settlement]) -> Iterator[tuple[Placement, bool]]:

@@ -1,0 +1,155 @@
+"""One server: carries out calls in their time, and is left alone for a while where it does not answer."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any, Literal, NamedTuple, cast
+
+import msgspec
+from redis import Redis
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import NoScriptError, RedisError
+from redis.exceptions import TimeoutError as RedisTimeoutError
+
+from guardrails.caps.redis.layout import Call
+from guardrails.caps.redis.scripts import script
+from guardrails.storage.instants import MICROS_PER_SECOND
+
+__all__ = ["Node", "NodeLeftAloneError", "Pauses", "Reply", "Status", "Terms"]
+
+Status = Literal["OK", "MOVED", "STALE", "LATE"]
+
+PAUSE_SECONDS = 0.5
+PAUSE_SHARE = 4
+"""For how long nobody asks a server that did not answer: so long, and so many times as long as it was waited for."""
+
+NO_ANSWER = (RedisConnectionError, RedisTimeoutError, OSError)
+
+
+class NodeLeftAloneError(RedisConnectionError):
+    """The server did not answer a moment ago, so it was not asked."""
+
+
+class Terms(NamedTuple):
+    """What holds for every call of a piece of work, as the prelude of the scripts explains it."""
+
+    servers: frozenset[str]
+    now: int | None
+    grace: int | None
+
+
+class Reply(NamedTuple):
+    """What a script answered."""
+
+    status: Status
+    result: Any
+
+
+class Pauses:
+    """Which servers did not answer a moment ago, by address."""
+
+    def __init__(self) -> None:
+        self._until: dict[str, float] = {}
+
+    def check(self, address: str) -> None:
+        """Raises NodeLeftAloneError where it is too early to ask again."""
+        if time.monotonic() < self._until.get(address, 0.0):
+            raise NodeLeftAloneError(f"{address} did not answer a moment ago")
+
+    @contextmanager
+    def asking(self, address: str) -> Iterator[None]:
+        """While it is asked: where it does not answer, others are spared the wait."""
+        self.check(address)
+        began = time.monotonic()
+        try:
+            yield
+        except NO_ANSWER:
+            now = time.monotonic()
+            self._until[address] = now + max(PAUSE_SECONDS, PAUSE_SHARE * (now - began))
+            raise
+
+
+class Node:
+    """One server, and what its clock shows. What it raises is redis-py's, or an OSError."""
+
+    def __init__(self, client: Redis, address: str, *, timeout_seconds: float, pauses: Pauses) -> None:
+        """`client` gives up after `timeout_seconds`."""
+        self.client = client
+        self.address = address
+        self._timeout = round(timeout_seconds * MICROS_PER_SECOND)
+        self._pauses = pauses
+        self._ahead: int | None = None
+
+    def check(self) -> None:
+        """Raises NodeLeftAloneError where it is too early to ask again."""
+        self._pauses.check(self.address)
+
+    def info(self) -> Mapping[str, Any]:
+        """What it says of itself."""
+        with self._pauses.asking(self.address):
+            return cast("Mapping[str, Any]", self.client.info())
+
+    def run(self, calls: Sequence[Call], terms: Terms) -> list[Reply | RedisError]:
+        """Carry out the calls in order, in one round trip; those that fail do so by themselves.
+
+        A call that is given up here does not take effect there: by then it is too late (`not_after`).
+        """
+        with self._pauses.asking(self.address):
+            replies = self._send(calls, terms)
+            unknown = [place for place, reply in enumerate(replies) if isinstance(reply, NoScriptError)]
+            if unknown:
+                for name in dict.fromkeys(calls[place].script for place in unknown):
+                    self.client.script_load(script(name).text)
+                again = self._send([calls[place] for place in unknown], terms)
+                for place, reply in zip(unknown, again, strict=True):
+                    replies[place] = reply
+            return replies
+
+    def _send(self, calls: Sequence[Call], terms: Terms) -> list[Reply | RedisError]:
+        ahead = self._clock_ahead()
+        sent_at = _monotonic()
+        pipeline = self.client.pipeline(transaction=False)
+        for call in calls:
+            names, arguments = _told(call, terms, not_after=sent_at + ahead + self._timeout)
+            sha = script(call.script).sha
+            pipeline.execute_command("EVALSHA", sha, len(names), *names, *arguments)  # type: ignore[no-untyped-call]
+        replies = pipeline.execute(raise_on_error=False)
+        answered = [reply for reply in replies if not isinstance(reply, RedisError)]
+        if answered:
+            self._ahead = int(answered[0][1]) - sent_at
+        return [reply if isinstance(reply, RedisError) else _reply(*reply) for reply in replies]
+
+    def _clock_ahead(self) -> int:
+        """By how much the server's clock is ahead of the monotonic one here, or by a little less.
+
+        The little is what a call waited there: so much later than it should it may still take effect.
+        """
+        if self._ahead is None:
+            asked_at = _monotonic()
+            seconds, micros = self.client.time()
+            self._ahead = seconds * MICROS_PER_SECOND + micros - asked_at
+        return self._ahead
+
+
+def _told(call: Call, terms: Terms, *, not_after: int) -> tuple[list[str], list[bytes]]:
+    """The keys and arguments of a script (see prelude.lua)."""
+    markers = call.markers
+    told = {
+        "markers": len(markers),
+        "servers": dict.fromkeys(terms.servers, True),
+        "not_after": not_after,
+        "now": terms.now is not None and terms.now,
+        "grace": terms.grace is not None and terms.grace,
+    }
+    return [*markers, *call.keys], [msgspec.json.encode(told), msgspec.json.encode(call.items)]
+
+
+def _reply(status: bytes, _server_time: bytes, result: object = None) -> Reply:
+    return Reply(cast("Status", status.decode()), result)
+
+
+def _monotonic() -> int:
+    """Microseconds, of a clock that nobody sets."""
+    return time.monotonic_ns() // 1000

@@ -361,6 +361,11 @@ def test_a_tallied_key_answers_with_how_many_count_before_the_split_and_from_it_
     assert tally(do, since=instant(22), split=instant(23)) == (0, 0)
 
 
+def test_on_a_tallied_key_every_send_is_counted_however_many_there_are(do):
+    reserve(do, *crowd(LISTED_TIMES + 200, TALLIED))
+    assert tally(do) == (LISTED_TIMES + 200, 0)
+
+
 def test_of_a_quarter_of_an_hour_that_is_asked_for_in_part_every_send_counts(do):
     reserve(do, holding(1, TALLIED, at=instant(10, 14, 59, 999_999)), holding(2, TALLIED, at=instant(10, 15)))
     assert tally(do, since=instant(10, 14, 59)) == (2, 0)

@@ -168,7 +168,8 @@ def most_older(query: UsageQuery) -> int:
     What recipients share and is not tallied has a rolling window or a countdown, whose limit stays within what can be
     listed: beyond it nobody needs to know by how far, and the cost of a busy key has a bound.
     """
-    return LISTED_TIMES if query.owner is None else _UNBOUNDED
+    is_bounded = query.owner is None and query.split is None
+    return LISTED_TIMES if is_bounded else _UNBOUNDED
 
 
 def _instant_micros(take: Take, holding: Holding) -> int | None:

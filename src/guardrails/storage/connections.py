@@ -59,6 +59,9 @@ class Backend(Protocol):
     def allow_time(self, connection: Connection, /) -> None:
         """Let the transaction that runs take as long as it takes: it migrates."""
 
+    def close(self) -> None:
+        """Let go of what is held besides the connection; it is had again when next needed."""
+
     def abandon(self) -> None:
         """In the child of a fork: leave what is the parent's as it is."""
 
@@ -112,6 +115,7 @@ class Database:
     def close(self) -> None:
         """Close the connection; a later unit opens a new one."""
         self.engine.dispose()
+        self._backend.close()
 
     def abandon(self) -> None:
         """Forget the connection without touching it: it belongs to the process that this one was forked from."""

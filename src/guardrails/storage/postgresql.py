@@ -103,6 +103,9 @@ class PostgresqlDatabase:
         """Lift the limits of this transaction."""
         connection.exec_driver_sql(_ALLOW_TIME)
 
+    def close(self) -> None:
+        """Nothing is held besides the connection."""
+
     def abandon(self) -> None:
         """In the child of a fork: the connection is the parent's."""
         self._line.leave()

@@ -75,6 +75,10 @@ class SqliteFile:
     def allow_time(self, _connection: Connection, /) -> None:
         """A transaction may take as long as it takes."""
 
+    def close(self) -> None:
+        """Let go of the file of turns."""
+        self._turns.close()
+
     def abandon(self) -> None:
         """In the child of a fork: the connection is the parent's."""
         self._open = self._opened = None

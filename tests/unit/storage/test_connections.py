@@ -5,6 +5,7 @@ import subprocess
 import sys
 import threading
 
+import psutil
 import pytest
 from sqlalchemy import event, insert, select, text
 
@@ -230,6 +231,16 @@ def test_a_library_that_is_too_old_is_said():
 def test_nothing_is_opened_before_the_first_unit(tmp_path):
     Database(sqlite_url(tmp_path / "guardrails.db"))
     assert list(tmp_path.iterdir()) == []
+
+
+def test_nothing_stays_open_once_it_is_closed(database):
+    process = psutil.Process()
+    open_before = process.num_fds()
+    for _ in range(3):
+        with database.unit():
+            pass
+        database.close()
+    assert process.num_fds() == open_before
 
 
 def test_a_path_is_that_of_the_directory_it_was_said_in(tmp_path, monkeypatch):

@@ -1,0 +1,131 @@
+"""The five stores to choose from, each as an application over real servers, and what a bare commit costs beside it."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+import psycopg
+
+from benchmarks.state.workload import POLICIES
+from guardrails.bootstrap import Application, open_application
+from guardrails.settings import Settings
+from servers import start_postgresql, start_redis
+
+__all__ = ["MEMORY", "POSTGRESQL", "SQLITE", "Store", "Stores", "application", "open_stores"]
+
+MEMORY = "memory"
+SQLITE = "SQLite"
+POSTGRESQL = "PostgreSQL"
+
+LEASE_SECONDS = 86_400
+"""Nobody reports outcomes here, and a lease of minutes would have run out before the recipient's next candidate."""
+
+DEADLINE_MS = 60_000
+"""Nothing is given up, so that a slow moment shows as one."""
+
+
+class Store(NamedTuple):
+    """A store with its application, and the name of the floor beside it: of the database that it writes to."""
+
+    name: str
+    application: Application
+    floor: str | None = None
+
+
+class Stores(NamedTuple):
+    """All stores. A floor inserts a row and commits it, with nothing around it; by the name of the database."""
+
+    stores: list[Store]
+    floors: dict[str, Callable[[bytes], None]]
+
+
+@contextmanager
+def application(
+    directory: Path, database_url: str, *, caps_url: str | None = None, policies: Path = POLICIES
+) -> Iterator[Application]:
+    """The application over these stores; requests tell it the time."""
+    opened = open_application(
+        Settings(
+            policies=policies,
+            database_url=database_url,
+            caps_url=caps_url,
+            state_directory=directory,
+            lease_seconds=LEASE_SECONDS,
+            deadline_ms=DEADLINE_MS,
+            replay_clock=True,
+        )
+    )
+    try:
+        opened.make_ready()
+        yield opened
+    finally:
+        opened.close()
+
+
+@contextmanager
+def open_stores(directory: Path) -> Iterator[Stores]:
+    """All of them, on servers of their own."""
+    with ExitStack() as stack:
+        postgresql = stack.enter_context(start_postgresql())
+
+        def database(name: str, floor: str | None) -> str:
+            if floor is None:
+                return "memory:"
+            return f"sqlite:///{directory / name}.db" if floor == SQLITE else postgresql.create_database()
+
+        def store(name: str, floor: str | None = None, caps_url: str | None = None) -> Store:
+            folder = directory / name
+            folder.mkdir()
+            opened = stack.enter_context(application(folder, database(name, floor), caps_url=caps_url))
+            return Store(name, opened, floor)
+
+        def redis_url() -> str:
+            return stack.enter_context(start_redis()).url
+
+        yield Stores(
+            [
+                store(MEMORY),
+                store(SQLITE, SQLITE),
+                store(POSTGRESQL, POSTGRESQL),
+                store(f"{SQLITE}, caps in Redis", SQLITE, redis_url()),
+                store(f"{POSTGRESQL}, caps in Redis", POSTGRESQL, redis_url()),
+            ],
+            {
+                SQLITE: stack.enter_context(_sqlite_commit(directory / "bare.db")),
+                POSTGRESQL: stack.enter_context(_postgresql_commit(postgresql.create_database())),
+            },
+        )
+
+
+@contextmanager
+def _sqlite_commit(path: Path) -> Iterator[Callable[[bytes], None]]:
+    connection = sqlite3.connect(path)
+    connection.execute("PRAGMA journal_mode = WAL")
+    connection.execute("PRAGMA synchronous = FULL")
+    connection.execute("CREATE TABLE bare (number INTEGER PRIMARY KEY, row BLOB NOT NULL)")
+
+    def commit(row: bytes) -> None:
+        connection.execute("INSERT INTO bare (row) VALUES (?)", (row,))
+        connection.commit()
+
+    try:
+        yield commit
+    finally:
+        connection.close()
+
+
+@contextmanager
+def _postgresql_commit(url: str) -> Iterator[Callable[[bytes], None]]:
+    with psycopg.connect(url) as connection:
+        connection.execute("CREATE TABLE bare (number BIGSERIAL PRIMARY KEY, row BYTEA NOT NULL)")
+        connection.commit()
+
+        def commit(row: bytes) -> None:
+            connection.execute("INSERT INTO bare (row) VALUES (%s)", (row,))
+            connection.commit()
+
+        yield commit

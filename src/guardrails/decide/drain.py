@@ -147,9 +147,9 @@ _UNREPORTED: frozenset[ReservationState] = frozenset({"none", "reserved", "expir
 
 
 def _settlement(stored: StoredDecision | None, row: StoredDecision) -> Settlement | None:
-    """What changes in the caps; None where nothing does, or where they are to be brought up to date anyway."""
+    """What changes in the caps; None where nothing does."""
     before, after = None if stored is None else stored.holding(), row.holding()
-    return None if row.is_caps_pending or before == after else Settlement(before=before, after=after)
+    return None if before == after else Settlement(before=before, after=after)
 
 
 def _pending(row: StoredDecision) -> StoredDecision:

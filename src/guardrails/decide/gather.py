@@ -51,11 +51,10 @@ class Ledger:
         for take in takes:
             if take.count_on != "reserved":
                 continue
-            seconds = take.countdown_seconds
-            until = None if seconds is None else at + timedelta(seconds=seconds)
+            instant = at if take.countdown_seconds is None else at + timedelta(seconds=take.countdown_seconds)
             for query in self._usages.get((take.cap, take.key), ()):
-                usage, instant = self._answers[query], at if query.by == "counted_at" else until
-                if isinstance(usage, Usage) and instant is not None and instant >= query.since:
+                usage = self._answers[query]
+                if isinstance(usage, Usage) and instant >= query.since:
                     self._answers[query] = _with_one_more(query, usage, instant)
 
 

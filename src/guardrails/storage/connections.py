@@ -88,17 +88,21 @@ class Database:
         if self._interrupted.is_set() or self._backend.has_moved():
             self._disconnect()
         self._interrupted.clear()
+        is_committing = False
         try:
             with self._backend.turn(self._interrupted), ExitStack() as transaction:
                 connection = self._begin(transaction)
                 self._check_interrupted()  # while it connected, where nothing else breaks it off
                 yield connection
                 self._check_interrupted()
+                is_committing = True
         except SQLAlchemyError as error:
             self._disconnect()
             cause = " ".join(str(getattr(error, "orig", None) or error).split())
+            # Where the line was lost, nobody knows whether the server was told to commit.
+            in_doubt = is_committing and isinstance(error, DBAPIError) and error.connection_invalidated
             raise DependencyError(
-                f"the database `{self._backend.name}` failed: {cause}", dependency="database"
+                f"the database `{self._backend.name}` failed: {cause}", dependency="database", in_doubt=in_doubt
             ) from error
 
     def interrupt(self) -> None:

@@ -28,7 +28,7 @@ from guardrails.audit import (
     SqlDecisions,
     SqlPolicyArchive,
 )
-from guardrails.caps import MemoryCaps, SqlCaps
+from guardrails.caps import MemoryCaps, SqlCaps, are_caps_elsewhere
 from guardrails.consent import ConsentService, MemoryConsents, SqlConsents
 from guardrails.core.policy_set import PolicySet
 from guardrails.decide.active_policies import ActivePolicies
@@ -282,23 +282,37 @@ def open_stores(url: str, *, redis: RedisGateway | None = None, deadline: timede
     seconds = deadline.total_seconds()
     return open_transactor(
         url,
-        sql_session=partial(_sql_session, redis),
+        sql_session=_SqlSessions(redis),
         memory_session=_memory_session,
         busy_seconds=max(BUSY_SECONDS, seconds),
         hang_seconds=max(HANG_SECONDS, HANGS_AFTER_DEADLINES * seconds),
     )
 
 
-def _sql_session(redis: RedisGateway | None, connection: Connection) -> Session:
-    decisions = SqlDecisions(connection)
-    return _Session(
-        consents=SqlConsents(connection),
-        preferences=SqlPreferences(connection),
-        caps=SqlCaps(connection) if redis is None else _redis_caps(redis, connection, decisions),
-        decisions=decisions,
-        audit=SqlAuditLog(connection),
-        policies=SqlPolicyArchive(connection),
-    )
+class _SqlSessions:
+    """Joins the rooms' stores for each unit of work on a database.
+
+    INVARIANT: the caps are counted in one place only. The first unit looks where that is.
+    """
+
+    def __init__(self, redis: RedisGateway | None) -> None:
+        self._redis = redis
+        self._is_checked = redis is not None  # which is filled from the decisions where it holds nothing yet
+
+    def __call__(self, connection: Connection) -> Session:
+        if not self._is_checked:
+            if are_caps_elsewhere(connection):
+                raise SettingsError("the caps of this database live in Redis: name it by GUARDRAILS_CAPS_URL or --caps")
+            self._is_checked = True
+        decisions = SqlDecisions(connection)
+        return _Session(
+            consents=SqlConsents(connection),
+            preferences=SqlPreferences(connection),
+            caps=SqlCaps(connection) if self._redis is None else _redis_caps(self._redis, connection, decisions),
+            decisions=decisions,
+            audit=SqlAuditLog(connection),
+            policies=SqlPolicyArchive(connection),
+        )
 
 
 # What needs the extra `redis` is not even loaded where nobody asked for it.

@@ -39,9 +39,9 @@ from guardrails.core.needs import Usage, UsageQuery
 from guardrails.decide.holdings import Reservation, Settlement
 from guardrails.storage.instants import from_micros, to_micros
 from guardrails.storage.json_rows import encode_rows, json_rows
-from guardrails.storage.tables import cap_slots, cap_tallies, cap_tally_leases
+from guardrails.storage.tables import cap_epochs, cap_slots, cap_tallies, cap_tally_leases
 
-__all__ = ["SqlCaps"]
+__all__ = ["SqlCaps", "are_caps_elsewhere"]
 
 # --- reading slots
 
@@ -165,6 +165,12 @@ _KEYS = (
     .distinct()
     .order_by(cap_slots.c.cap, cap_slots.c.key)
 )
+_EPOCH = select(cap_epochs.c.only).limit(1)
+
+
+def are_caps_elsewhere(connection: Connection) -> bool:
+    """Whether the caps of this database live in Redis: what its own tables say of them is old then."""
+    return connection.execute(_EPOCH).first() is not None
 
 
 class SqlCaps:

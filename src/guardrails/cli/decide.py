@@ -18,7 +18,7 @@ from guardrails.cli.counting import counted
 from guardrails.cli.decision_view import show_broken, show_decision
 from guardrails.cli.documented import Documented
 from guardrails.cli.opening import opened
-from guardrails.cli.options import at_option, database_option, engine_option, json_option, policies_option
+from guardrails.cli.options import at_option, caps_option, database_option, engine_option, json_option, policies_option
 from guardrails.cli.terminal import is_terminal, output_console
 from guardrails.core.candidate import Candidate
 from guardrails.decide.writes import Answer
@@ -43,11 +43,19 @@ BATCH = 100
 @click.argument("source", type=click.File("rb"), default="-")
 @policies_option
 @database_option
+@caps_option
 @at_option
 @engine_option
 @json_option
 def decide(
-    *, source: BinaryIO, policies: Path, database: str | None, at: datetime | None, engine: EngineName, as_json: bool
+    *,
+    source: BinaryIO,
+    policies: Path,
+    database: str | None,
+    caps: str | None,
+    at: datetime | None,
+    engine: EngineName,
+    as_json: bool,
 ) -> int:
     """Decide the candidates in SOURCE: one JSON object, an array of them, or one on each line.
 
@@ -56,7 +64,7 @@ def decide(
     is kept. In a pipe, or with --json, each candidate gives one line of JSON: a decision, or an `error`.
     """
     counts: Counter[str] = Counter()
-    with opened(policies=policies, database=database, engine=engine) as application:
+    with opened(policies=policies, database=database, caps=caps, engine=engine) as application:
         results = _results(application, read_candidates(source), at)
         if as_json or not is_terminal():
             _print_lines(results, counts)

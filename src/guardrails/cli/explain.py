@@ -17,7 +17,7 @@ from guardrails.cli.candidates import Broken, read_candidates
 from guardrails.cli.decision_view import moment, outlook, show_broken, verdict_line
 from guardrails.cli.documented import Documented
 from guardrails.cli.opening import opened
-from guardrails.cli.options import at_option, database_option, engine_option, json_option, policies_option
+from guardrails.cli.options import at_option, caps_option, database_option, engine_option, json_option, policies_option
 from guardrails.cli.terminal import output_console, styled
 from guardrails.core.candidate import Candidate
 from guardrails.core.policy_set import PolicySet
@@ -41,11 +41,19 @@ __all__ = ["explain"]
 @click.argument("source", type=click.File("rb"), default="-")
 @policies_option
 @database_option
+@caps_option
 @at_option
 @engine_option
 @json_option
 def explain(
-    *, source: BinaryIO, policies: Path, database: str | None, at: datetime | None, engine: EngineName, as_json: bool
+    *,
+    source: BinaryIO,
+    policies: Path,
+    database: str | None,
+    caps: str | None,
+    at: datetime | None,
+    engine: EngineName,
+    as_json: bool,
 ) -> int:
     """Show how each policy judges the candidates in SOURCE, condition by condition. Nothing is reserved or recorded.
 
@@ -54,7 +62,7 @@ def explain(
     """
     code = exit_codes.FINE
     console = output_console()
-    with opened(policies=policies, database=database, engine=engine) as application:
+    with opened(policies=policies, database=database, caps=caps, engine=engine) as application:
         policy_set = application.policies.snapshot.policy_set
         for number, candidate in enumerate(read_candidates(source), start=1):
             result = (

@@ -17,17 +17,18 @@ _SQLITE = "sqlite:///"
 
 
 @contextmanager
-def opened(*, policies: Path, database: str | None, engine: EngineName) -> Iterator[Application]:
+def opened(*, policies: Path, database: str | None, caps: str | None, engine: EngineName) -> Iterator[Application]:
     """The application, closed afterwards; without a database it knows of no consent and no earlier send.
 
-    Raises PolicyError where the policies don't load, SettingsError or DependencyError where the database doesn't open.
+    `caps` is the URL of the Redis or Valkey that the caps live in, None where they live in the database. Raises
+    PolicyError where the policies don't load, SettingsError or DependencyError where the stores don't open.
     """
     if database is None:
         policy_set = load_policies(policies)
         application = in_memory_application(policy_set, compiled=compiler(engine)(policy_set))
     else:
         require_database(database)
-        application = open_application(Settings(policies=policies, database_url=database, engine=engine))
+        application = open_application(Settings(policies=policies, database_url=database, caps_url=caps, engine=engine))
     try:
         application.make_ready()
         yield application

@@ -26,6 +26,7 @@ __all__ = [
     "QuarterKey",
     "SlotKey",
     "TallySpan",
+    "instant_micros",
     "most_older",
     "quarter_of",
     "tally_span",
@@ -88,7 +89,7 @@ class _Footprint:
             return
         lease_until = None if holding.lease_until is None else to_micros(holding.lease_until)
         for take in holding.takes:
-            instant = _instant_micros(take, holding)
+            instant = instant_micros(take, holding)
             if instant is None:
                 continue
             if not take.is_tallied:
@@ -172,7 +173,8 @@ def most_older(query: UsageQuery) -> int:
     return LISTED_TIMES if is_bounded else _UNBOUNDED
 
 
-def _instant_micros(take: Take, holding: Holding) -> int | None:
+def instant_micros(take: Take, holding: Holding) -> int | None:
+    """The instant that questions compare the slot by, in microseconds; None: it does not count (yet)."""
     try:
         instant = instant_of(take, holding)
     except OverflowError:  # a countdown beyond the end of time ends with it

@@ -8,12 +8,13 @@ from typing import Any, Literal
 import msgspec
 
 from guardrails.caps.redis.layout import Call, Calls, name_of, shard_of
+from guardrails.caps.slot import instant_micros
 from guardrails.core.needs import CapCheck, Take, UsageQuery
-from guardrails.decide.holdings import Holding, Reservation, instant_of
+from guardrails.decide.holdings import Holding, Reservation
 from guardrails.decide.ports import StoredDecision
-from guardrails.storage.instants import LAST_MICROS, MICROS_PER_SECOND, to_micros
+from guardrails.storage.instants import MICROS_PER_SECOND, to_micros
 
-__all__ = ["CLOCK_SLACK_SECONDS", "Placement", "add_placement", "add_question", "instant_micros"]
+__all__ = ["CLOCK_SLACK_SECONDS", "Placement", "add_placement", "add_question"]
 
 CLOCK_SLACK_SECONDS = 3600
 """How much longer than caps need them slots are kept: the clocks of services and of Redis may differ by as much."""
@@ -48,13 +49,14 @@ class Placement(msgspec.Struct, frozen=True, kw_only=True):
         return cls(
             decision_id=stored.decision_id,
             lease_until=_lease_micros(held),
-            slots=tuple([(take, instant_micros(take, held)) for take in stored.takes]),
+            slots=tuple([(take, None if held is None else instant_micros(take, held)) for take in stored.takes]),
         )
 
     @classmethod
     def in_place_of(cls, before: Sequence[Holding], after: Holding | None) -> Placement:
         """What `after` says, where the decision held `before`; at least one of them is there."""
-        slots = {_key(take): (take, instant_micros(take, None)) for held in before for take in held.takes}
+        slots: dict[Any, tuple[Take, int | None]] = {}
+        slots.update((_key(take), (take, None)) for held in before for take in held.takes)
         if after is not None:
             slots.update((_key(take), (take, instant_micros(take, after))) for take in after.takes)
         decision_id = next(held.decision_id for held in (*before, after) if held is not None)
@@ -90,17 +92,6 @@ def add_placement(calls: Calls, placement: Placement) -> None:
         slots.append(_slot(call, take, instant))
     for call, (checks, slots) in parts.items():
         call.items.append((placement.decision_id, _or_false(placement.lease_until), checks, slots))
-
-
-def instant_micros(take: Take, holding: Holding | None) -> int | None:
-    """The instant that questions compare the slot by, or None: there is none (yet)."""
-    if holding is None:
-        return None
-    try:
-        instant = instant_of(take, holding)
-    except OverflowError:  # a countdown beyond the end of time ends with it
-        return LAST_MICROS
-    return None if instant is None else to_micros(instant)
 
 
 def _slot(call: Call, take: Take, instant: int | None) -> tuple[int, int | Literal[False], int, int, str]:

@@ -22,8 +22,8 @@ from sqlalchemy import Connection, event
 from guardrails.caps.redis.epochs import CapEpoch, SqlCapEpochs
 from guardrails.caps.redis.gateway import RedisGateway
 from guardrails.caps.redis.layout import Calls, parts_of, shard_of
-from guardrails.caps.redis.plans import Placement, add_placement, add_question, instant_micros
-from guardrails.caps.slot import most_older
+from guardrails.caps.redis.plans import Placement, add_placement, add_question
+from guardrails.caps.slot import instant_micros, most_older
 from guardrails.core.needs import Usage, UsageQuery
 from guardrails.decide.holdings import Holding, Reservation, Settlement
 from guardrails.decide.ports import DecisionStore

@@ -30,9 +30,10 @@ _UNITS_LOCK = int.from_bytes(b"guardrls")
 """What a unit locks from its begin to its end: a number that no other program is likely to lock in this database."""
 
 _STATEMENT_SECONDS = 5.0
-_IDLE_SECONDS = 2.0
+_SILENT_SECONDS = 5.0
 """How long a statement may take, and a unit be silent between two of them, before the server ends it: so long does a
-process that is stuck keep the others waiting, at most. Well above what a unit of a thousand decisions takes."""
+process that is stuck keep the others waiting, at most. Far above what a unit of a thousand decisions takes, on a
+machine with too much to do as well."""
 
 # Where the URL does not say otherwise. A server that is gone without a word is noticed after some ten seconds.
 _CONNECT = {
@@ -75,7 +76,7 @@ class PostgresqlDatabase:
         self._begin_statement = _BEGIN.format(
             lock=_milliseconds(busy_seconds),
             statement=_milliseconds(busy_seconds + _STATEMENT_SECONDS),  # it counts the waiting for the lock
-            idle=_milliseconds(_IDLE_SECONDS),
+            idle=_milliseconds(_SILENT_SECONDS),
             key=_UNITS_LOCK,
         ).encode()
         self._line = _Line()

@@ -14,7 +14,7 @@ from guardrails.storage.connections import Database
 from guardrails.storage.postgresql import _check_server
 from guardrails.storage.sqlite import _check_library
 from guardrails.storage.tables import audit_entries
-from servers import database_name, wait_until
+from servers import database_name, start_postgresql, wait_until
 from stores import sqlite_url
 
 
@@ -107,6 +107,16 @@ def test_what_the_url_says_of_the_connection_holds(postgres_url):
     database.close()
 
 
+def test_the_newest_postgresql_is_spoken_to_as_well():
+    with start_postgresql(version=18) as server:
+        database = Database(server.create_database())
+        with database.unit() as connection:
+            append(connection, 0)
+        with database.unit() as connection:
+            assert indexes(connection) == [0]
+        database.close()
+
+
 @pytest.mark.parametrize(
     ("said", "threshold"), [("", 5), ("&prepare_threshold=0", 0), ("&prepare_threshold=none", None)]
 )
@@ -168,7 +178,7 @@ def test_a_commit_to_a_file_outlives_a_power_cut_and_the_rest_is_set(tmp_path, p
         ("synchronous_commit", "on"),
         ("lock_timeout", "5s"),
         ("statement_timeout", "10s"),
-        ("idle_in_transaction_session_timeout", "2s"),
+        ("idle_in_transaction_session_timeout", "5s"),
     ],
 )
 def test_a_unit_of_postgresql_is_durable_and_holds_nobody_up_for_long(postgres, setting, value):

@@ -95,7 +95,8 @@ def test_a_lock_held_too_long_by_another(postgres_server, postgres_url, transact
 
 def test_a_process_that_is_stuck_in_a_unit_keeps_the_others_waiting_no_longer_than_the_server_lets_it(postgres_url):
     patient = open_stores(postgres_url, busy_seconds=60)
-    with subprocess.Popen([sys.executable, "-c", HOLDER, postgres_url], stdout=subprocess.PIPE, text=True) as holder:
+    impatient = "from guardrails.storage import postgresql; postgresql._SILENT_SECONDS = 0.5" + HOLDER
+    with subprocess.Popen([sys.executable, "-c", impatient, postgres_url], stdout=subprocess.PIPE, text=True) as holder:
         assert holder.stdout.readline() == "held\n"
         holder.send_signal(signal.SIGSTOP)
         assert patient.call(lambda session, items: [append(session)], None, timeout_seconds=60) == 0

@@ -27,7 +27,18 @@ from msgspec import Meta
 from guardrails.core.timing import parse_duration
 from guardrails.errors import SettingsError
 
-__all__ = ["EngineName", "Key", "LogLevel", "Scope", "Settings", "is_loopback", "parse_lease", "read_keys"]
+__all__ = [
+    "EngineName",
+    "Key",
+    "LogLevel",
+    "Scope",
+    "Settings",
+    "is_loopback",
+    "parse_deadline",
+    "parse_keep",
+    "parse_lease",
+    "read_keys",
+]
 
 EngineName = Literal["paired", "native", "durable"]
 LogLevel = Literal["debug", "info", "warning", "error"]
@@ -167,15 +178,16 @@ def parse_lease(text: str) -> int:
         raise ValueError("is not a duration from `1s` to `3650d`, such as `90s`, `10m` or `24h`") from None
 
 
-def _keep(text: str) -> int:
+def parse_keep(text: str) -> int:
+    """The seconds of a keeping time such as `7d`. Raises ValueError that says what is wrong with it."""
     try:
         return parse_duration(text)
     except ValueError:
         raise ValueError("is not a duration from `1s` to `3650d`, such as `24h` or `7d`") from None
 
 
-def _deadline(text: str) -> int:
-    """The milliseconds of a deadline such as `250ms` or `2s`."""
+def parse_deadline(text: str) -> int:
+    """The milliseconds of a deadline such as `250ms` or `2s`. Raises ValueError that says what is wrong with it."""
     match = re.fullmatch(r"([0-9]{1,6})(ms|s)", text)
     milliseconds = int(match[1]) * (1000 if match[2] == "s" else 1) if match else 0
     if not 1 <= milliseconds <= DEADLINE_MOST_MS:
@@ -194,8 +206,8 @@ _VARIABLES: Mapping[str, tuple[str, Callable[[str], Any]]] = {
     "GUARDRAILS_ENGINE": ("engine", _one_of(get_args(EngineName))),
     "GUARDRAILS_CAPS_URL": ("caps_url", _text),
     "GUARDRAILS_LEASE": ("lease_seconds", parse_lease),
-    "GUARDRAILS_DEADLINE": ("deadline_ms", _deadline),
-    "GUARDRAILS_KEEP_DECISIONS": ("keep_seconds", _keep),
+    "GUARDRAILS_DEADLINE": ("deadline_ms", parse_deadline),
+    "GUARDRAILS_KEEP_DECISIONS": ("keep_seconds", parse_keep),
     "GUARDRAILS_REPLAY_CLOCK": ("replay_clock", _switch),
     "GUARDRAILS_KEYS_FILE": ("keys", lambda text: read_keys(_path(text))),
     "GUARDRAILS_LOG_LEVEL": ("log_level", _one_of(get_args(LogLevel))),

@@ -33,7 +33,7 @@ from guardrails.bootstrap import open_application
 from guardrails.cli import exit_codes
 from guardrails.cli.documented import Documented
 from guardrails.errors import SettingsError
-from guardrails.settings import EngineName, LogLevel, Settings, parse_lease, read_keys
+from guardrails.settings import EngineName, LogLevel, Settings, parse_deadline, parse_keep, parse_lease, read_keys
 
 __all__ = ["serve"]
 
@@ -55,13 +55,18 @@ TELL_AGAIN_SECONDS = 0.3
 Wsgi = Callable[..., Any]
 
 
-def _seconds(_context: click.Context, _parameter: click.Parameter, text: str | None) -> int | None:
-    if text is None:
-        return None
-    try:
-        return parse_lease(text)
-    except ValueError as error:
-        raise click.BadParameter(f"`{text}` {error}") from None
+def _read_by(parse: Callable[[str], int]) -> Callable[[click.Context, click.Parameter, str | None], int | None]:
+    """An option's value as the setting of the same name is read."""
+
+    def read(_context: click.Context, _parameter: click.Parameter, text: str | None) -> int | None:
+        if text is None:
+            return None
+        try:
+            return parse(text)
+        except ValueError as error:
+            raise click.BadParameter(f"`{text}` {error}") from None
+
+    return read
 
 
 @click.command(
@@ -87,10 +92,19 @@ def _seconds(_context: click.Context, _parameter: click.Parameter, text: str | N
 @click.option("--workers", type=click.IntRange(1, 256), help="Processes that serve.  [default: 1]")
 @click.option("--threads", type=click.IntRange(1, 1024), help="Threads of each worker.  [default: 16]")
 @click.option(
-    "--lease",
-    "lease_seconds",
-    callback=_seconds,
-    help="How long an allow holds.  [default: 10m]",
+    "--lease", "lease_seconds", callback=_read_by(parse_lease), help="How long an allow holds.  [default: 10m]"
+)
+@click.option(
+    "--deadline",
+    "deadline_ms",
+    callback=_read_by(parse_deadline),
+    help="How long a decision waits for its stores.  [default: 250ms]",
+)
+@click.option(
+    "--keep-decisions",
+    "keep_seconds",
+    callback=_read_by(parse_keep),
+    help="How long a decision answers for its candidate.  [default: 7d]",
 )
 @click.option("--engine", type=click.Choice(get_args(EngineName)), help="[default: paired]")
 @click.option("--keys-file", type=click.Path(path_type=Path), help="The API keys, JSON Lines; see docs/operations.md.")

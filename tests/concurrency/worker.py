@@ -12,6 +12,8 @@ import itertools
 import json
 import sys
 import threading
+from collections.abc import Callable, Sequence
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -48,24 +50,38 @@ def share_of(process: int, processes: int, decisions: int) -> list[int]:
     ]
 
 
-def run(share: list[int], threads: int, settings: Settings) -> dict[str, str]:
-    """Ask for `share` from `threads` threads; candidate id to a digest of what was answered."""
+def settings_for(database_url: str, caps_url: str | None, state_directory: Path) -> Settings:
+    return Settings(
+        policies=Path(__file__).with_name("policies.yaml"),
+        database_url=database_url,
+        caps_url=caps_url,
+        state_directory=state_directory,
+        lease_seconds=3600,
+        deadline_ms=60_000,  # eight processes on two cores: slow is not out of reach here
+    )
+
+
+def ticking() -> Callable[[], datetime]:
+    """A clock that is a microsecond later each time, from one noon on."""
     ticks = itertools.count()
-    application = open_application(settings, clock=lambda: NOON + timedelta(microseconds=next(ticks)))
-    application.make_ready()
+    return lambda: NOON + timedelta(microseconds=next(ticks))
+
+
+def ask_all(application: Application, numbers: Sequence[int], threads: int) -> dict[str, str]:
+    """Ask for all candidates from so many threads; candidate id to a digest of what was answered."""
     answered: dict[str, str] = {}
     workers = [
-        threading.Thread(target=_ask, args=(application, share[thread::threads], answered)) for thread in range(threads)
+        threading.Thread(target=_ask, args=(application, numbers[thread::threads], answered))
+        for thread in range(threads)
     ]
     for worker in workers:
         worker.start()
     for worker in workers:
         worker.join()
-    application.close()
     return answered
 
 
-def _ask(application: Application, numbers: list[int], answered: dict[str, str]) -> None:
+def _ask(application: Application, numbers: Sequence[int], answered: dict[str, str]) -> None:
     for number in numbers:
         (answer,) = application.decider.decide([candidate(number)])
         if isinstance(answer, Exception):
@@ -75,15 +91,9 @@ def _ask(application: Application, numbers: list[int], answered: dict[str, str])
 
 def main(told: dict[str, Any]) -> None:
     share = share_of(told["process"], told["processes"], told["decisions"])
-    settings = Settings(
-        policies=Path(told["policies"]),
-        database_url=told["database_url"],
-        caps_url=told["caps_url"],
-        state_directory=Path(told["state_directory"]),
-        lease_seconds=3600,
-        deadline_ms=60_000,  # eight processes on two cores: slow is not out of reach here
-    )
-    answered = run(share, told["threads"], settings)
+    settings = settings_for(told["database_url"], told["caps_url"], Path(told["state_directory"]))
+    with closing(open_application(settings, clock=ticking())) as application:
+        answered = ask_all(application, share, told["threads"])
     Path(told["out"]).write_text(json.dumps(answered), encoding="utf-8")
 
 

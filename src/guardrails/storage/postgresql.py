@@ -38,6 +38,7 @@ machine with too much to do as well."""
 # Where the URL does not say otherwise. A server that is gone without a word is noticed after some ten seconds.
 _CONNECT = {
     "application_name": "guardrails",
+    "client_encoding": "utf8",
     "connect_timeout": "2",
     "tcp_user_timeout": "5000",
     "keepalives_idle": "5",
@@ -63,6 +64,7 @@ SELECT
   pg_advisory_xact_lock({key}),
   current_setting('transaction_read_only')
 """
+_SERVER = "SELECT current_setting('server_version_num')::int, current_setting('server_encoding')"
 _ALLOW_TIME = """
 SELECT set_config('statement_timeout', '0', true), set_config('idle_in_transaction_session_timeout', '0', true)
 """
@@ -97,8 +99,8 @@ class PostgresqlDatabase:
 
     def check(self, connection: Connection, /) -> None:
         """Check version and encoding of the server. Raises SettingsError."""
-        info = _raw(connection).info
-        _check_server(self.name, info.server_version, info.parameter_status("server_encoding"))
+        version, encoding = connection.exec_driver_sql(_SERVER).one()
+        _check_server(self.name, version, encoding)
 
     def allow_time(self, connection: Connection, /) -> None:
         """Lift the limits of this transaction."""
@@ -193,7 +195,7 @@ def _threshold(text: str | tuple[str, ...]) -> int | None:
     raise SettingsError(f"`prepare_threshold` in the database URL is a number or `none`, not `{text}`")
 
 
-def _check_server(name: str, version: int, encoding: str | None) -> None:
+def _check_server(name: str, version: int, encoding: str) -> None:
     if version < _LEAST_VERSION * 10_000:
         raise SettingsError(f"`{name}` is PostgreSQL {version // 10_000}; {_LEAST_VERSION} or newer is needed")
     if encoding != "UTF8":

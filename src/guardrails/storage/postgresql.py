@@ -8,6 +8,7 @@ few times, which pgbouncer follows from 1.21 on (`max_prepared_statements`); for
 
 from __future__ import annotations
 
+import logging
 import os
 import socket
 import threading
@@ -124,6 +125,7 @@ class PostgresqlDatabase:
             use_native_hstore=False,  # it is not used, and asking for it costs a round trip
             connect_args={} if threshold is None else {"prepare_threshold": _threshold(threshold)},
         )
+        _keep_off_stderr("psycopg")
         event.listen(engine, "connect", self._configure)
         event.listen(engine, "close", self._forget)
         event.listen(engine, "begin", self._begin)
@@ -184,6 +186,13 @@ class _Line:
         if self._number is not None:
             os.close(self._number)
             self._number = None
+
+
+def _keep_off_stderr(logger_name: str) -> None:
+    """What the driver warns of, where nobody asked for its log: a lost connection, which is raised as an error too."""
+    logger = logging.getLogger(logger_name)
+    if not logger.hasHandlers():
+        logger.addHandler(logging.NullHandler())
 
 
 def _threshold(text: str | tuple[str, ...]) -> int | None:

@@ -6,6 +6,7 @@ import fcntl
 import itertools
 import os
 import resource
+import sqlite3
 import subprocess
 import sys
 import threading
@@ -446,6 +447,72 @@ def test_processes_share_a_spool_and_every_entry_gets_into_the_log_once(path, tm
         own = [b'{"decision":{"candidate_id":"%d-%d"},"by":"%d"}' % (writer, number, writer) for number in range(50)]
         assert [line for line in lines if b'":"%d-' % writer in line] == own
     assert len(lines) == len(set(lines))
+
+
+KILLED = """
+import os, random, signal, sqlite3, sys, time
+from pathlib import Path
+from guardrails.audit.spool import FileSpool
+
+path, log, acknowledged = (Path(argument) for argument in sys.argv[1:4])
+chance = random.Random(sys.argv[4])
+
+def entry(candidate_id):
+    return b'{"decision":{"candidate_id":"%s"},"rest":"%s"}' % (candidate_id.encode(), b"x" * chance.randrange(9000))
+
+def write(life):
+    spool, number = FileSpool(path), 0
+    with acknowledged.open("ab", buffering=0) as file:
+        while True:
+            ids = [f"{life}-{number + place}" for place in range(3)]
+            spool.append({each: entry(each) for each in ids})
+            file.write("".join(f"{each}\\n" for each in ids).encode())
+            number += 3
+
+def take(lines):
+    with sqlite3.connect(log) as database:  # one transaction: all that are not known, or none
+        database.execute("PRAGMA synchronous = OFF")
+        database.executemany("INSERT INTO log (line) SELECT ? WHERE ? NOT IN (SELECT line FROM log)", zip(lines, lines))
+    database.close()
+    return ()
+
+def drain(life):
+    spool = FileSpool(path)
+    while True:
+        spool.hand_over(take, 4)
+
+with sqlite3.connect(log) as database:
+    database.execute("CREATE TABLE log (place INTEGER PRIMARY KEY, line BLOB NOT NULL)")
+database.close()
+for life in range(60):
+    children = []
+    for work in (write, drain):
+        child = os.fork()
+        if child == 0:
+            work(life)
+        children.append(child)
+    time.sleep(chance.random() * 0.02)
+    for child in children:
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+while FileSpool(path).hand_over(take, 100):
+    pass
+"""
+
+
+@pytest.mark.parametrize("seed", ["1", "2"])
+def test_whoever_is_killed_what_was_acknowledged_gets_into_the_log_once_and_in_order(path, tmp_path, seed):
+    path.parent.mkdir()
+    log, acknowledged = tmp_path / "log", tmp_path / "acknowledged"
+    subprocess.run([sys.executable, "-c", KILLED, path, log, acknowledged, seed], check=True, timeout=300)
+    database = sqlite3.connect(log)
+    ids = [line.split(b'"')[5].decode() for (line,) in database.execute("SELECT line FROM log ORDER BY place")]
+    database.close()
+    told = acknowledged.read_text().splitlines()
+    assert len(ids) == len(set(ids))
+    assert len(told) > 100
+    assert [each for each in ids if each in set(told)] == told
+    assert not path.exists()
 
 
 def test_processes_answer_a_candidate_once(path):

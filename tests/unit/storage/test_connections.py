@@ -179,9 +179,12 @@ def test_a_commit_to_a_file_outlives_a_power_cut_and_the_rest_is_set(tmp_path, p
         ("lock_timeout", "5s"),
         ("statement_timeout", "10s"),
         ("idle_in_transaction_session_timeout", "5s"),
+        ("enable_seqscan", "off"),
+        ("enable_hashjoin", "off"),
+        ("enable_mergejoin", "off"),
     ],
 )
-def test_a_unit_of_postgresql_is_durable_and_holds_nobody_up_for_long(postgres, setting, value):
+def test_a_unit_of_postgresql_is_durable_reads_by_index_and_holds_nobody_up_for_long(postgres, setting, value):
     with postgres.unit() as connection:
         assert connection.execute(text(f"SELECT current_setting('{setting}')")).scalar() == value
 

@@ -421,7 +421,7 @@ for number in range(50):
                   for each in ids})
 """
 READER = """
-import sys
+import sys, time
 from pathlib import Path
 from guardrails.audit.spool import FileSpool
 spool = FileSpool(Path(sys.argv[1]))
@@ -430,7 +430,8 @@ def take(lines):
         log.write(b"".join(line + b"\\n" for line in lines))
     return ()
 while not Path(sys.argv[3]).exists() or not spool.is_empty:
-    spool.hand_over(take, 7)
+    if not spool.hand_over(take, 7):
+        time.sleep(0.001)
 """
 
 
@@ -458,7 +459,7 @@ path, log, acknowledged = (Path(argument) for argument in sys.argv[1:4])
 chance = random.Random(sys.argv[4])
 
 def entry(candidate_id):
-    return b'{"decision":{"candidate_id":"%s"},"rest":"%s"}' % (candidate_id.encode(), b"x" * chance.randrange(9000))
+    return b'{"decision":{"candidate_id":"%s"},"rest":"%s"}' % (candidate_id.encode(), b"x" * chance.randrange(2000))
 
 def write(life):
     spool, number = FileSpool(path), 0
@@ -472,7 +473,7 @@ def write(life):
 def take(lines):
     with sqlite3.connect(log) as database:  # one transaction: all that are not known, or none
         database.execute("PRAGMA synchronous = OFF")
-        database.executemany("INSERT INTO log (line) SELECT ? WHERE ? NOT IN (SELECT line FROM log)", zip(lines, lines))
+        database.executemany("INSERT OR IGNORE INTO log (line) VALUES (?)", [(line,) for line in lines])
     database.close()
     return ()
 
@@ -482,7 +483,7 @@ def drain(life):
         spool.hand_over(take, 4)
 
 with sqlite3.connect(log) as database:
-    database.execute("CREATE TABLE log (place INTEGER PRIMARY KEY, line BLOB NOT NULL)")
+    database.execute("CREATE TABLE log (place INTEGER PRIMARY KEY, line BLOB NOT NULL UNIQUE)")
 database.close()
 for life in range(60):
     children = []

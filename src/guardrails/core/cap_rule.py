@@ -16,6 +16,7 @@ as long as they may: the fact is never too small, and it is exact where none is 
 
 from __future__ import annotations
 
+import hashlib
 from bisect import bisect_left
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
@@ -295,7 +296,8 @@ def cap_keys(per: tuple[str, ...], candidate: Candidate) -> tuple[str, ...] | No
     """The keys that `candidate` counts under, or None: a part is missing.
 
     A key is the JSON array of the values, in the order of `CAP_PARTS` however `per` is ordered. With `content.tags`
-    there is one key for each tag; none where there are no tags. Raises ValueError for a name not in `CAP_PARTS`.
+    there is one key for each tag; none where there are no tags. A very long key is told by its digest. Raises ValueError
+    for a name not in `CAP_PARTS`.
     """
     values: list[object] = []
     for part in _parts(per):
@@ -310,7 +312,14 @@ def cap_keys(per: tuple[str, ...], candidate: Candidate) -> tuple[str, ...] | No
 
 
 def _key(values: Sequence[object]) -> str:
-    return _encode(values).decode()
+    key = _encode(values)
+    if len(key) > _KEY_BYTES:
+        key = _encode([f"sha256:{hashlib.sha256(key).hexdigest()}"])
+    return key.decode()
+
+
+_KEY_BYTES = 1_000
+"""A longer key is told by its digest: no store's index takes keys of any length."""
 
 
 _RECIPIENT = "recipient.id"

@@ -103,6 +103,14 @@ def test_where_a_part_is_missing_the_key_is_unknown(per, missing):
         assert asked.rule.takes(lacking) == ()
 
 
+def test_a_key_that_no_index_would_take_is_told_by_its_digest():
+    smiles = "\N{GRINNING FACE}" * 200
+    (key,) = cap_keys(("campaign.id", "sponsor.id"), candidate(campaign=smiles, sponsor=smiles))
+    assert len(key) == len('["sha256:"]') + 64
+    assert (key,) == cap_keys(("sponsor.id", "campaign.id"), candidate(campaign=smiles, sponsor=smiles))
+    assert (key,) != cap_keys(("campaign.id", "sponsor.id"), candidate(campaign=smiles, sponsor="acme" + smiles))
+
+
 def test_a_part_that_no_key_is_made_of_is_an_error():
     with pytest.raises(ValueError, match=r"recipient\.age"):
         cap_keys(("recipient.age",), candidate())

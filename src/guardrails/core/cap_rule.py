@@ -296,8 +296,8 @@ def cap_keys(per: tuple[str, ...], candidate: Candidate) -> tuple[str, ...] | No
     """The keys that `candidate` counts under, or None: a part is missing.
 
     A key is the JSON array of the values, in the order of `CAP_PARTS` however `per` is ordered. With `content.tags`
-    there is one key for each tag; none where there are no tags. A very long key is told by its digest. Raises ValueError
-    for a name not in `CAP_PARTS`.
+    there is one key for each tag; none where there are no tags. A very long key is told by its digest. Raises
+    ValueError for a name not in `CAP_PARTS`.
     """
     values: list[object] = []
     for part in _parts(per):

@@ -67,7 +67,7 @@ def resident_mb() -> float:
 def soak(decisions: int) -> Iterator[tuple[int, float]]:
     """Decide, and tell at `POINTS` points how many were decided and what memory is held, in MB."""
     policy_set = policies()
-    engine = DurableEngine(policy_set)
+    engine = DurableEngine(policy_set, remembered=0)
     asked = [(policy_set.index.select(facts), facts) for facts in candidates()]
     for point in range(1, POINTS + 1):
         for number in range(decisions * (point - 1) // POINTS, decisions * point // POINTS):

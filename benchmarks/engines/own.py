@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 from benchmarks.engines.contender import InProcess
 from guardrails.core.facts import Facts
@@ -13,10 +14,17 @@ from guardrails.engine.durable import DurableEngine
 from guardrails.engine.native import NativeEngine
 from guardrails.engine.paired import PairedEngine
 
-__all__ = ["FACTORIES", "NATIVE", "PAIRED", "contender", "verdicts"]
+__all__ = ["DURABLE", "FACTORIES", "NATIVE", "PAIRED", "REMEMBERING", "contender", "verdicts"]
 
 NATIVE, DURABLE, PAIRED = "guardrails native", "guardrails durable", "guardrails paired"
-FACTORIES: dict[str, EngineFactory] = {NATIVE: NativeEngine, DURABLE: DurableEngine, PAIRED: PairedEngine}
+REMEMBERING = f"{PAIRED}, facts met before"
+FACTORIES: dict[str, EngineFactory] = {
+    NATIVE: NativeEngine,
+    # What these remember is another row: here the rules are asked each time.
+    DURABLE: partial(DurableEngine, remembered=0),
+    PAIRED: partial(PairedEngine, remembered=0),
+    REMEMBERING: PairedEngine,
+}
 
 
 def contender(name: str, policy_set: PolicySet) -> InProcess:

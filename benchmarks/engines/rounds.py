@@ -41,6 +41,7 @@ MAKERS: dict[str, Callable[[PolicySet], Contender]] = {
     GAPPY: lambda policies: own.contender(own.NATIVE, policies),
     own.DURABLE: lambda policies: own.contender(own.DURABLE, policies),
     own.PAIRED: lambda policies: own.contender(own.PAIRED, policies),
+    own.REMEMBERING: lambda policies: own.contender(own.REMEMBERING, policies),
     **PEERS,
 }
 

@@ -17,7 +17,8 @@ from __future__ import annotations
 
 import threading
 import weakref
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from functools import lru_cache, partial
 
 import durable_rules_engine as vendor
 
@@ -29,7 +30,7 @@ from guardrails.engine.durable_lowering import FACT_ID, RULE_NAME, Ask, Shard, T
 from guardrails.engine.lines import encoder
 from guardrails.errors import EngineFault, PolicyError
 
-__all__ = ["DurableEngine"]
+__all__ = ["MOST_REMEMBERED", "DurableEngine"]
 
 FACT = f'{{"id":"{FACT_ID}"}}'
 """Names the fact to retract. Its `sid` is left out, which means session 0."""
@@ -41,16 +42,24 @@ OK, NOT_HANDLED = 0, 1
 """What asserting a fact may answer: rules matched, or none did."""
 
 
+MOST_REMEMBERED = 4096
+"""Answers kept ready: a few hundred bytes each, four thousand at the most."""
+
+
 class DurableEngine:
     """Gives the verdicts of one policy set.
 
-    Raises PolicyError where a policy is too complex for it. Several threads may call it at once.
+    What the rules answer to a fact is `remembered`, for so many of them: codes leave out all that makes no difference
+    to the policies, so that most facts were asked before. Raises PolicyError where a policy is too complex for it.
+    Several threads may call it at once.
     """
 
-    def __init__(self, policy_set: PolicySet) -> None:
+    def __init__(self, policy_set: PolicySet, *, remembered: int = MOST_REMEMBERED) -> None:
         lowered = lower(policy_set)
         self._plans = lowered.plans
+        self._encoders = [[encoder(unit.lines) for unit in shard.units] for shard in lowered.shards]
         self._shards = [_LoadedShard(shard) for shard in lowered.shards]
+        self._answer = lru_cache(maxsize=remembered)(partial(_answer, self._shards))
 
     def evaluate(self, selection: Selection, facts: Facts) -> list[Verdict]:
         """One verdict for each of `selection.places`, in that order. Raises EngineFault where it lacks one."""
@@ -59,12 +68,18 @@ class DurableEngine:
             plan = self._plans[group]
             outcomes: dict[int, Verdict | Then] = {}
             for ask in plan.asks:
-                outcomes.update(self._shards[ask.shard].answer(ask, facts))
+                codes = self._encoders[ask.shard][ask.unit](facts)
+                outcomes.update(self._answer(ask, codes))
             verdicts += [
                 outcome if type(outcome := outcomes[slot]) is Verdict else _followed(outcome, outcomes)
                 for slot in plan.picks
             ]
         return verdicts
+
+
+def _answer(shards: Sequence[_LoadedShard], ask: Ask, codes: tuple[int, ...]) -> Mapping[int, Verdict | Then]:
+    """What is remembered: it depends on nothing else, for of a fact that was asked nothing stays behind."""
+    return shards[ask.shard].answer(ask, codes)
 
 
 def _followed(outcome: Verdict | Then, outcomes: Mapping[int, Verdict | Then]) -> Verdict:
@@ -78,16 +93,15 @@ class _LoadedShard:
     """A shard with its ruleset."""
 
     def __init__(self, shard: Shard) -> None:
-        self._units = [(unit.fact, encoder(unit.lines)) for unit in shard.units]
+        self._facts = [unit.fact for unit in shard.units]
         self._rules: list[dict[str, tuple[int, Verdict | Then]]] = [{} for _ in shard.units]
         for place, rule in enumerate(shard.rules):
             self._rules[rule.unit][RULE_NAME.format(place)] = rule.slot, rule.outcome
         self._ruleset = _Ruleset(shard.definition)
 
-    def answer(self, ask: Ask, facts: Facts) -> dict[int, Verdict | Then]:
+    def answer(self, ask: Ask, codes: tuple[int, ...]) -> dict[int, Verdict | Then]:
         """The outcome of each slot that the unit settles. Raises EngineFault."""
-        fact, encode = self._units[ask.unit]
-        fired = self._ruleset.fire(fact % encode(facts))
+        fired = self._ruleset.fire(self._facts[ask.unit] % codes)
         rules = self._rules[ask.unit]
         outcomes = dict([rules[name] for name in fired if name in rules])
         if not len(fired) == len(outcomes) == ask.slots:

@@ -17,7 +17,7 @@ from guardrails.core.index import Selection
 from guardrails.core.policy import Verdict
 from guardrails.core.policy_set import PolicySet
 from guardrails.decide.ports import Engine
-from guardrails.engine.durable import DurableEngine
+from guardrails.engine.durable import MOST_REMEMBERED, DurableEngine
 from guardrails.engine.native import NativeEngine
 from guardrails.errors import EngineDisagreement
 
@@ -46,13 +46,16 @@ class Disagreement(msgspec.Struct, frozen=True):
 class PairedEngine:
     """Gives the verdicts on which both engines agree.
 
-    `disagreements` is the folder for cases on which they don't. Raises PolicyError where either can't hold the set.
+    `disagreements` is the folder for cases on which they don't; so much does durable-rules' engine remember
+    (`remembered`). Raises PolicyError where either can't hold the set.
     """
 
-    def __init__(self, policy_set: PolicySet, *, disagreements: Path | None = None) -> None:
+    def __init__(
+        self, policy_set: PolicySet, *, disagreements: Path | None = None, remembered: int = MOST_REMEMBERED
+    ) -> None:
         self._policy_set = policy_set
         self._folder = disagreements
-        self._durable: Engine = DurableEngine(policy_set)
+        self._durable: Engine = DurableEngine(policy_set, remembered=remembered)
         self._native: Engine = NativeEngine(policy_set)
 
     def evaluate(self, selection: Selection, facts: Facts) -> list[Verdict]:

@@ -27,12 +27,17 @@ from unit.engine.processes import run_python
 SATISFIED, VIOLATED, UNDETERMINED = Verdict.SATISFIED, Verdict.VIOLATED, Verdict.UNDETERMINED
 
 
+def fresh(a_policy_set):
+    """An engine that remembers nothing, so that the vendor is asked each time."""
+    return DurableEngine(a_policy_set, remembered=0)
+
+
 def ask(engine, a_policy_set, facts):
     return engine.evaluate(a_policy_set.index.select(facts), facts)
 
 
 def agrees(a_policy_set, *several_facts):
-    engine = DurableEngine(a_policy_set)
+    engine = fresh(a_policy_set)
     for facts in several_facts:
         selection = a_policy_set.index.select(facts)
         expected = [verdict(a_policy_set.policies[place], facts) for place in selection.places]
@@ -49,19 +54,19 @@ def adults():
 
 def test_one_session_is_used_for_ever():
     a_policy_set = policy_set(policy(above("recipient.age", 18)))
-    engine = DurableEngine(a_policy_set)
+    engine = fresh(a_policy_set)
     for age in range(1500):  # the vendor has room for 1,024 sessions
         assert ask(engine, a_policy_set, {"recipient.age": age}) == [VIOLATED if age > 18 else SATISFIED]
 
 
 def test_every_rule_that_matches_is_heard_and_none_consumes_the_candidate():
     a_policy_set = adults()
-    assert ask(DurableEngine(a_policy_set), a_policy_set, {"recipient.age": 6}) == [VIOLATED] * 6 + [SATISFIED] * 6
+    assert ask(fresh(a_policy_set), a_policy_set, {"recipient.age": 6}) == [VIOLATED] * 6 + [SATISFIED] * 6
 
 
 def test_nothing_of_a_candidate_is_left_for_the_next():
     a_policy_set = adults()
-    engine = DurableEngine(a_policy_set)
+    engine = fresh(a_policy_set)
     for facts in ({"recipient.age": 6}, {}, {"recipient.age": "6"}, {"recipient.age": 0}) * 3:
         expected = [verdict(each, facts) for each in a_policy_set.policies]
         assert expected == ask(engine, a_policy_set, facts)
@@ -82,13 +87,13 @@ def test_only_five_entry_points_of_the_vendor_are_used():
 def test_no_thread_is_started():
     before = threading.active_count()
     a_policy_set = adults()
-    ask(DurableEngine(a_policy_set), a_policy_set, {"recipient.age": 6})
+    ask(fresh(a_policy_set), a_policy_set, {"recipient.age": 6})
     assert before == threading.active_count()
 
 
 def test_threads_that_decide_at_once_each_get_their_own_answer():
     a_policy_set = adults()
-    engine = DurableEngine(a_policy_set)
+    engine = fresh(a_policy_set)
 
     def decide(age: int) -> bool:
         facts = {"recipient.age": age % 13}
@@ -110,7 +115,7 @@ def test_threads_that_decide_at_once_each_get_their_own_answer():
 @pytest.mark.parametrize("broken_off_in", ["assert_fact", "start_action_for_state", "complete_and_start_action"])
 def test_a_decision_that_is_broken_off_does_no_harm_to_the_next(broken_off_in):
     a_policy_set = adults()
-    engine = DurableEngine(a_policy_set)
+    engine = fresh(a_policy_set)
     assert ask(engine, a_policy_set, {"recipient.age": 3})
 
     def interrupt(_frame, event, what):
@@ -130,7 +135,7 @@ def test_rulesets_of_engines_that_are_gone_are_given_back():
     a_policy_set = policy_set(policy(above("recipient.age", 18)))
     handles = set()
     for _ in range(5):
-        engine = DurableEngine(a_policy_set)
+        engine = fresh(a_policy_set)
         handles.add(engine._shards[0]._ruleset._handle)
         del engine
         gc.collect()
@@ -158,7 +163,7 @@ def test_hundreds_of_engines_come_and_go():
 
 def with_rules(a_policy_set, change):
     """An engine whose ruleset was changed behind its back."""
-    engine = DurableEngine(a_policy_set)
+    engine = fresh(a_policy_set)
     shard = engine._shards[0]
     shard._ruleset = durable._Ruleset(change(shard._ruleset._definition))
     return engine
@@ -181,19 +186,19 @@ def test_a_policy_with_two_verdicts_is_a_fault():
 
 def test_an_error_of_the_vendor_is_a_fault_and_the_next_decision_is_fine():
     a_policy_set = adults()
-    engine = DurableEngine(a_policy_set)
+    engine = fresh(a_policy_set)
     shard = engine._shards[0]
-    units, shard._units = shard._units, [('{"id":1e-07,"c0":%d', encode) for _, encode in shard._units]
+    facts, shard._facts = shard._facts, ['{"id":1e-07,"c0":%d']
     with pytest.raises(EngineFault, match="204"):
         ask(engine, a_policy_set, {"recipient.age": 3})
-    shard._units = units
+    shard._facts = facts
     assert ask(engine, a_policy_set, {"recipient.age": 12}) == [VIOLATED] * 12
 
 
 def test_a_candidate_that_was_not_retracted_is_a_fault():
     a_policy_set = adults()
-    engine = DurableEngine(a_policy_set)
-    ((fact, _),) = engine._shards[0]._units
+    engine = fresh(a_policy_set)
+    (fact,) = engine._shards[0]._facts
     durable.vendor.assert_fact(engine._shards[0]._ruleset._handle, fact % 1)
     with pytest.raises(EngineFault, match="code 2"):
         ask(engine, a_policy_set, {"recipient.age": 3})
@@ -203,6 +208,54 @@ def test_a_candidate_that_was_not_retracted_is_a_fault():
 def test_rules_that_the_vendor_does_not_take_are_the_authors_to_mend():
     with pytest.raises(PolicyError, match="does not take the policies"):
         with_rules(adults(), lambda text: text.replace("all", "al"))
+
+
+# --- what it remembers -----------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def facts_asked(monkeypatch):
+    """Every fact that the vendor is asked for."""
+    asked = []
+    monkeypatch.setattr(
+        durable, "_fire", lambda handle, fact, fire=durable._fire: (asked.append(fact), fire(handle, fact))[1]
+    )
+    return asked
+
+
+def test_a_fact_is_asked_once_whatever_candidates_come_to_it(facts_asked):
+    a_policy_set = policy_set(policy(above("recipient.age", 18)))
+    engine = DurableEngine(a_policy_set)
+    for age in (30, 40, 12, 50, 13):
+        assert ask(engine, a_policy_set, {"recipient.age": age}) == [VIOLATED if age > 18 else SATISFIED]
+    assert len(facts_asked) == len(set(facts_asked)) == 2
+
+
+def test_no_more_facts_are_remembered_than_were_agreed(facts_asked):
+    a_policy_set = adults()
+    engine = DurableEngine(a_policy_set, remembered=2)
+    for age in (1, 2, 3, 1):
+        ask(engine, a_policy_set, {"recipient.age": age})
+    assert len(facts_asked) == 4
+
+
+def test_a_fault_is_not_remembered(monkeypatch):
+    a_policy_set = policy_set(policy(above("recipient.age", 18)))
+    engine = DurableEngine(a_policy_set)
+    with monkeypatch.context() as broken:
+        broken.setattr(durable, "_fire", lambda _handle, _fact: [])
+        with pytest.raises(EngineFault):
+            ask(engine, a_policy_set, {"recipient.age": 30})
+    assert ask(engine, a_policy_set, {"recipient.age": 30}) == [VIOLATED]
+
+
+def test_policies_of_other_values_do_not_share_what_is_remembered():
+    one_each = [
+        policy(above("recipient.age", 10 * number), applies_to=text("campaign.id", f"c-{number}"))
+        for number in range(9)
+    ]
+    candidates = [{"campaign.id": f"c-{number}", "recipient.age": 45} for number in range(9)]
+    assert agrees(policy_set(*one_each), *candidates, *reversed(candidates))
 
 
 # --- what it holds ---------------------------------------------------------------------------------------------

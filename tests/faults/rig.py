@@ -109,10 +109,10 @@ class Rig:
             _kill(worker)
 
     def kill_one_worker(self) -> None:
-        """SIGKILL to one worker; the other goes on."""
+        """SIGKILL to the older worker; the other goes on. (A worker that dies as it is born ends Granian for good.)"""
         workers = self.workers()
         if workers:
-            _kill(self._chance.choice(workers))
+            _kill(min(workers, key=psutil.Process.create_time))
 
     def kill_service(self) -> None:
         """SIGKILL to all of it, and a new start, as a supervisor does."""

@@ -9,6 +9,7 @@ LOGS   := .cache/make
 ARGS   ?=
 SOAK   := benchmarks/durable_soak.py
 BENCH  := -m benchmarks.engines
+ROUNDS ?= 10
 
 # The rooms where every branch must be tested, and the share of it that `make test` demands there.
 FULLY_TESTED       := core policyfile decide engine
@@ -123,15 +124,21 @@ unit: $(DONE)/dev $(DONE)/bench
 	$(call step,pytest,$(BIN)/coverage run -m pytest $(ARGS))
 	$(if $(ARGS),,$(measure))
 
-## soak: a million durable decisions, and the memory they take
+## soak: a million durable decisions and the memory they take, then ten times the faults (ROUNDS=10)
 .PHONY: soak
-soak: $(DONE)/package
+soak: $(DONE)/dev
 	@$(BIN)/python $(SOAK) $(ARGS)
+	@FAULT_ROUNDS=$(ROUNDS) $(BIN)/python -m pytest tests/faults
 
 ## bench: the engines beside their peers, as a table of ratios
 .PHONY: bench
 bench: $(DONE)/bench
 	@$(BIN)/python $(BENCH) $(ARGS)
+
+## bench-state: decisions a second on each store, beside a bare insert and commit on it
+.PHONY: bench-state
+bench-state: $(DONE)/dev
+	@$(BIN)/python -m benchmarks.state $(ARGS)
 
 # --- upkeep ----------------------------------------------------------------------------------------------------
 

@@ -42,9 +42,13 @@ class Periodic:
         """Begin."""
         self._thread.start()
 
+    def end(self) -> None:
+        """Begin no other turn."""
+        self._stopped.set()
+
     def stop(self) -> None:
         """Stop, after the turn that is being done."""
-        self._stopped.set()
+        self.end()
         self._thread.join()
 
     def turn(self) -> None:

@@ -46,6 +46,8 @@ class Worker:
 
     def close(self) -> None:
         """Finish what was accepted, then let go of the stores."""
+        for upkeep in self._upkeep:  # all at once: each may wait for a store that hangs
+            upkeep.end()
         for upkeep in self._upkeep:
             upkeep.stop()
         self._application.close()

@@ -20,6 +20,7 @@ from guardrails.core.candidate import Candidate
 from guardrails.decide.case import Case, Compiled
 from guardrails.decide.faults import ENGINE_DISAGREEMENT, ENGINE_FAULT, decided, opened
 from guardrails.decide.gather import Ledger, gather
+from guardrails.decide.in_flight import InFlight
 from guardrails.decide.outage import Outages
 from guardrails.decide.ports import Session, Transactor
 from guardrails.decide.spool import Spool
@@ -54,6 +55,7 @@ class Decider:
         self._snapshot = snapshot
         self._transactor = transactor
         self._outages = Outages(spool, lease=lease)
+        self._in_flight = InFlight()
         self._clock = clock
         self._new_id = new_id
         self._lease = lease
@@ -70,20 +72,21 @@ class Decider:
         transactional lane allows, degraded, both recorded in the spool. Raises DependencyError where not even the
         spool can be used; then nothing is decided.
         """
-        request = Request(
-            tuple(candidates),
-            tuple([self._new_id() for _ in candidates]),
-            now or self._clock(),
-            self._snapshot(),
-            trace_id,
-            self._outages.answered(candidates),
-        )
         size = len(candidates)
         seconds = self._deadline.total_seconds() * (1 + size / DEADLINE_CANDIDATES)
-        try:
-            return self._transactor.call(self._decide_group, request, timeout_seconds=seconds, size=size)
-        except DependencyError as fault:
-            return self._outages.answer(request, fault)
+        with self._in_flight.alone(frozenset([candidate.id for candidate in candidates]), timeout_seconds=seconds):
+            request = Request(
+                tuple(candidates),
+                tuple([self._new_id() for _ in candidates]),
+                now or self._clock(),
+                self._snapshot(),
+                trace_id,
+                self._outages.answered(candidates),
+            )
+            try:
+                return self._transactor.call(self._decide_group, request, timeout_seconds=seconds, size=size)
+            except DependencyError as fault:
+                return self._outages.answer(request, fault)
 
     def _decide_group(self, session: Session, requests: list[Request]) -> list[list[Answer | CandidateError]]:
         """The handler: all requests that arrived together, in one session."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from datetime import timedelta
 
 import msgspec
@@ -321,3 +323,51 @@ def test_another_store_out_of_reach_within_a_unit_is_an_outage():
     route.stores.lost = Once({"consents.read"})
     (answer,) = route.decide(candidate())
     assert (codes(answer), answer.decision.audit.spooled) == (["facts.unavailable"] * 3, True)
+
+
+# --- asked for twice at the same time --------------------------------------------------------------------------------
+
+
+class StallingStores:
+    """Stores that answer nobody until they are let go, and give up on the first one who asked."""
+
+    def __init__(self, transactor):
+        self._transactor = transactor
+        self.calls = 0
+        self.stalls = threading.Event()
+        self.goes_on = threading.Event()
+
+    def call(self, handler, item, **terms):
+        self.calls += 1
+        if self.calls == 1:
+            self.stalls.set()
+            assert self.goes_on.wait(60)
+            raise DependencyError("no answer in time", dependency="database")
+        return self._transactor.call(handler, item, **terms)
+
+    def close(self):
+        self._transactor.close()
+
+
+def test_who_asks_while_the_first_one_still_waits_gets_the_same_answer():
+    stores = StallingStores(open_stores("memory:"))
+    route = Route(stores)
+    answers = {}
+
+    def ask(name, *candidates):
+        answers[name] = route.decide(*candidates)
+
+    receipts = {each: candidate(each, **TRANSACTIONAL) for each in "abc"}
+    first = threading.Thread(target=ask, args=("first", receipts["a"], receipts["b"]))
+    first.start()
+    assert stores.stalls.wait(60)
+    second = threading.Thread(target=ask, args=("second", receipts["b"], receipts["c"]))
+    second.start()
+    ask("other", candidate("d", **TRANSACTIONAL))
+    while not route.application.decider._in_flight._fewer._waiters:
+        time.sleep(0.001)
+    stores.goes_on.set()
+    first.join()
+    second.join()
+    assert (answers["second"][0].body, answers["second"][0].repeated) == (answers["first"][1].body, True)
+    assert [answers[name][-1].decision.degraded for name in ("first", "second", "other")] == [True, False, False]

@@ -2,7 +2,8 @@
 
 Redis is no part of the transaction, so what is written there may only ever err to the full side:
 
-- slots are taken before the unit is committed, and taken back where it is not; whatever is missed ends with its lease
+- slots are taken or kept before the unit is committed, and put back where it is not; what is missed in that ends with
+  its lease
 - slots are freed, or moved, after the unit is committed: its decisions are marked `is_caps_pending` in the same
   commit, and whoever asks next brings Redis up to date with them before anything is answered
 
@@ -15,6 +16,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
+from typing import NamedTuple
 
 import msgspec
 from sqlalchemy import Connection, event
@@ -51,7 +53,7 @@ class RedisCaps:
         self.epochs = SqlCapEpochs(connection)
         self._connection = connection
         self._decisions = decisions
-        self._taken: dict[CapEpoch, list[Placement]] = {}
+        self._undo: dict[CapEpoch, list[Placement]] = {}
         self._behind: dict[str, Placement] = {}
 
     def read(self, queries: Sequence[UsageQuery], now: datetime, /) -> Mapping[UsageQuery, Usage]:
@@ -67,17 +69,16 @@ class RedisCaps:
         calls = self.gateway.calls("place", epoch.name)
         for placement in placements:
             add_placement(calls, placement)
-        if not self._taken:
-            event.listen(self._connection, "rollback", self._on_rollback)
-        self._taken.setdefault(epoch, []).extend(placements)
+        undo = [placement.removed() for placement in placements]
+        self._undo_on_rollback(epoch, undo)
         try:
             replies = self.gateway.run(calls, epoch.servers, now=now)
         except DependencyError:
-            self._take_back(epoch, placements)
+            self._place_as_far_as_can_be(epoch, undo)
             raise
         if any(reply.status == "MOVED" for reply in replies.values()):
             if len(replies) > 1:
-                self._take_back(epoch, placements)
+                self._place_as_far_as_can_be(epoch, undo)
             raise CapsMoved("a cap has moved since it was read")
 
     def settle(self, settlements: Sequence[Settlement], /) -> None:
@@ -85,15 +86,15 @@ class RedisCaps:
 
         Never raises DependencyError for Redis: what it can't be told now, it is told then.
         """
-        at_once: list[Placement] = []
-        for placement, is_freeing in _placements(settlements):
-            if is_freeing or placement.decision_id in self._behind:
-                self._leave_behind(placement)
+        at_once: list[_Move] = []
+        for move in _moves(settlements):
+            if move.is_freeing or move.placement.decision_id in self._behind:
+                self._leave_behind(move.placement)
             else:
-                at_once.append(placement)
-        if not self._try_place(at_once):
-            for placement in at_once:
-                self._leave_behind(placement)
+                at_once.append(move)
+        if not self._try_place([move.placement for move in at_once], undo=[move.undo for move in at_once]):
+            for move in at_once:
+                self._leave_behind(move.placement)
 
     def keys_of(self, owner: str, /) -> Sequence[tuple[str, str]]:
         """Cap and key of everything that is kept for a recipient and counts."""
@@ -152,12 +153,14 @@ class RedisCaps:
         replies = self.gateway.run(calls, epoch.servers, now=now)
         return {query: _usage(query, replies[call].result[place]) for query, call, place in asked}
 
-    def _try_place(self, placements: Sequence[Placement]) -> bool:
+    def _try_place(self, placements: Sequence[Placement], *, undo: Sequence[Placement] = ()) -> bool:
         """False: Redis is out of reach, or not complete."""
         if not placements:
             return True
         try:
-            self.place(self._complete(), placements)
+            epoch = self._complete()
+            self._undo_on_rollback(epoch, undo)
+            self.place(epoch, placements)
         except DependencyError as error:
             if error.dependency != "caps":
                 raise
@@ -177,30 +180,46 @@ class RedisCaps:
             self._decisions.update(marked)
         self._try_place([placement for placement in self._behind.values() if placement.decision_id not in rows])
 
+    def _undo_on_rollback(self, epoch: CapEpoch, placements: Iterable[Placement]) -> None:
+        if not self._undo:
+            event.listen(self._connection, "rollback", self._on_rollback)
+        self._undo.setdefault(epoch, []).extend(placements)
+
     def _on_rollback(self, _connection: Connection) -> None:
         """Nothing of the unit is kept. (After a commit that failed this is not called: it may be kept after all.)"""
-        for epoch, placements in self._taken.items():
-            self._take_back(epoch, placements)
+        for epoch, placements in self._undo.items():
+            self._place_as_far_as_can_be(epoch, placements[::-1])
 
-    def _take_back(self, epoch: CapEpoch, placements: Iterable[Placement]) -> None:
+    def _place_as_far_as_can_be(self, epoch: CapEpoch, placements: Iterable[Placement]) -> None:
+        """Call by call: where one server does not answer, others may. What is missed ends with its lease."""
         with suppress(DependencyError):
-            for calls in self._place_calls(epoch, [placement.removed() for placement in placements]):
-                for call in calls:  # one by one: where a server does not answer, the others may
-                    with suppress(DependencyError):  # then it ends with its lease
+            for calls in self._place_calls(epoch, placements):
+                for call in calls:
+                    with suppress(DependencyError):
                         self.gateway.run([call], epoch.servers)
 
 
-def _placements(settlements: Iterable[Settlement]) -> Iterator[tuple[Placement, bool]]:
-    """What settlements come to, once for each decision, and whether it frees a slot or moves one."""
-    by_decision: dict[str, tuple[list[Holding], Holding | None]] = {}
+class _Move(NamedTuple):
+    """What settlements of one decision come to, how to take it back, and whether it frees a slot or moves one."""
+
+    placement: Placement
+    undo: Placement
+    is_freeing: bool
+
+
+def _moves(settlements: Iterable[Settlement]) -> Iterator[_Move]:
+    """One for each decision."""
+    by_decision: dict[str, list[Settlement]] = {}
     for settlement in settlements:
-        held = [holding for holding in (settlement.before, settlement.after) if holding is not None]
-        if held:
-            known, _ = by_decision.get(held[0].decision_id, ([], None))
-            by_decision[held[0].decision_id] = ([*known, *held], settlement.after)
-    for held, after in by_decision.values():
+        either = settlement.before or settlement.after
+        if either is not None:
+            by_decision.setdefault(either.decision_id, []).append(settlement)
+    for steps in by_decision.values():
+        held = [holding for step in steps for holding in (step.before, step.after) if holding is not None]
+        before, after = steps[0].before, steps[-1].after
         slots = set() if after is None else _slots(after)
-        yield Placement.in_place_of(held, after), any(slot not in slots for each in held for slot in _slots(each))
+        is_freeing = any(slot not in slots for holding in held for slot in _slots(holding))
+        yield _Move(Placement.in_place_of(held, after), Placement.in_place_of(held, before), is_freeing)
 
 
 def _slots(holding: Holding) -> set[tuple[str | None, str, str, int]]:

@@ -9,6 +9,7 @@ from guardrails.core.needs import CapCheck, Take, Usage, UsageQuery
 from guardrails.decide.holdings import Holding, Reservation, Settlement
 from guardrails.errors import CapsMoved, DependencyError
 from redis_stores import real_now
+from servers import wait_until
 from unit.caps.redis.making import BUDGET, HOUR, OWN, Cap, decision, holding, reservation, used
 
 MICROSECOND = timedelta(microseconds=1)
@@ -374,6 +375,22 @@ def test_what_a_unit_took_stays_where_it_is_committed(either):
     at = real_now()
     reserve(either, reservation(1, at, OWN, BUDGET))
     assert used(either, at, OWN, BUDGET) == [1, 1]
+
+
+def test_what_a_unit_settled_is_as_it_was_where_it_is_not_committed(either):
+    at = real_now()
+    held = holding(1, at - HOUR + timedelta(seconds=1), OWN, lease=HOUR)
+    sent = msgspec.structs.replace(held, lease_until=None, sent_at=at)
+    reserve(either, Reservation(holding=held))
+
+    def work(session):
+        session.caps.settle([Settlement(before=held, after=sent)])
+        session.caps.settle([Settlement(before=sent, after=msgspec.structs.replace(sent, delivered_at=at))])
+        raise BrokenUnitError
+
+    with pytest.raises(BrokenUnitError):
+        either.do(work)
+    wait_until(lambda: used(either, real_now(), OWN) == [0], lambda: "it outlives its lease")
 
 
 def test_listeners_are_gone_with_their_unit(stores):

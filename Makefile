@@ -138,7 +138,7 @@ bench: $(DONE)/bench
 ## bench-state: decisions a second on each store, beside a bare insert and commit on it
 .PHONY: bench-state
 bench-state: $(DONE)/dev
-	@$(BIN)/python -m benchmarks.state $(ARGS)
+	@PYTHONPATH=tests $(BIN)/python -m benchmarks.state $(ARGS)
 
 # --- upkeep ----------------------------------------------------------------------------------------------------
 

@@ -24,7 +24,7 @@ from guardrails.decide.in_flight import InFlight
 from guardrails.decide.outage import Outages
 from guardrails.decide.ports import Session, Transactor
 from guardrails.decide.spool import Spool
-from guardrails.decide.writes import Answer, Known, Request, Writes, ask
+from guardrails.decide.writes import Answer, Asked, Known, Request, Writes, ask
 from guardrails.errors import CandidateError, DependencyError, EngineFault
 
 __all__ = ["ENGINE_DISAGREEMENT", "ENGINE_FAULT", "Decider", "Spool"]
@@ -72,19 +72,14 @@ class Decider:
         transactional lane allows, degraded, both recorded in the spool. Raises DependencyError where not even the
         spool can be used; then nothing is decided.
         """
-        size = len(candidates)
-        seconds = self._deadline.total_seconds() * (1 + size / DEADLINE_CANDIDATES)
-        with self._in_flight.alone(frozenset([candidate.id for candidate in candidates]), timeout_seconds=seconds):
-            request = Request(
-                tuple(candidates),
-                tuple([self._new_id() for _ in candidates]),
-                now or self._clock(),
-                self._snapshot(),
-                trace_id,
-                self._outages.answered(candidates),
-            )
+        asked = tuple([ask(candidate, self._new_id()) for candidate in candidates])
+        seconds = self._deadline.total_seconds() * (1 + len(asked) / DEADLINE_CANDIDATES)
+        candidate_ids = frozenset([candidate.id for candidate in candidates])
+        with self._in_flight.alone(candidate_ids, timeout_seconds=seconds):
+            spooled = self._outages.answered(candidate_ids)
+            request = Request(asked, now or self._clock(), self._snapshot(), trace_id, spooled)
             try:
-                return self._transactor.call(self._decide_group, request, timeout_seconds=seconds, size=size)
+                return self._transactor.call(self._decide_group, request, timeout_seconds=seconds, size=len(asked))
             except DependencyError as fault:
                 return self._outages.answer(request, fault)
 
@@ -103,10 +98,10 @@ class Decider:
         now = max(request.now for request in requests)
         known = _answered_before(session, requests)
         opened_all = [_open_all(request, known) for request in requests]
-        cases = [each for places in opened_all for each in places if isinstance(each, Case)]
+        cases = [each for opened_cases in opened_all for each in opened_cases if isinstance(each, Case)]
         writes = Writes(session, now=now, lease=self._lease, keep=self._keep, has_caps=caps_fault is None)
         group = _Group(known, gather(session, cases, now, caps_fault=caps_fault), writes)
-        results = [group.decide(request, places) for request, places in zip(requests, opened_all, strict=True)]
+        results = [group.decide(request, opened) for request, opened in zip(requests, opened_all, strict=True)]
         writes.write()
         for policy_set in {request.compiled.policy_set for request in requests}:  # mostly one
             session.policies.keep(policy_set.revision, policy_set.files, now)
@@ -122,20 +117,19 @@ class _Group(msgspec.Struct, frozen=True):
 
     def decide(self, request: Request, opened_cases: list[Case | Exception]) -> list[Answer | CandidateError]:
         """One result for each candidate of the request."""
-        asked = zip(request.candidates, request.decision_ids, opened_cases, strict=True)
-        return [self._answer(candidate, decision_id, request, case) for candidate, decision_id, case in asked]
+        return [self._answer(asked, request, case) for asked, case in zip(request.asked, opened_cases, strict=True)]
 
     def _answer(
-        self, candidate: Candidate, decision_id: str, request: Request, case: Case | Exception
+        self, asked: Asked | CandidateError, request: Request, case: Case | Exception
     ) -> Answer | CandidateError:
-        known = self.known.get(candidate.id)
+        if isinstance(asked, CandidateError):
+            return asked
+        known = self.known.get(asked.candidate.id)
         if known is not None:
-            return known.repeat(candidate)
-        try:
-            asked = ask(candidate, decision_id, request)
-        except CandidateError as refused:
-            return refused
-        answer, self.known[candidate.id] = self.writes.add(decided(asked, case, self.ledger))
+            return known.repeat(asked)
+        if isinstance(case, CandidateError):
+            return case
+        answer, self.known[asked.candidate.id] = self.writes.add(decided(asked, request, case, self.ledger))
         return answer
 
 
@@ -145,7 +139,7 @@ def _answered_before(session: Session, requests: list[Request]) -> dict[str, Kno
     That is the stored one, unless it is the same decision that was answered from the spool: then it was given up while
     it became durable, and nobody ever saw it.
     """
-    candidate_ids = [candidate.id for request in requests for candidate in request.candidates]
+    candidate_ids = [candidate_id for request in requests for candidate_id in request.ids()]
     known = {
         candidate_id: Known(stored.decision_id, stored.body_hash, stored.answer)
         for candidate_id, stored in session.decisions.by_candidate(candidate_ids).items()
@@ -158,7 +152,12 @@ def _answered_before(session: Session, requests: list[Request]) -> dict[str, Kno
 
 
 def _open_all(request: Request, known: Mapping[str, Known]) -> list[Case | Exception]:
-    return [_DECIDED if candidate.id in known else opened(candidate, request) for candidate in request.candidates]
+    return [
+        _NOTHING_TO_OPEN
+        if isinstance(asked, CandidateError) or asked.candidate.id in known
+        else opened(asked.candidate, request)
+        for asked in request.asked
+    ]
 
 
-_DECIDED = EngineFault("decided already: there is nothing to open")
+_NOTHING_TO_OPEN = EngineFault("there is nothing to open")

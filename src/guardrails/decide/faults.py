@@ -41,18 +41,18 @@ def caught(step: Callable[Args, Result], *args: Args.args, **kwargs: Args.kwargs
 
 
 def opened(candidate: Candidate, request: Request) -> Case | Exception:
-    """The candidate's case, or why it can't be opened."""
+    """The candidate's case, or why it can't be opened: a CandidateError where it is planned for the past."""
     return caught(_open, candidate, request)
 
 
-def decided(asked: Asked, case: Case | Exception, ledger: Ledger) -> Decided:
+def decided(asked: Asked, request: Request, case: Case | Exception, ledger: Ledger) -> Decided:
     """The decision on one candidate, with the slots that it takes noted in the ledger for those that follow."""
-    done = caught(_judged, asked, case, ledger)
+    done = caught(_judged, asked, request, case, ledger)
     if isinstance(done, Exception):
-        done = _after_error(asked, case, done)
+        done = _after_error(asked, request, case, done)
     if ledger.caps_fault is not None and (done.takes or done.decision.degraded):
         done = without_store(done, ledger.caps_fault)
-    ledger.take(done.takes, asked.at)
+    ledger.take(done.takes, done.at)
     return done
 
 
@@ -62,23 +62,23 @@ def without_store(done: Decided, fault: DependencyError) -> Decided:
     why = done.fault or _told(fault)
     if decision.lane != "monetized":
         return msgspec.structs.replace(done, decision=decision, fault=why)
-    return Decided(done.asked, _denied(decision, fault), done.answers, fault=why)
+    return msgspec.structs.replace(done, decision=_denied(decision, fault), takes=(), checks=(), fault=why)
 
 
 def _open(candidate: Candidate, request: Request) -> Case:
     return open_case(request.compiled, candidate, effective_time(candidate, request.now))
 
 
-def _judged(asked: Asked, case: Case | Exception, ledger: Ledger) -> Decided:
+def _judged(asked: Asked, request: Request, case: Case | Exception, ledger: Ledger) -> Decided:
     if isinstance(case, Exception):
         raise case
     case.answers = ledger.answers_for(case)
     decision = judge(case, asked.decision_id)
     takes, checks = _room(case) if decision.effect == "allow" else ((), ())
-    return Decided(asked, decision, case.answers, takes, checks)
+    return Decided(asked, request, case.at, decision, case.answers, takes, checks)
 
 
-def _after_error(asked: Asked, case: Case | Exception, error: Exception) -> Decided:
+def _after_error(asked: Asked, request: Request, case: Case | Exception, error: Exception) -> Decided:
     """The lane's answer where a candidate could not be decided, and the slots that it takes."""
     disagreement = isinstance(error, EngineDisagreement)
     code = ENGINE_DISAGREEMENT if disagreement else ENGINE_FAULT
@@ -92,16 +92,17 @@ def _after_error(asked: Asked, case: Case | Exception, error: Exception) -> Deci
             allowed = asked.candidate.content.class_ == "transactional"
         else:
             allowed, takes, checks = by_native
+    at = effective_time(asked.candidate, request.now)
     decision = decision_of(
         asked.candidate,
-        asked.at,
-        asked.request.compiled,
+        at,
+        request.compiled,
         asked.decision_id,
         effect="allow" if allowed else "deny",
         reasons=() if allowed else (reason,),
         degraded=True,
     )
-    return Decided(asked, decision, takes=takes, checks=checks, fault=_told(error))
+    return Decided(asked, request, at, decision, takes=takes, checks=checks, fault=_told(error))
 
 
 def _allowed_by_native(case: Case | Exception) -> tuple[bool, tuple[Take, ...], tuple[CapCheck, ...]]:

@@ -11,8 +11,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from datetime import timedelta
 
-from guardrails.core.candidate import Candidate
 from guardrails.core.decision import AuditReference
+from guardrails.decide.case import Case
 from guardrails.decide.entry import encode_entry
 from guardrails.decide.faults import decided, opened, without_store
 from guardrails.decide.gather import Ledger
@@ -24,7 +24,6 @@ from guardrails.decide.writes import (
     Known,
     Request,
     answer_of,
-    ask,
     body_hash,
     entry_of,
     recorded,
@@ -41,12 +40,10 @@ class Outages:
         self._spool = spool
         self._lease = lease
 
-    def answered(self, candidates: Iterable[Candidate]) -> dict[str, Known]:
+    def answered(self, candidate_ids: Iterable[str]) -> dict[str, Known]:
         """The answers that wait in the spool, by candidate id. Raises DependencyError where it can't be read."""
         try:
-            if self._spool.is_empty:
-                return {}
-            return _known(self._spool.answered([candidate.id for candidate in candidates]))
+            return {} if self._spool.is_empty else _known(self._spool.answered(candidate_ids))
         except OSError as error:
             raise _spool_fault(f"can't be read: {error}") from error
 
@@ -56,32 +53,35 @@ class Outages:
         Raises DependencyError where the spool can't be written: nothing is answered that is recorded nowhere.
         """
         known = dict(request.spooled)
-        new: dict[str, Answer] = {}
+        new: dict[int, Answer | CandidateError] = {}  # by place
         entries: dict[str, bytes] = {}
-        refused: dict[int, CandidateError] = {}
-        for place, (candidate, decision_id) in enumerate(zip(request.candidates, request.decision_ids, strict=True)):
-            if candidate.id in known:
+        for place, asked in enumerate(request.asked):
+            if isinstance(asked, CandidateError) or asked.candidate.id in known:
                 continue
-            try:
-                done = self._decide(ask(candidate, decision_id, request), fault)
-            except CandidateError as error:
-                refused[place] = error
+            case = opened(asked.candidate, request)
+            if isinstance(case, CandidateError):
+                new[place] = case
                 continue
-            new[candidate.id] = answer = answer_of(done)
-            entries[candidate.id] = encode_entry(entry_of(done))
-            known[candidate.id] = Known(decision_id, done.asked.body_hash, answer.body)
-        for candidate_id, standing in _known(self._append(entries)).items():  # asked elsewhere too, and answered there
-            del new[candidate_id]
-            known[candidate_id] = standing
-        return [
-            refused.get(place) or new.pop(candidate.id, None) or known[candidate.id].repeat(candidate)
-            for place, candidate in enumerate(request.candidates)
-        ]
+            done = self._decided(asked, request, case, fault)
+            new[place] = answer = answer_of(done)
+            entries[asked.candidate.id] = encode_entry(entry_of(done))
+            known[asked.candidate.id] = Known(asked.decision_id, asked.body_hash, answer.body)
+        standing = _known(self._append(entries))  # another process was asked the same, and was first
+        known |= standing
+        results: list[Answer | CandidateError] = []
+        for place, asked in enumerate(request.asked):
+            if isinstance(asked, CandidateError):
+                results.append(asked)
+            elif place in new and asked.candidate.id not in standing:
+                results.append(new[place])
+            else:
+                results.append(known[asked.candidate.id].repeat(asked))
+        return results
 
-    def _decide(self, asked: Asked, fault: DependencyError) -> Decided:
+    def _decided(self, asked: Asked, request: Request, case: Case | Exception, fault: DependencyError) -> Decided:
         """What can be judged from the candidate and the clock alone."""
-        done = decided(asked, opened(asked.candidate, asked.request), Ledger.unavailable())
-        return recorded(without_store(done, fault), AuditReference(spooled=True), lease=self._lease)
+        done = without_store(decided(asked, request, case, Ledger.unavailable()), fault)
+        return recorded(done, AuditReference(spooled=True), lease=self._lease)
 
     def _append(self, entries: Mapping[str, bytes]) -> Mapping[str, bytes]:
         try:

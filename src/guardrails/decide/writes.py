@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 
 import msgspec
 
-from guardrails.core.candidate import Candidate, effective_time
+from guardrails.core.candidate import Candidate
 from guardrails.core.decision import AuditReference, Decision
 from guardrails.core.needs import CapCheck, Take
 from guardrails.decide.case import Answers, Compiled
@@ -39,6 +39,36 @@ _canonical = msgspec.json.Encoder(order="deterministic")
 _decode_decision = msgspec.json.Decoder(Decision).decode
 
 
+class Asked(msgspec.Struct, frozen=True):
+    """A candidate, the hash that tells it from others with its id, and the id that its decision will have.
+
+    INVARIANT: the id is drawn before anything is decided. A decision that is made once more is the same decision: where
+    it can't be known whether the first became durable, the id tells.
+    """
+
+    candidate: Candidate
+    body_hash: bytes
+    decision_id: str
+
+
+class Request(msgspec.Struct, frozen=True):
+    """Candidates to decide together, in order, by one snapshot and at one `now`.
+
+    An error stands for a candidate that can't be decided at all. `spooled` are the answers that wait in the spool, by
+    candidate id.
+    """
+
+    asked: tuple[Asked | CandidateError, ...]
+    now: datetime
+    compiled: Compiled
+    trace_id: str | None
+    spooled: dict[str, Known]
+
+    def ids(self) -> list[str]:
+        """The ids of the candidates that can be decided."""
+        return [asked.candidate.id for asked in self.asked if isinstance(asked, Asked)]
+
+
 class Known(msgspec.Struct, frozen=True):
     """What a candidate was answered before, by which decision, and the hash of what it was then."""
 
@@ -46,33 +76,11 @@ class Known(msgspec.Struct, frozen=True):
     body_hash: bytes
     answer: bytes
 
-    def repeat(self, candidate: Candidate) -> Answer | CandidateError:
+    def repeat(self, asked: Asked) -> Answer | ConflictError:
         """The same answer again, or why there is none: the candidate is not the same."""
-        try:
-            is_same = self.body_hash == body_hash(candidate)
-        except CandidateError as refused:
-            return refused
-        if not is_same:
-            return ConflictError(f"candidate id `{candidate.id}` was decided before with another body")
+        if self.body_hash != asked.body_hash:
+            return ConflictError(f"candidate id `{asked.candidate.id}` was decided before with another body")
         return Answer(_decode_decision(self.answer), self.answer, repeated=True)
-
-
-class Request(msgspec.Struct, frozen=True):
-    """Candidates to decide together, in order, by one snapshot and at one `now`.
-
-    `decision_ids` are those that their decisions will have. `spooled` are the answers that wait in the spool, by
-    candidate.
-
-    INVARIANT: the ids are drawn before anything is decided. A decision that is made once more is the same decision:
-    where it can't be known whether the first became durable, the id tells.
-    """
-
-    candidates: tuple[Candidate, ...]
-    decision_ids: tuple[str, ...]
-    now: datetime
-    compiled: Compiled
-    trace_id: str | None = None
-    spooled: dict[str, Known] = {}
 
 
 class Answer(msgspec.Struct, frozen=True):
@@ -88,20 +96,15 @@ class Answer(msgspec.Struct, frozen=True):
     fault: str | None = None
 
 
-class Asked(msgspec.Struct, frozen=True):
-    """A candidate with the instant it is to be decided for, and the hash that tells it from others with its id."""
-
-    candidate: Candidate
-    decision_id: str
-    at: datetime
-    request: Request
-    body_hash: bytes
-
-
 class Decided(msgspec.Struct, frozen=True):
-    """A decision with what must be written for it. `fault` says why it could not be decided as it should."""
+    """A decision for the instant `at`, with what must be written for it.
+
+    `fault` says why it could not be decided as it should.
+    """
 
     asked: Asked
+    request: Request
+    at: datetime
     decision: Decision
     answers: Answers = {}
     takes: tuple[Take, ...] = ()
@@ -155,9 +158,12 @@ class Writes:
         self._session.audit.append(self._entries)
 
 
-def ask(candidate: Candidate, decision_id: str, request: Request) -> Asked:
-    """Raises CandidateError where the candidate can't be decided at all."""
-    return Asked(candidate, decision_id, effective_time(candidate, request.now), request, body_hash(candidate))
+def ask(candidate: Candidate, decision_id: str) -> Asked | CandidateError:
+    """The candidate, ready to be decided; an error where it holds what can't be written down."""
+    try:
+        return Asked(candidate, body_hash(candidate), decision_id)
+    except CandidateError as error:
+        return error
 
 
 def recorded(decided: Decided, audit: AuditReference, *, lease: timedelta) -> Decided:
@@ -165,7 +171,7 @@ def recorded(decided: Decided, audit: AuditReference, *, lease: timedelta) -> De
     decision, lease_until = decided.decision, None
     if decision.effect == "allow":
         # From the planned instant on: what is allowed for tomorrow is still held tomorrow.
-        lease_until = decided.asked.at.astimezone(UTC) + lease
+        lease_until = decided.at.astimezone(UTC) + lease
     decision = msgspec.structs.replace(decision, lease_until=lease_until, audit=audit)
     return msgspec.structs.replace(decided, decision=decision)
 
@@ -218,15 +224,14 @@ def body_hash(candidate: Candidate) -> bytes:
 
 def entry_of(decided: Decided) -> DecisionEntry:
     """The audit entry of a decision as it is answered."""
-    asked = decided.asked
     return DecisionEntry(
         decision=decided.decision,
-        candidate=asked.candidate,
-        now=asked.request.now,
-        at=asked.at,
+        candidate=decided.asked.candidate,
+        now=decided.request.now,
+        at=decided.at,
         answers=decided.answers,
         takes=decided.takes,
         lease_until=decided.decision.lease_until,
-        trace_id=asked.request.trace_id,
+        trace_id=decided.request.trace_id,
         fault=decided.fault,
     )

@@ -223,8 +223,9 @@ policies:
         assert route.decide(candidate("c-3"))[0].decision.effect == "allow"
 
 
-def test_what_is_no_json_is_refused_and_its_neighbours_are_decided(route):
-    odd = msgspec.structs.replace(candidate("odd"), channel="\ud800")
+@pytest.mark.parametrize("field", ["id", "channel"])
+def test_what_is_no_json_is_refused_and_its_neighbours_are_decided(route, field):
+    odd = msgspec.structs.replace(candidate("odd"), **{field: "\ud800"})
     refused, answer = route.decide(odd, candidate())
     assert isinstance(refused, CandidateError)
     assert answer.decision.effect == "deny"

@@ -74,6 +74,21 @@ def test_a_past_send_at_is_still_refused():
     assert isinstance(refused, CandidateError)
 
 
+def test_what_is_no_json_is_refused_and_its_neighbours_are_decided():
+    odd = msgspec.structs.replace(candidate("odd"), id="\ud800")
+    refused, answer, again = out_of_reach().decide(odd, candidate(), candidate())
+    assert isinstance(refused, CandidateError)
+    assert answer.body == again.body
+
+
+def test_a_refused_candidate_does_not_stand_in_the_way_of_another_with_its_id():
+    past = candidate(send_at=(NOW - timedelta(seconds=1)).isoformat())
+    refused, answer, conflict = out_of_reach().decide(past, candidate(), past)
+    assert isinstance(refused, CandidateError)
+    assert answer.decision.effect == "deny"
+    assert isinstance(conflict, ConflictError)
+
+
 def test_an_allow_has_a_lease_and_takes_its_slots_later():
     route = out_of_reach(policies=CAPPED)
     (answer,) = route.decide(candidate("t", **TRANSACTIONAL))

@@ -64,7 +64,7 @@ policies:
   - id: campaign-day
     kind: frequency_cap
     applies_to: {lane: monetized}
-    limit: 3
+    limit: 4
     window: {calendar: day, timezone: Europe/Berlin}
     per: [campaign]
   - id: texts-sent-in-a-week
@@ -155,7 +155,7 @@ _CAPS = (
     Cap("everybody", 4, on("sms", "in_app"), lambda _: [()], lambda _: [within(3 * HOUR)], counts=lambda _: True),
     Cap(
         "campaign-day",
-        3,
+        4,
         is_monetized,
         lambda each: [(each.campaign.id,)],
         lambda _: [same_day(ZoneInfo("Europe/Berlin"))],

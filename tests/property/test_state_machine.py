@@ -49,12 +49,9 @@ RECIPIENTS = {
 }
 
 STEPS = st.sampled_from(
-    [
-        *(TICK, MINUTE, 5 * MINUTE, LEASE - TICK, LEASE, 30 * MINUTE, HOUR - TICK, HOUR, 3 * HOUR, 14 * HOUR),
-        *(-TICK, -MINUTE, -LEASE, -HOUR, -FARTHEST_BACK),
-    ]
+    [TICK, 5 * MINUTE, LEASE - TICK, LEASE, LEASE, HOUR, 3 * HOUR, 14 * HOUR, -TICK, -LEASE, -FARTHEST_BACK]
 )
-AHEAD = st.sampled_from([None, None, None, timedelta(0), TICK, 5 * MINUTE, LEASE, HOUR, 3 * HOUR, 26 * HOUR, -MINUTE])
+AHEAD = st.sampled_from([None, None, None, timedelta(0), TICK, LEASE, HOUR, 3 * HOUR, 26 * HOUR, -MINUTE])
 TOLD = st.sampled_from([None, timedelta(0), -TICK, -5 * MINUTE, -3 * HOUR, MINUTE])
 SOMEONE = {
     each.id: Candidate(id="", lane="monetized", channel="push", recipient=each, content=Content(class_="sponsored"))
@@ -62,7 +59,7 @@ SOMEONE = {
 }
 
 OUTCOMES = st.sampled_from(["sent", "sent", "delivered", "failed", "cancelled", "bounced", "complained"])
-NUMBERS = st.integers(0, 12)
+NUMBERS = st.sampled_from([0, 0, 0, 2, 2, 4, 6, 8, 1, 3])
 
 
 @dataclass(frozen=True)
@@ -138,9 +135,8 @@ class Machine(RuleBasedStateMachine):
     def keep_house(self):
         while self.app.housekeeping.step(self.now):
             pass
-        decision_ids = [send.decision_id for send in self.model.sends]
-        kept = self._ask(lambda session: session.decisions.by_id(decision_ids))
-        self.model.house_was_kept(self.now, kept)
+        kept = self._kept(send.decision_id for send in self.model.sends)
+        self.model.house_was_kept(self.now, {each.decision_id for each in kept})
 
     # --- decisions
 
@@ -173,6 +169,9 @@ class Machine(RuleBasedStateMachine):
                 assert (state, report.outcome) == (result.state, result.outcome)
             else:
                 assert OutcomeResult(report.decision_id, reached) == result
+        for kept in self._kept(report.decision_id for report in reported):
+            send = self.model.find(kept.decision_id)
+            assert (send.state, send.sent_at, send.delivered_at) == (kept.state, kept.sent_at, kept.delivered_at)
 
     # --- reading
 
@@ -233,9 +232,14 @@ class Machine(RuleBasedStateMachine):
     def _ask(self, question):
         return self.app.transactor.call(lambda session, items: [question(session) for _ in items], None)
 
+    def _kept(self, decision_ids):
+        asked = tuple(decision_ids)
+        return self._ask(lambda session: session.decisions.by_id(asked)).values()
+
     def _decision_id(self, number) -> str:
-        """The id of the decision that was made so many places ago; of none, where that is too far back."""
-        return self.model.sends[-1 - number].decision_id if number < len(self.model.sends) else "d-0"
+        """One of the last decisions, or of the last allows for an even number; nobody's where there are none."""
+        sends = [send for send in self.model.sends if number % 2 or send.state != "none"]
+        return sends[-1 - number % len(sends)].decision_id if sends else "d-0"
 
     def _candidate(self, draft) -> Candidate:
         candidate_id = f"k-{next(self.candidate_ids)}"

@@ -160,12 +160,10 @@ class CapsRebuild:
 def _or_error(
     work: Callable[[Subject, Argument], _Result], subject: Subject, argument: Argument
 ) -> _Result | DependencyError:
-    """What `work` gives, or what it raised where Redis is at fault."""
+    """What `work` gives, or what it raised where Redis is at fault. (What the database raises is another error yet.)"""
     try:
         return work(subject, argument)
     except DependencyError as error:
-        if error.dependency != "caps":
-            raise
         return error
 
 

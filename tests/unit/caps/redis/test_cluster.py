@@ -7,11 +7,12 @@ from contextlib import ExitStack, contextmanager
 import pytest
 from redis.crc import key_slot
 
+from guardrails.caps.redis import RedisGateway
 from guardrails.caps.redis.gateway import EpochLostError
 from guardrails.caps.redis.layout import shard_of, tag
 from guardrails.decide.holdings import Settlement
 from guardrails.errors import CapsMoved, DependencyError
-from redis_stores import real_now
+from redis_stores import PATIENT_SECONDS, real_now
 from servers import start_redis_cluster, wait_until
 from unit.caps.redis.making import BUDGET, OWN, Cap, decision, holding, reservation, used
 
@@ -242,3 +243,18 @@ def test_while_a_slot_moves_its_caps_are_out_of_reach_and_nothing_is_lost(fragil
         assert not isinstance(caught.value, EpochLostError)
     _migrate(fragile, slot, source, target)
     assert used(stores, at, OWN) == [1]
+
+
+def test_a_cluster_that_lost_a_slot_is_told_of(fragile):
+    node = fragile.node_of("{g124}")
+    with node.connect() as client:
+        client.execute_command("CLUSTER", "DELSLOTS", key_slot(b"{g124}"))
+    gateway = RedisGateway(node.url, deadline_seconds=PATIENT_SECONDS)
+    with pytest.raises(DependencyError, match="does not serve all of its slots"):
+        gateway.check()
+
+
+def test_a_cluster_is_not_reached_by_a_socket(cluster):
+    gateway = RedisGateway(f"unix://{cluster.nodes[0].directory}/redis.sock", deadline_seconds=PATIENT_SECONDS)
+    with pytest.raises(DependencyError, match="the nodes of a cluster are not reached by a socket"):
+        gateway.check()

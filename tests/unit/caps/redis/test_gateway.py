@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from guardrails.caps.redis import RedisGateway
-from guardrails.caps.redis.gateway import EpochLostError
+from guardrails.caps.redis.gateway import EpochLostError, _unfitness
 from guardrails.errors import DependencyError, SettingsError
 from redis_stores import PATIENT_SECONDS, real_now
 from servers import start_redis, wait_until
@@ -61,6 +61,15 @@ def test_a_call_that_was_given_up_does_not_take_effect_later(redis, open_stores)
             # Whatever reached the server in vain is still to be carried out.
         wait_until(lambda: "cmdstat_evalsha" in client.info("commandstats"), lambda: "nothing reached it")
         assert not [key for key in client.keys("*") if "u-1" in key]
+
+
+def test_a_call_that_reaches_the_server_too_late_does_nothing(redis, stores):
+    stores.do(take(1, OWN))
+    (node,) = stores.gateway._servers.nodes()
+    node._ahead -= 3_600_000_000  # as where the server's clock was set forward by an hour
+    assert "answered too late" in str(error_of(stores, take(2, OWN)))
+    assert used(stores, real_now(), OWN) == [1]
+    stores.do(take(3, OWN))
 
 
 def test_a_redis_that_is_down_is_told_of_and_asked_again(redis, open_stores):
@@ -153,6 +162,12 @@ def test_a_replica_is_refused():
         with pytest.raises(SettingsError, match="it is a replica"):
             gateway.check()
         gateway.close()
+
+
+@pytest.mark.parametrize(("version", "is_fit"), [("5.0.14", False), ("6.0.0", True), ("7.2.4", True), ("10.1", True)])
+def test_a_redis_that_is_too_old_is_refused(version, is_fit):
+    info = {"redis_version": version, "role": "master", "maxmemory_policy": "noeviction"}
+    assert is_fit is (_unfitness(info) is None)
 
 
 def test_a_redis_without_memory_left_takes_nothing_and_frees_all_the_same(redis, stores):

@@ -27,6 +27,7 @@ def test_what_is_left_of_former_epochs_is_removed_in_small_steps(either, request
     rebuilt(either, 2)
     removed = sweep(either, 50)
     assert max(removed) <= 50
+    assert sweep(either, 50) == [0]
     assert sum(removed) == 256 + (256 + 20 + 1 + 1), "the first epoch was empty"
     server = request.getfixturevalue("redis" if "server" in request.node.name else "cluster")
     names = set()
@@ -83,3 +84,10 @@ def test_slots_of_the_present_epoch_stay(stores):
     rebuilt(stores, 0)
     assert sweep(stores, 1000) == [0]
     assert used(stores, at, OWN) == [1]
+
+
+def test_a_step_removes_no_more_than_it_may_however_many_keys_lie_together(redis, stores):
+    rebuilt(stores, 1)
+    removed = sweep(stores, 1)
+    assert set(removed) == {0, 1}
+    assert sum(removed) <= 256

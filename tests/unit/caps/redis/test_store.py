@@ -444,6 +444,16 @@ def test_what_waits_is_brought_over_while_nobody_asks(stores):
     assert pending(stores) == []
 
 
+def test_many_outcomes_are_told_in_calls_that_keep_redis_for_a_moment_only(redis, stores):
+    at = real_now()
+    settlements = [Settlement(before=None, after=holding(number, at, OWN, lease=None)) for number in range(2_500)]
+    with redis.connect() as client:
+        client.config_resetstat()
+        stores.do(lambda session: session.caps.settle(settlements))
+        assert client.info("commandstats")["cmdstat_evalsha"]["calls"] == 3
+    assert used(stores, at, OWN) == [2_500]
+
+
 def test_an_outcome_that_redis_can_not_be_told_waits_for_it(redis, stores):
     at = real_now()
     held = holding(1, at, OWN, lease=None, sent_at=at)

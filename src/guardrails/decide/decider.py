@@ -27,7 +27,7 @@ from guardrails.decide.spool import Spool
 from guardrails.decide.writes import Answer, Asked, Known, Request, Writes, ask
 from guardrails.errors import CandidateError, DependencyError, EngineFault
 
-__all__ = ["ENGINE_DISAGREEMENT", "ENGINE_FAULT", "Decider", "Spool"]
+__all__ = ["ENGINE_DISAGREEMENT", "ENGINE_FAULT", "Decider"]
 
 DEADLINE_CANDIDATES = 100
 """So many candidates of a batch have as long again as one alone: each costs, but all share the trips to the stores."""

@@ -12,6 +12,7 @@ from typing import Protocol
 import msgspec
 
 from guardrails.decide.entry import DecisionEntry, decode_entry
+from guardrails.errors import GuardrailsError
 
 __all__ = ["Spool", "Spooled", "Unreadable", "read_spooled"]
 
@@ -52,7 +53,7 @@ class Spooled(msgspec.Struct, frozen=True):
     answer: bytes
 
 
-class Unreadable(Exception):  # noqa: N818 - says of a line what it is
+class Unreadable(GuardrailsError):  # noqa: N818 - says of a line what it is
     """A line is no entry of a decision."""
 
 

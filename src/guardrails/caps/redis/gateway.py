@@ -31,7 +31,10 @@ class EpochLostError(DependencyError):
 
 
 class RedisGateway:
-    """Sends scripts to the servers behind a URL. Nothing is connected before it is needed."""
+    """Sends scripts to the servers behind a URL. Nothing is connected before it is needed.
+
+    Used by one thread at a time: the one that runs the units of work.
+    """
 
     def __init__(self, url: str, *, deadline_seconds: float, uses_server_time: bool = True) -> None:
         """No answer is waited for longer than half of `deadline_seconds`, which is how long a decision may take.
@@ -97,7 +100,7 @@ class RedisGateway:
         """The run ids of the servers. Raises DependencyError where one does not answer, or is not fit for caps."""
         servers = {}
         for info in self._infos():
-            servers[str(info["run_id"])] = _unfitness(info)
+            servers[str(info.get("run_id"))] = _unfitness(info)
         for unfit in filter(None, servers.values()):
             raise DependencyError(f"the caps can't live at `{self.address}`: {unfit}", dependency="caps")
         return frozenset(servers)
@@ -163,6 +166,8 @@ def _unfitness(info: Mapping[str, Any]) -> str | None:
         return f"it is Redis {info['redis_version']}; 6.0 or newer is needed"
     if info["role"] != "master":
         return "it is a replica"
+    if not info.get("run_id"):
+        return "it does not say its run id, by which it is seen that it was restarted"
     if info["maxmemory_policy"] != "noeviction":
         return f"it may forget them: its maxmemory-policy is `{info['maxmemory_policy']}`, and must be `noeviction`"
     return None

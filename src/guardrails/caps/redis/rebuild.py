@@ -106,14 +106,12 @@ class CapsRebuild:
         if build is None:
             looked: _Result = self._transactor.call(self._look, self._clock())
             return looked
-        if not build.is_planted:
-            self._gateway.plant(build.epoch.name, build.epoch.servers)
-            return msgspec.structs.replace(build, is_planted=True)
-        handler = self._finish if build.after is None else self._copy
+        handler = self._plant if not build.is_planted else self._copy if build.after is not None else self._finish
         result: _Result = self._transactor.call(handler, _Task(build, self._clock()))
         return result
 
-    # The handlers. What goes wrong with Redis is their result, so that nobody else's work in the unit is lost by it.
+    # The handlers, which run in the units' own thread. What goes wrong with Redis is their result, so that nobody
+    # else's work in the unit is lost by it.
 
     def _look(self, session: Session, instants: list[datetime]) -> list[Any]:
         return [_or_error(self._look_at, _caps_of(session), now) for now in instants]
@@ -129,6 +127,16 @@ class CapsRebuild:
         claimed = CapEpoch(name=epoch.next_name(self._new_id), servers=self._gateway.survey())
         caps.epochs.claim(claimed.name, now + CLAIM)
         return _Build(epoch=claimed)
+
+    def _plant(self, session: Session, tasks: list[_Task]) -> list[Any]:
+        return [_or_error(self._plant_markers, _caps_of(session), task) for task in tasks]
+
+    def _plant_markers(self, caps: RedisCaps, task: _Task) -> _Result:
+        build = task.build
+        if not _is_still_ours(caps, task):
+            return "more"
+        self._gateway.plant(build.epoch.name, build.epoch.servers)
+        return msgspec.structs.replace(build, is_planted=True)
 
     def _copy(self, session: Session, tasks: list[_Task]) -> list[Any]:
         return [_or_error(self._copy_page, session, task) for task in tasks]

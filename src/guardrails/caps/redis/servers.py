@@ -121,7 +121,7 @@ class Servers:
         return _Found(tuple(nodes.values()), tuple(each[0] for each in found))
 
     def _node(self, options: Mapping[str, Any]) -> Node:
-        client = Redis(connection_pool=self._pool(options))
+        client = Redis.from_pool(self._pool(options))  # whose connections `close` closes
         return Node(client, _address(options), timeout_seconds=self._timeout_seconds, pauses=self._pauses)
 
     def _pool(self, options: Mapping[str, Any]) -> ConnectionPool:

@@ -166,8 +166,12 @@ def test_a_replica_is_refused():
 
 @pytest.mark.parametrize(("version", "is_fit"), [("5.0.14", False), ("6.0.0", True), ("7.2.4", True), ("10.1", True)])
 def test_a_redis_that_is_too_old_is_refused(version, is_fit):
-    info = {"redis_version": version, "role": "master", "maxmemory_policy": "noeviction"}
+    info = {"redis_version": version, "role": "master", "maxmemory_policy": "noeviction", "run_id": "f" * 40}
     assert is_fit is (_unfitness(info) is None)
+
+
+def test_what_does_not_say_who_it_is_is_refused():
+    assert "run id" in _unfitness({"redis_version": "7.2.4", "role": "master", "maxmemory_policy": "noeviction"})
 
 
 def test_a_redis_without_memory_left_takes_nothing_and_frees_all_the_same(redis, stores):

@@ -446,6 +446,7 @@ def test_what_waits_is_brought_over_while_nobody_asks(stores):
 
 def test_many_outcomes_are_told_in_calls_that_keep_redis_for_a_moment_only(redis, stores):
     at = real_now()
+    reserve(stores, reservation(1, at, BUDGET))  # so that the script is known there
     settlements = [Settlement(before=None, after=holding(number, at, OWN, lease=None)) for number in range(2_500)]
     with redis.connect() as client:
         client.config_resetstat()

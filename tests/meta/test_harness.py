@@ -57,6 +57,7 @@ def test_loopback_is_open(host):
 )
 def test_a_skipped_test_fails_on_ci(pytester, monkeypatch, ci, body, expected):
     monkeypatch.setenv("CI", ci)
+    monkeypatch.setenv("PYTHONPATH", str(CONFTEST.parent))
     pytester.makeconftest(CONFTEST.read_text(encoding="utf-8"))
     pytester.makepyfile("import pytest\n" + body)
     result = pytester.run(sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-p", "no:guardrails")

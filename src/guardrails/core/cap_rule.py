@@ -34,6 +34,7 @@ from guardrails.core.timing import CalendarUnit, Zone, calendar_window, zones_of
 __all__ = [
     "CAP_PARTS",
     "LISTED_TIMES",
+    "RECIPIENT",
     "CalendarWindow",
     "CapNeed",
     "CapRule",
@@ -174,11 +175,11 @@ class CapRule(msgspec.Struct, frozen=True, kw_only=True):
 
         INVARIANT: no property of the limit, so that an edit of the limit finds everything that was counted before.
         """
-        return isinstance(self.window, CalendarWindow) and _RECIPIENT not in self.per
+        return isinstance(self.window, CalendarWindow) and RECIPIENT not in self.per
 
     def owner(self, recipient: Recipient) -> str | None:
         """The recipient, where the cap's keys are theirs alone."""
-        return recipient.id if _RECIPIENT in self.per else None
+        return recipient.id if RECIPIENT in self.per else None
 
     def takes(self, candidate: Candidate) -> tuple[Take, ...]:
         """The slots that a send of `candidate` takes, one a key; none where a part of the key is missing."""
@@ -322,11 +323,13 @@ _KEY_BYTES = 1_000
 """A longer key is told by its digest: no store's index takes keys of any length."""
 
 
-_RECIPIENT = "recipient.id"
+RECIPIENT = "recipient.id"
+"""The part that makes a key one recipient's own."""
+
 _TAGS = "content.tags"
 
 CAP_PARTS: Mapping[str, Callable[[Candidate], str | tuple[str, ...] | None]] = {
-    _RECIPIENT: lambda candidate: candidate.recipient.id,
+    RECIPIENT: lambda candidate: candidate.recipient.id,
     "channel": lambda candidate: candidate.channel,
     "campaign.id": lambda candidate: None if candidate.campaign is None else candidate.campaign.id,
     "sponsor.id": lambda candidate: None if candidate.sponsor is None else candidate.sponsor.id,

@@ -16,7 +16,15 @@ from datetime import UTC, datetime
 import msgspec
 
 from guardrails.core.candidate import Instant, Recipient
-from guardrails.core.cap_rule import CAP_PARTS, CalendarWindow, CapRule, CountdownWindow, RollingWindow, Window
+from guardrails.core.cap_rule import (
+    CAP_PARTS,
+    RECIPIENT,
+    CalendarWindow,
+    CapRule,
+    CountdownWindow,
+    RollingWindow,
+    Window,
+)
 from guardrails.core.needs import CountOn, Usage, UsageQuery
 from guardrails.core.policy import Mode, Policy
 from guardrails.core.timing import format_duration, zones_of
@@ -31,7 +39,6 @@ __all__ = ["MOST_KEYS", "CapUsage", "RecipientUsage", "UsageReader"]
 MOST_KEYS = 1000
 """Of the keys that hold more than the recipient, such as one a tag, so many are looked at."""
 
-_RECIPIENT = "recipient.id"
 _PLANNED = "so much is planned for later that the next slot is not known"
 _WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 
@@ -82,7 +89,7 @@ class _Cap(msgspec.Struct, frozen=True):
     @property
     def has_one_key(self) -> bool:
         """Whether the recipient alone says under which key it counts."""
-        return set(self.rule.per) <= {_RECIPIENT}
+        return set(self.rule.per) <= {RECIPIENT}
 
 
 class _Request(msgspec.Struct, frozen=True):
@@ -142,7 +149,7 @@ def _caps(policies: Iterable[Policy], now: datetime) -> tuple[_Cap, ...]:
     return tuple(
         _Cap(policy, policy.cap)
         for policy in policies
-        if policy.cap is not None and (not policy.cap.per or _RECIPIENT in policy.cap.per) and policy.is_valid_at(now)
+        if policy.cap is not None and (not policy.cap.per or RECIPIENT in policy.cap.per) and policy.is_valid_at(now)
     )
 
 

@@ -30,7 +30,7 @@ class HeldOnce:
 
 def assert_given_up(error: object, *, in_doubt: bool = False) -> None:
     assert isinstance(error, DependencyError)
-    assert str(error).startswith("the database did not answer within 10000 ms")
+    assert str(error).startswith("the database did not answer within 5000 ms")
     assert (error.dependency, error.in_doubt) == ("database", in_doubt)
 
 

@@ -56,6 +56,7 @@ def make_client(tmp_path, log_lines, compiled):
             clock=utc_now,
         )
         opened.append(application)
+        application.make_ready()
         return _client(application, settings)
 
     yield make

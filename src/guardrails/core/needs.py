@@ -74,10 +74,11 @@ class UsageQuery(_Value, frozen=True):
 
     `owner` is the recipient whose key it is, None where recipients share it. `by` says which instant of a send is
     compared and returned: when it counted (`counted_at`), or when the countdown it started ends (`until`). The `newest`
-    latest are returned one by one; older ones only as a number.
+    latest are returned one by one; older ones only as a number. Of a key that recipients share that number may stop at
+    `LISTED_TIMES`, which no limit of such a cap exceeds: a busy key is not to cost more than others.
 
     Where `split` is set, the key is tallied (`Take.is_tallied`) and only two numbers are asked for: how many count
-    before `split`, and how many from it on.
+    before `split`, and how many from it on. A quarter of an hour that is asked for in part may count whole.
     """
 
     cap: str

@@ -129,7 +129,11 @@ class CapStore(Protocol):
         """
 
     def settle(self, settlements: Sequence[Settlement], /) -> None:
-        """Bring slots up to date with what became of their decisions, in order. The same again changes nothing."""
+        """Bring slots up to date with what became of their decisions, in order.
+
+        `before` is what the store has of the decision. Where it is not, as where the same is settled again, the slots
+        still end up as `after` says, but the count of a tallied key may be wrong.
+        """
 
     def keys_of(self, owner: str, /) -> Sequence[tuple[str, str]]:
         """Cap and key, in this order, of everything that is kept for a recipient."""

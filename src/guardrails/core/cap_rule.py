@@ -69,7 +69,7 @@ class RollingWindow(msgspec.Struct, frozen=True, tag=True):
 
     def intervals(self, _recipient: Recipient, at: datetime) -> tuple[Interval, ...]:
         """Sends less than `seconds` away; `at` is in UTC."""
-        return (_rolling_interval(self.seconds, at),)
+        return _rolling_intervals(self.seconds, at)
 
     def next_change(self, times: tuple[datetime, ...], interval: Interval) -> datetime | None:
         """When the first of the sends that count is `seconds` old, or a planned one comes nearer than that."""
@@ -99,9 +99,7 @@ class CalendarWindow(msgspec.Struct, frozen=True, tag=True):
         `at` is in UTC.
         """
         zones = zones_of(self.zone, recipient)
-        if zones is None:
-            return None
-        return tuple([_calendar_interval(self.unit, zone, at, self.week_starts) for zone in zones])
+        return None if zones is None else _calendar_intervals(self.unit, zones, at, self.week_starts)
 
     def next_change(self, times: tuple[datetime, ...], interval: Interval) -> datetime | None:
         """The end of the unit, where there are sends in it or after it."""
@@ -133,14 +131,14 @@ class CountdownWindow(msgspec.Struct, frozen=True, tag=True):
 Window = RollingWindow | CalendarWindow | CountdownWindow
 
 
-# A case asks several times for the interval at its instant, and so do the candidates that are decided together.
+# A case asks several times for the intervals at its instant, and so do the candidates that are decided together.
 # INVARIANT: `at` is in UTC. Two instants of one zone that differ in `fold` alone are equal to Python, hence to a cache.
 
 
 @lru_cache(maxsize=10_000)
-def _rolling_interval(seconds: int, at: datetime) -> Interval:
+def _rolling_intervals(seconds: int, at: datetime) -> tuple[Interval, ...]:
     span = _span(seconds)
-    return at - span + _TICK, at + span
+    return ((at - span + _TICK, at + span),)
 
 
 @lru_cache(maxsize=10_000)
@@ -149,9 +147,11 @@ def _span(seconds: int) -> timedelta:
 
 
 @lru_cache(maxsize=10_000)
-def _calendar_interval(unit: CalendarUnit, zone: ZoneInfo, at: datetime, week_starts: int) -> Interval:
-    start, end = calendar_window(unit, zone, at, week_starts=week_starts)
-    return start.astimezone(UTC), end.astimezone(UTC)
+def _calendar_intervals(
+    unit: CalendarUnit, zones: tuple[ZoneInfo, ...], at: datetime, week_starts: int
+) -> tuple[Interval, ...]:
+    windows = (calendar_window(unit, zone, at, week_starts=week_starts) for zone in zones)
+    return tuple((start.astimezone(UTC), end.astimezone(UTC)) for start, end in windows)
 
 
 class CapRule(msgspec.Struct, frozen=True, kw_only=True):

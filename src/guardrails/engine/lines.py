@@ -16,7 +16,7 @@ no `true` that equals 1 and no `'3'` that equals 3 ever reaches its parser.
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -54,22 +54,33 @@ Test = Exists | _TypedTest
 
 
 class Line(msgspec.Struct, frozen=True):
-    """A field seen as one type. `code` gives the code of a value that is there, from WRONG to `top`."""
+    """A field seen as one type. `code` gives the code of a value that is there, from WRONG to `top`.
+
+    Where `kind` is set, it is asked for values of that class alone: all others are WRONG.
+    """
 
     number: int
     top: int
     field: str
-    code: Callable[[object], int]
+    kind: type | None
+    code: Callable[[Any], int]
 
 
 def encoder(lines: Iterable[Line]) -> Callable[[Facts], tuple[int, ...]]:
     """What gives a candidate's codes on the lines, in their order."""
-    pairs = [(line.field, line.code) for line in lines]
+    read = [(line.field, line.kind, line.code) for line in lines]
 
     def encode(facts: Facts) -> tuple[int, ...]:
         values = facts.get
-        # Most are absent, so these cost no call of their own.
-        return tuple([ABSENT if (value := values(field)) is None else code(value) for field, code in pairs])
+        codes = [
+            ABSENT
+            if (value := values(field)) is None
+            else code(value)
+            if kind is None or type(value) is kind
+            else WRONG
+            for field, kind, code in read
+        ]
+        return tuple(codes)
 
     return encode
 
@@ -114,7 +125,7 @@ class Lines:
         self._numbers[key] = number
         self._by_field.setdefault(field, number)
         self._scales.append(scale)
-        self.lines.append(Line(number, scale.top, field, _coder(kind, scale.code)))
+        self.lines.append(Line(number, scale.top, field, *_coder(kind, scale.code)))
 
     def literal(self, test: Test) -> Literal:
         """The test as spans of a line."""
@@ -159,18 +170,21 @@ def _key(test: _TypedTest) -> tuple[object, ...]:
     return test.field, test.type, None
 
 
-def _coder(kind: FactType | None, code: Callable[[Any], int]) -> Callable[[object], int]:
-    """What gives the code of any value: WRONG where it is not of the line's type."""
+def _coder(kind: FactType | None, code: Callable[[Any], int]) -> tuple[type | None, Callable[[Any], int]]:
+    """`kind` and `code` of a line. Most are texts or flags, whose class says all; the others look closer."""
     if kind is None:
-        return code
-    if kind is FactType.STRING:  # most lines are texts, so these are told without a call
-        return lambda value: code(value) if type(value) is str else WRONG
+        return None, code
+    if kind in _CLASSES:
+        return _CLASSES[kind], code
 
     def coded(value: object) -> int:
         fact = typed(value, kind)
         return WRONG if fact is None else code(fact)
 
-    return coded
+    return None, coded
+
+
+_CLASSES: Mapping[FactType, type] = {FactType.STRING: str, FactType.BOOLEAN: bool}
 
 
 def _scale(tests: Sequence[Any]) -> _Scale:
@@ -211,14 +225,19 @@ def _text_scale(tests: Sequence[OneOf]) -> _Scale:
 
 def _ordered_scale(tests: Sequence[OneOf | Compare]) -> _Scale:
     """An odd code for each bound, an even one for what lies between two."""
-    values = [value for test in tests for value in (test.values if isinstance(test, OneOf) else (test.bound,))]
-    bounds = sorted({_rank(value) for value in values})
-    top = 2 * len(bounds)
+    values: list[Any] = [
+        value for test in tests for value in (test.values if isinstance(test, OneOf) else (test.bound,))
+    ]
+    is_instant = tests[0].type is FactType.TIMESTAMP
+    bounds = sorted(set(map(_micros, values) if is_instant else values))
+    top, most = 2 * len(bounds), len(bounds)
 
-    def code(fact: Any) -> int:  # noqa: ANN401 - as `_rank`
-        rank = _rank(fact)
+    def code_of(rank: float) -> int:
         place = bisect_left(bounds, rank)
-        return 2 * place + (place < len(bounds) and bounds[place] == rank)
+        return 2 * place + (place < most and bounds[place] == rank)
+
+    def code(fact: Any) -> int:  # noqa: ANN401 - a number or an instant
+        return code_of(_micros(fact)) if is_instant else code_of(fact)
 
     def spans(test: OneOf | Compare) -> tuple[Span, ...]:
         if isinstance(test, OneOf):
@@ -232,12 +251,12 @@ def _ordered_scale(tests: Sequence[OneOf | Compare]) -> _Scale:
         }
         return (span[test.ordering],)
 
-    return _Scale(top, code, spans)
+    return _Scale(top, code if is_instant else code_of, spans)
 
 
-def _rank(value: Any) -> Any:  # noqa: ANN401 - any two of one line compare
-    """A number as itself, an instant as whole microseconds since 1970, whatever its zone."""
-    return (value - EPOCH) // MICROSECOND if isinstance(value, datetime) else value
+def _micros(instant: datetime) -> int:
+    """Whole microseconds since 1970, whatever the zone."""
+    return (instant - EPOCH) // MICROSECOND
 
 
 def _spans(codes: set[int]) -> tuple[Span, ...]:

@@ -136,7 +136,7 @@ class RedisGateway:
             node.check()
         for node, its_calls in by_node.items():
             for call, reply in zip(its_calls, node.run(its_calls, terms), strict=True):
-                if isinstance(reply, MovedError) and not is_again:
+                if _has_moved(reply) and not is_again:
                     moved.append(call)
                 elif isinstance(reply, RedisError):
                     raise reply
@@ -157,6 +157,11 @@ class RedisGateway:
                 self._servers.forget()
                 self.needs_care |= isinstance(error, NO_ANSWER)  # it may come back empty
             raise DependencyError(f"the caps at `{self.address}` failed: {error}", dependency="caps") from error
+
+
+def _has_moved(reply: Reply | RedisError) -> bool:
+    """Whether another node has the shard now; only newer releases of redis-py know that by themselves."""
+    return isinstance(reply, MovedError) or (isinstance(reply, RedisError) and str(reply).startswith("MOVED "))
 
 
 def _unfitness(info: Mapping[str, Any]) -> str | None:

@@ -1,9 +1,11 @@
 from __future__ import annotations
 
 import pytest
+from redis.exceptions import AskError, MovedError, ResponseError
 
 from guardrails.caps.redis import RedisGateway
-from guardrails.caps.redis.gateway import EpochLostError, _unfitness
+from guardrails.caps.redis.gateway import EpochLostError, _has_moved, _unfitness
+from guardrails.caps.redis.node import Reply
 from guardrails.errors import DependencyError, SettingsError
 from redis_stores import PATIENT_SECONDS, real_now
 from servers import start_redis, wait_until
@@ -183,6 +185,20 @@ def test_a_redis_without_memory_left_takes_nothing_and_frees_all_the_same(redis,
         client.config_set("maxmemory", 0)
     assert "maxmemory" in str(error)
     assert used(stores, at, OWN) == [1]
+
+
+@pytest.mark.parametrize(
+    ("reply", "has_moved"),
+    [
+        (MovedError("12 127.0.0.1:1"), True),
+        (ResponseError("MOVED 12 127.0.0.1:1"), True),  # as redis-py 5 has it
+        (AskError("12 127.0.0.1:1"), False),
+        (ResponseError("ERR"), False),
+        (Reply("MOVED", None), False),
+    ],
+)
+def test_an_answer_says_that_a_shard_has_moved(reply, has_moved):
+    assert _has_moved(reply) is has_moved
 
 
 # --- a Redis that has lost something

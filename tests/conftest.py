@@ -27,6 +27,7 @@ from servers import (
 # The timings of a loaded machine are no property of the code.
 settings.register_profile("guardrails", deadline=None, print_blob=True)
 settings.load_profile("guardrails")
+settings.register_profile("soak", max_examples=5_000)  # pytest --hypothesis-profile=soak: far more than CI has time for
 
 SKIPS_FAIL = os.environ.get("CI") == "true"  # noqa: TID251 - the harness asks where it runs; the package does not
 

@@ -2,7 +2,7 @@
 
 A hypothesis machine drives decisions, outcomes, the clock (in both directions) and housekeeping, on every store. The
 model (`plain_model`) counts sends one by one; the application must say the same of every effect, reason, number, state
-and conflict. `pytest --hypothesis-profile=soak` tries far more.
+and conflict. `pytest --hypothesis-profile=soak` tries fifty times as much.
 """
 
 from __future__ import annotations
@@ -335,10 +335,10 @@ def open_store(request, sqlite_urls) -> OpenStore:
 
 
 @pytest.mark.parametrize(
-    ("open_store", "share"), [("memory", 2), ("sqlite", 4), ("postgresql", 4), ("redis", 4)], indirect=["open_store"]
+    ("open_store", "share"), [("memory", 2), ("sqlite", 5), ("postgresql", 5), ("redis", 5)], indirect=["open_store"]
 )
 def test_every_store_does_what_the_plain_model_does(open_store, share):
     examples = settings.default.max_examples // share
     run_state_machine_as_test(
-        partial(Machine, open_store), settings=settings(max_examples=examples, stateful_step_count=30)
+        partial(Machine, open_store), settings=settings(max_examples=examples, stateful_step_count=40)
     )

@@ -136,14 +136,17 @@ def _read(lines: Sequence[bytes]) -> tuple[list[Spooled], list[int]]:
 def _instead(stored: StoredDecision, answered: StoredDecision) -> StoredDecision:
     """The decision as it was answered, in place of the same one as it became durable while it was given up.
 
-    Nobody ever saw that one; but what was reported of the decision since then stays true.
+    Where that one is an allow and this one a deny, somebody else may have been given the allow meanwhile (another
+    machine, which does not know this spool), and have sent. So it is held on, as it stands: what is reported of it
+    counts, and where nothing is, its lease frees it. What was reported already stays true.
     """
-    if stored.state in _UNREPORTED:
+    is_open = stored.state in _OPEN and answered.state != "none"
+    if is_open or stored.state == "none":
         return msgspec.structs.replace(answered, is_caps_pending=stored.is_caps_pending)
     return msgspec.structs.replace(stored, answer=answered.answer, audit_index=answered.audit_index)
 
 
-_UNREPORTED: frozenset[ReservationState] = frozenset({"none", "reserved", "expired"})
+_OPEN: frozenset[ReservationState] = frozenset({"reserved", "expired"})
 
 
 def _settlement(stored: StoredDecision | None, row: StoredDecision) -> Settlement | None:

@@ -202,15 +202,54 @@ def unseen(route, *candidates):
     return answers
 
 
-def test_what_was_answered_takes_the_place_of_what_nobody_saw(route):
+def test_what_was_answered_takes_the_place_of_what_became_durable(route):
     (answer,) = unseen(route, candidate())
-    assert row_of(route, answer).state == "reserved"  # it was allowed, and nobody was told
     route.drain()
     row = row_of(route, answer)
-    assert (answer.decision.effect, row.state, row.answer, row.takes) == ("deny", "none", answer.body, ())
+    assert (answer.decision.effect, row.answer, row.audit_index) == ("deny", answer.body, 1)
     assert [entry.decision.effect for entry in route.entries()] == ["allow", "deny"]
-    assert row.audit_index == 1
-    assert route.decide(candidate("m"))[0].decision.effect == "allow"  # the slot is free again
+    assert route.decide(candidate())[0].body == answer.body
+
+
+def test_an_allow_that_was_answered_as_a_deny_is_held_until_its_lease_ends(route):
+    (answer,) = unseen(route, candidate())
+    before = row_of(route, answer)
+    route.drain()
+    row = row_of(route, answer)
+    assert (row.state, row.takes, row.lease_until, row.due_at) == ("reserved", before.takes, NOW + LEASE, NOW + LEASE)
+    assert codes(route.decide(candidate("m"))[0]) == ["cap.exceeded"]
+    route.clock.now += LEASE
+    assert effects(route.decide(candidate("n"))) == ["allow"]
+
+
+def test_a_send_on_an_allow_that_another_machine_was_given_counts(route, tmp_path):
+    other = Route(route.stores, policies=POLICIES, spool=FileSpool(tmp_path / "other machine"), name="other")
+    (denied,) = unseen(route, candidate())
+    (allowed,) = other.decide(candidate())
+    route.drain()
+    assert [each.decision.effect for each in (denied, allowed)] == ["deny", "allow"]
+    assert other.report(allowed.decision.decision_id, "sent") == "sent"
+    route.clock.now += LEASE
+    assert codes(route.decide(candidate("u"))[0]) == ["cap.exceeded"]
+
+
+def test_where_that_lease_ended_before_a_late_send_counts_too(route):
+    (answer,) = unseen(route, candidate())
+    route.clock.now += LEASE
+    route.application.housekeeping.step(route.clock())
+    route.drain()
+    assert row_of(route, answer).state == "expired"
+    assert route.report(answer.decision.decision_id, "sent") == "sent"
+    assert codes(route.decide(candidate("u"))[0]) == ["cap.exceeded"]
+
+
+def test_a_deny_that_was_answered_as_an_allow_holds_what_that_takes(route):
+    route.decide(receipt("first"))
+    (answer,) = unseen(route, receipt())
+    assert row_of(route, answer).state == "none"
+    route.drain()
+    row = row_of(route, answer)
+    assert (answer.decision.effect, row.state, len(row.takes)) == ("allow", "reserved", 2)
 
 
 def test_an_allow_goes_on_holding_its_slots(route):

@@ -28,7 +28,7 @@ from guardrails.audit import (
     SqlDecisions,
     SqlPolicyArchive,
 )
-from guardrails.caps import MemoryCaps, SqlCaps, are_caps_elsewhere
+from guardrails.caps import MemoryCaps, SqlCaps
 from guardrails.consent import ConsentService, MemoryConsents, SqlConsents
 from guardrails.core.policy_set import PolicySet
 from guardrails.decide.active_policies import ActivePolicies
@@ -78,6 +78,7 @@ __all__ = [
 
 
 DEADLINE = timedelta(milliseconds=250)
+MIGRATION_SECONDS = 86_400.0
 HANGS_AFTER_DEADLINES = 4
 """A unit of work serves several decisions, and waits for other processes: so much longer than one it may take."""
 
@@ -114,12 +115,17 @@ class Application:
     transactor: Transactor
 
     def make_ready(self) -> None:
-        """Reach the stores now, and not with the first decision.
+        """Reach the database now, and not with the first decision; bring its schema up to date, however long it takes.
 
-        Raises SettingsError where the schema, or a server for the caps, is none that this release can use,
-        DependencyError where the database does not answer. Caps in Redis are filled where they are not complete.
+        Raises SettingsError where the schema is none that this release can use, or the caps live elsewhere,
+        DependencyError where the database does not answer.
         """
-        self.audit.size()
+        elsewhere = self.transactor.call(_look, None, timeout_seconds=MIGRATION_SECONDS)
+        if elsewhere is not None and self.caps_rebuild is None:
+            raise SettingsError(elsewhere)
+
+    def fill_caps(self) -> None:
+        """Fill the caps in Redis from the decisions, where they are not complete there and nobody else is at it."""
         while self.caps_rebuild is not None and self.caps_rebuild.step():
             pass
 
@@ -252,6 +258,15 @@ def new_id() -> str:
     return uuid.uuid4().hex
 
 
+def _look(session: Session, looks: list[None]) -> list[str | None]:
+    """Why the caps don't answer, if they don't."""
+    try:
+        session.caps.keys_of("")
+    except DependencyError as error:
+        return [str(error)] * len(looks)
+    return [None] * len(looks)
+
+
 class _Session:
     """The stores of all rooms, over one unit of work."""
 
@@ -282,37 +297,23 @@ def open_stores(url: str, *, redis: RedisGateway | None = None, deadline: timede
     seconds = deadline.total_seconds()
     return open_transactor(
         url,
-        sql_session=_SqlSessions(redis),
+        sql_session=partial(_sql_session, redis),
         memory_session=_memory_session,
         busy_seconds=max(BUSY_SECONDS, seconds),
         hang_seconds=max(HANG_SECONDS, HANGS_AFTER_DEADLINES * seconds),
     )
 
 
-class _SqlSessions:
-    """Joins the rooms' stores for each unit of work on a database.
-
-    INVARIANT: the caps are counted in one place only. The first unit looks where that is.
-    """
-
-    def __init__(self, redis: RedisGateway | None) -> None:
-        self._redis = redis
-        self._is_checked = redis is not None  # which is filled from the decisions where it holds nothing yet
-
-    def __call__(self, connection: Connection) -> Session:
-        if not self._is_checked:
-            if are_caps_elsewhere(connection):
-                raise SettingsError("the caps of this database live in Redis: name it by GUARDRAILS_CAPS_URL or --caps")
-            self._is_checked = True
-        decisions = SqlDecisions(connection)
-        return _Session(
-            consents=SqlConsents(connection),
-            preferences=SqlPreferences(connection),
-            caps=SqlCaps(connection) if self._redis is None else _redis_caps(self._redis, connection, decisions),
-            decisions=decisions,
-            audit=SqlAuditLog(connection),
-            policies=SqlPolicyArchive(connection),
-        )
+def _sql_session(redis: RedisGateway | None, connection: Connection) -> Session:
+    decisions = SqlDecisions(connection)
+    return _Session(
+        consents=SqlConsents(connection),
+        preferences=SqlPreferences(connection),
+        caps=SqlCaps(connection) if redis is None else _redis_caps(redis, connection, decisions),
+        decisions=decisions,
+        audit=SqlAuditLog(connection),
+        policies=SqlPolicyArchive(connection),
+    )
 
 
 # What needs the extra `redis` is not even loaded where nobody asked for it.

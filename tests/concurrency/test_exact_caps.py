@@ -46,12 +46,13 @@ OF_EACH_RECIPIENT = {"rolling-thirty": 30, "day-forty": 40, "countdown-five": 5,
 SHARED = {"budget-of-a-day": 2500, "shared-rolling": 900, "budget-of-a-month": 777}
 
 
-@pytest.mark.parametrize("store", ["sqlite", "postgresql", "postgresql and redis"])
+@pytest.mark.parametrize("store", ["sqlite", "postgresql", "postgresql and redis", "sqlite and a redis cluster"])
 def test_granted_is_what_was_asked_for_or_the_limit_on_every_store(stores, tmp_path, store):
     database_url, caps_url = stores(store)
     settings = settings_for(database_url, caps_url, tmp_path)
     with closing(open_application(settings)) as application:
         application.make_ready()
+        application.fill_caps()
     answered = _asked_by_processes(settings, tmp_path)
     _check(read_entries(database_url), answered)
 

@@ -3,6 +3,6 @@
 from __future__ import annotations
 
 from guardrails.caps.memory import MemoryCaps
-from guardrails.caps.sql import SqlCaps, are_caps_elsewhere
+from guardrails.caps.sql import SqlCaps
 
-__all__ = ["MemoryCaps", "SqlCaps", "are_caps_elsewhere"]
+__all__ = ["MemoryCaps", "SqlCaps"]

@@ -37,11 +37,12 @@ from sqlalchemy import (
 from guardrails.caps.slot import Changes, LeaseKey, SlotKey, TallySpan, most_older, tally_span
 from guardrails.core.needs import Usage, UsageQuery
 from guardrails.decide.holdings import Reservation, Settlement
+from guardrails.errors import DependencyError
 from guardrails.storage.instants import from_micros, to_micros
 from guardrails.storage.json_rows import encode_rows, json_rows
 from guardrails.storage.tables import cap_epochs, cap_slots, cap_tallies, cap_tally_leases
 
-__all__ = ["SqlCaps", "are_caps_elsewhere"]
+__all__ = ["SqlCaps"]
 
 # --- reading slots
 
@@ -168,16 +169,24 @@ _KEYS = (
 _EPOCH = select(cap_epochs.c.only).limit(1)
 
 
-def are_caps_elsewhere(connection: Connection) -> bool:
-    """Whether the caps of this database live in Redis: what its own tables say of them is old then."""
-    return connection.execute(_EPOCH).first() is not None
-
-
 class SqlCaps:
-    """The `CapStore` over the tables `cap_slots`, `cap_tallies` and `cap_tally_leases`."""
+    """The `CapStore` over the tables `cap_slots`, `cap_tallies` and `cap_tally_leases`.
 
-    def __init__(self, connection: Connection) -> None:
-        self._connection = connection
+    INVARIANT: the caps are counted in one place. Once they live in Redis, these tables are not asked any more, also by
+    a process that was started before: every unit looks.
+    """
+
+    def __init__(self, unit: Connection) -> None:
+        self._unit = unit
+        self._is_here = False
+
+    @property
+    def _connection(self) -> Connection:
+        if not self._is_here and self._unit.execute(_EPOCH).first() is not None:
+            hint = "name it by GUARDRAILS_CAPS_URL or --caps"
+            raise DependencyError(f"the caps of this database live in Redis: {hint}", dependency="caps")
+        self._is_here = True
+        return self._unit
 
     def read(self, queries: Sequence[UsageQuery], now: datetime, /) -> Mapping[UsageQuery, Usage]:
         """The usage for each question."""

@@ -32,7 +32,7 @@ from granian.server.mp import MPServer
 from guardrails.bootstrap import open_application
 from guardrails.cli import exit_codes
 from guardrails.cli.documented import Documented
-from guardrails.errors import SettingsError
+from guardrails.errors import DependencyError, SettingsError
 from guardrails.settings import EngineName, LogLevel, Settings, parse_deadline, parse_keep, parse_lease, read_keys
 
 __all__ = ["serve"]
@@ -120,8 +120,7 @@ def serve(*, keys_file: Path | None, **flags: Any) -> int:  # noqa: ANN401 - one
     live within a second; one that does not load leaves the last good set deciding.
     """
     settings = Settings.load(os.environ, keys=_keys(keys_file), **flags)  # noqa: TID251 - handed to the one reader
-    with contextlib.closing(open_application(settings)) as application:
-        application.make_ready()  # whatever keeps it from starting is said here, in one line, and not by a worker
+    _make_ready(settings)
     settings = _with_free_port(settings)
     # A fork copies whatever lock another thread holds just then, an import's included, and nobody ever lets go of it.
     multiprocessing.set_start_method("spawn", force=True)
@@ -130,6 +129,26 @@ def serve(*, keys_file: Path | None, **flags: Any) -> int:  # noqa: ANN401 - one
         server.on_startup(lambda: _attend_in_background(server, settings))
         server.serve(target_loader=functools.partial(_load_worker, settings), wrap_loader=False)
     return exit_codes.FINE
+
+
+def _make_ready(settings: Settings) -> None:
+    """Whatever keeps the service from starting is said here, in one line, and not by a worker.
+
+    A server that is down keeps nobody from starting: transactional content goes on meanwhile, and the log says why.
+    """
+    try:
+        settings.state_directory.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=settings.state_directory).close()
+    except OSError as error:
+        raise SettingsError(f"can't write to the state directory `{settings.state_directory}`: {_why(error)}") from None
+    with contextlib.closing(open_application(settings)) as application:
+        try:
+            application.make_ready()
+            application.fill_caps()
+        except DependencyError as error:
+            if not settings.database_url.startswith("postgres"):
+                raise
+            click.echo(f"guardrails: {error}; it is served without until that is over", err=True)
 
 
 def _keys(path: Path | None) -> object:

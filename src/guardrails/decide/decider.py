@@ -29,6 +29,9 @@ from guardrails.errors import CandidateError, DependencyError, EngineFault
 
 __all__ = ["ENGINE_DISAGREEMENT", "ENGINE_FAULT", "Decider"]
 
+UNIT_CANDIDATES = 100
+"""So many candidates of a batch at most are decided in one call, so that nobody else waits long for a big one."""
+
 DEADLINE_CANDIDATES = 100
 """So many candidates of a batch have as long again as one alone: each costs, but all share the trips to the stores."""
 
@@ -72,12 +75,23 @@ class Decider:
         transactional lane allows, degraded, both recorded in the spool. Raises DependencyError where not even the
         spool can be used; then nothing is decided.
         """
+        now, compiled = now or self._clock(), self._snapshot()
+        results: list[Answer | CandidateError] = []
+        for first in range(0, len(candidates), UNIT_CANDIDATES):
+            some = candidates[first : first + UNIT_CANDIDATES]
+            results.extend(self._decide(some, now=now, compiled=compiled, trace_id=trace_id))
+        return results
+
+    def _decide(
+        self, candidates: Sequence[Candidate], *, now: datetime, compiled: Compiled, trace_id: str | None
+    ) -> list[Answer | CandidateError]:
+        """Decide candidates together: one call on the stores, or one on the spool."""
         asked = tuple([ask(candidate, self._new_id()) for candidate in candidates])
         seconds = self._deadline.total_seconds() * (1 + len(asked) / DEADLINE_CANDIDATES)
         candidate_ids = frozenset([candidate.id for candidate in candidates])
         with self._in_flight.alone(candidate_ids, timeout_seconds=seconds):
             spooled = self._outages.answered(candidate_ids)
-            request = Request(asked, now or self._clock(), self._snapshot(), trace_id, spooled)
+            request = Request(asked, now, compiled, trace_id, spooled)
             try:
                 return self._transactor.call(self._decide_group, request, timeout_seconds=seconds, size=len(asked))
             except DependencyError as fault:

@@ -74,6 +74,7 @@ class Database:
         self._backend = _backend(url, busy_seconds)
         self.engine = self._backend.engine
         self._prepared = False
+        self._was_fit = False
         self._is_migrating = False
         self._interrupted = threading.Event()
         self._abandoned: list[Pool] = []
@@ -148,10 +149,12 @@ class Database:
                 self._backend.check(connection)
                 if not is_current(connection):
                     self._migrate(connection)
-        except SettingsError:
+        except SettingsError as error:
             self._disconnect()
+            if self._was_fit:  # a newer release has migrated it meanwhile: for this process it is out of reach
+                raise DependencyError(str(error), dependency="database") from error
             raise
-        self._prepared = True
+        self._prepared = self._was_fit = True
 
     def _migrate(self, connection: Connection) -> None:
         self._is_migrating = True
@@ -185,7 +188,8 @@ def _parsed(url: str) -> URL:
     try:
         return make_url(url)
     except (ArgumentError, ValueError):  # ValueError: a port that is no number
-        shown = url if "@" not in url else f"...@{url.rpartition('@')[2]}"  # what stands before may be a password
+        before, at, shown = url.partition("?")[0].rpartition("@")  # what stands before, or behind, may be a password
+        shown = f"...@{shown}" if at else before + shown
         raise SettingsError(f"`{shown}` is not a database URL; {_KNOWN}") from None
 
 

@@ -126,7 +126,8 @@ class PostgresqlDatabase:
             connect_args={} if threshold is None else {"prepare_threshold": _threshold(threshold)},
         )
         _keep_off_stderr("psycopg")
-        event.listen(engine, "connect", self._configure)
+        # First of all listeners: what SQLAlchemy asks of a first connection can be broken off, too.
+        event.listen(engine, "connect", self._configure, insert=True)
         event.listen(engine, "close", self._forget)
         event.listen(engine, "begin", self._begin)
         return engine

@@ -74,7 +74,9 @@ PROBLEMS: Mapping[str, ProblemKind] = {
         500, "The service failed", "A fault of ours. The request id finds it in the log; nothing was allowed."
     ),
     "unavailable": ProblemKind(
-        503, "A store is out of reach", "Nothing was recorded; send the same request again after `Retry-After` seconds."
+        503,
+        "A store is out of reach",
+        "It may not have been recorded; the same request can be sent again, after `Retry-After` seconds.",
     ),
 }
 

@@ -24,9 +24,9 @@ _encoder = msgspec.json.Encoder()
 
 
 class StoreCheck(msgspec.Struct, frozen=True):
-    """Whether it answers."""
+    """Whether it answers; null where that can't be told, since the database does not."""
 
-    ok: bool
+    ok: bool | None
 
 
 class PolicyCheck(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -88,12 +88,12 @@ class Service:
         """`GET /metrics`."""
         return Reply(200, self._metrics.render(), CONTENT_TYPE)
 
-    def _stores(self) -> tuple[bool, bool]:
+    def _stores(self) -> tuple[bool, bool | None]:
         """Whether the database answers, and whether the caps do, which may live elsewhere."""
         try:
             return True, self._transactor.call(_look, self._clock())
         except DependencyError:
-            return False, False
+            return False, None
 
     def _policy_check(self, exchange: Exchange) -> PolicyCheck:
         status = self._policies.status

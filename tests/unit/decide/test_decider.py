@@ -305,15 +305,15 @@ def test_a_batch_asks_each_store_once():
     ]
 
 
-def test_the_stores_have_longer_for_a_batch():
+def test_a_batch_is_decided_a_hundred_at_a_time_and_the_stores_have_longer_for_each():
     transactor = CountingTransactor(open_stores("memory:"))
     route = Route(transactor)
-    for size in (0, 1, 200):
+    for size in (0, 1, 250):
         route.decide(*(candidate(f"{size}-{number}") for number in range(size)))
     seconds = DEADLINE.total_seconds()
     assert transactor.terms == [
         {"timeout_seconds": pytest.approx(factor * seconds), "size": size}
-        for factor, size in ((1, 0), (1.01, 1), (3, 200))
+        for factor, size in ((1.01, 1), (2, 100), (2, 100), (1.5, 50))
     ]
 
 

@@ -50,6 +50,9 @@ class Backend(Protocol):
     def has_moved(self) -> bool:
         """Whether the connection leads to something else than the name does now."""
 
+    def is_gone(self) -> bool:
+        """Whether nothing is there any more, so that connecting would make a new, empty database."""
+
     def interrupt(self) -> None:
         """From another thread: break off what the connection waits for. Never raises."""
 
@@ -88,6 +91,8 @@ class Database:
         """
         if self._interrupted.is_set() or self._backend.has_moved():
             self._disconnect()
+        if self._was_fit and self._backend.is_gone():  # an empty one would say that nothing was ever sent
+            raise DependencyError(f"the database `{self._backend.name}` is gone", dependency="database")
         self._interrupted.clear()
         is_committing = False
         try:

@@ -94,6 +94,10 @@ class PostgresqlDatabase:
         """A connection leads to one server for as long as it lives."""
         return False
 
+    def is_gone(self) -> bool:
+        """A server makes no database by itself."""
+        return False
+
     def interrupt(self) -> None:
         """Cut the line to the server, which may not even be able to hear that it should stop."""
         self._line.cut()

@@ -62,6 +62,10 @@ class SqliteFile:
         """Whether the file was replaced or removed: what is written to the one that is open would be lost."""
         return self._opened is not None and self._opened != self._identity()
 
+    def is_gone(self) -> bool:
+        """Whether there is no file: SQLite would make one."""
+        return not self._path.exists()
+
     def interrupt(self) -> None:
         """Break off the statement that runs."""
         connection = self._open
@@ -106,21 +110,28 @@ class SqliteFile:
     def _begin(self, connection: Connection) -> None:
         # INVARIANT: the write lock is taken before anything is read, so units are serial across processes.
         try:
-            self._insist(connection.connection.dbapi_connection, "BEGIN IMMEDIATE")
+            was_free = self._insist(connection.connection.dbapi_connection, "BEGIN IMMEDIATE")
         except sqlite3.Error as error:
             raise OperationalError("BEGIN IMMEDIATE", None, error) from error
+        if was_free:
+            self._turns.found_free()
 
-    def _insist(self, connection: Any, statement: str) -> None:  # noqa: ANN401 - whatever the driver gives
-        """Execute `statement` again and again while another process holds the file, until it is too late."""
+    def _insist(self, connection: Any, statement: str) -> bool:  # noqa: ANN401 - whatever the driver gives
+        """Execute `statement` again and again while another process holds the file, until it is too late.
+
+        Returns whether none did.
+        """
+        was_free = True
         while True:
             try:
                 connection.execute(statement)
             except sqlite3.OperationalError as error:
                 if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or self._is_over():
                     raise
+                was_free = False
                 time.sleep(_PAUSE_SECONDS)
             else:
-                return
+                return was_free
 
     def _is_over(self) -> bool:
         return self._interrupted.is_set() or time.monotonic() > self._deadline

@@ -169,12 +169,13 @@ def test_a_file_that_is_damaged_and_then_restored(path):
     transactor.close()
 
 
-def test_a_file_that_is_gone_is_made_anew(path, transactor):
+def test_a_file_that_is_gone_is_not_made_anew(path, transactor):
     assert [run(transactor, append) for _ in range(2)] == [0, 1]
-    for name in ("guardrails.db", "guardrails.db-wal", "guardrails.db-shm"):
-        path.with_name(name).unlink()
-    assert [run(transactor, append) for _ in range(2)] == [0, 1]
-    assert in_file(path) == 2
+    path.rename(path.with_name("elsewhere.db"))
+    assert_fails(transactor, "is gone")
+    assert not path.exists()
+    path.with_name("elsewhere.db").rename(path)
+    assert run(transactor, append) == 2
 
 
 def test_a_file_that_is_replaced_is_the_one_that_is_written_to(path, transactor):

@@ -35,6 +35,10 @@ __all__ = ["FileSpool", "MemorySpool"]
 REACH_BYTES = 128 * 2**20
 """So much of the file's end is known by candidate: the newest 100,000 decisions or so. It bounds memory."""
 
+HAND_OVER_BYTES = 256 * 2**10
+"""So much is handed over at a time, or one entry that is larger: an entry may take thousands of slots of the caps, and
+it is as long as it takes many."""
+
 _IN_LOG = b"#"
 
 
@@ -44,7 +48,8 @@ class FileSpool:
     def __init__(self, path: Path, *, reach_bytes: int = REACH_BYTES) -> None:
         self._path = path
         self._answers = _Answers(reach_bytes)  # touched by whoever holds the file's lock
-        self._in_log = _Place()  # touched by whoever drains
+        self._in_log = _Place()  # touched by whoever drains, and so is what follows
+        self._unreadable: list[tuple[int, bytes]] = []  # offset and line of what is still to be put aside
 
     @property
     def is_empty(self) -> bool:
@@ -92,8 +97,9 @@ class FileSpool:
     def hand_over(self, take: Callable[[Sequence[bytes]], Collection[int]], most: int, /) -> int:
         """Hand the oldest entries that wait, at most `most`, to `take`, and let go of them once it returned.
 
-        Returns how many; 0 where none wait, or where somebody else hands over at present. `take` returns the places of
-        those that it can't read: they move to `<name>.rejected`. Where it raises, all stay.
+        Returns how many; 0 where none wait, or where somebody else hands over at present. At most HAND_OVER_BYTES of
+        them, but one at least. `take` returns the places of those that it can't read: they move to `<name>.rejected`,
+        and where that can't be written they stay, and hold up no others. Where `take` raises, all stay.
         """
         if self.is_empty:
             return 0
@@ -108,11 +114,16 @@ class FileSpool:
         try:
             with locked(file):
                 end = end_of_lines(file)
+            if not self._in_log.stands_in(file):
+                self._in_log, self._unreadable = _Place(), []
             waiting = self._waiting(file, end, most)  # what was acknowledged changes no more, but by who drains
             if waiting:
-                lines = [line for _, line in waiting]
-                self._put_aside([lines[place] for place in take(lines)])
-                self._let_go(file, waiting)
+                rejected = set(take([line for _, line in waiting]))
+                self._unreadable += [each for place, each in enumerate(waiting) if place in rejected]
+                self._in_log = _Place.behind(*waiting[-1])
+                # Known first and marked then: on a disk that takes no marks, the others are handed over nevertheless.
+                _mark(file, [offset for place, (offset, _) in enumerate(waiting) if place not in rejected])
+            self._put_aside(file, may_fail=bool(waiting))
             self._remove_if_in_log(file)
         finally:
             os.close(file)
@@ -120,10 +131,13 @@ class FileSpool:
 
     def _waiting(self, file: int, end: int, most: int) -> list[tuple[int, bytes]]:
         """Offset and line of the oldest entries that wait."""
-        start = self._in_log.end if self._in_log.stands_in(file) else 0
         waiting: list[tuple[int, bytes]] = []
-        for offset, line in lines_between(file, start, end):
+        size = 0
+        for offset, line in lines_between(file, self._in_log.end, end):
             if _waits(line):
+                size += len(line)
+                if waiting and size > HAND_OVER_BYTES:
+                    break
                 waiting.append((offset, line))
             elif not waiting:
                 self._in_log = _Place.behind(offset, line)
@@ -131,23 +145,24 @@ class FileSpool:
                 break
         return waiting
 
-    def _put_aside(self, lines: list[bytes]) -> None:
-        if not lines:
-            return
-        with opened(self._beside(".rejected"), os.O_CREAT) as file:
-            add_lines(file, lines)
-
-    def _let_go(self, file: int, waiting: list[tuple[int, bytes]]) -> None:
-        # Known first and marked then: on a disk that takes no marks, the others are handed over nevertheless. A mark
-        # that is lost with the power has its entry handed over again, and passed over.
-        self._in_log = _Place.behind(*waiting[-1])
-        for offset, _ in waiting:
-            os.pwrite(file, _IN_LOG, offset)
+    def _put_aside(self, file: int, *, may_fail: bool) -> None:
+        """Move what can't be read out of the way. Where it `may_fail`, the next time does it."""
+        waiting = [(offset, line) for offset, line in self._unreadable if os.pread(file, 1, offset) != _IN_LOG]
+        if waiting:
+            try:
+                with opened(self._beside(".rejected"), os.O_CREAT) as rejected:
+                    add_lines(rejected, [line for _, line in waiting])
+            except OSError:
+                if may_fail:
+                    return
+                raise
+            _mark(file, [offset for offset, _ in waiting])
+        self._unreadable = []
 
     def _remove_if_in_log(self, file: int) -> None:
         with locked(file):
             is_in_log = self._in_log.stands_in(file) and self._in_log.end == end_of_lines(file)
-            if is_in_log and is_at(file, self._path):
+            if is_in_log and not self._unreadable and is_at(file, self._path):
                 os.ftruncate(file, 0)  # frees the room, whoever has it open yet
                 self._path.unlink()
 
@@ -273,6 +288,15 @@ class _Answers:
 def _check(entries: Iterable[bytes]) -> None:
     if any(b"\n" in entry for entry in entries):
         raise ValueError("a spooled entry is one line")
+
+
+def _mark(file: int, offsets: Iterable[int]) -> None:
+    """Say of the lines there that nobody waits for them any more.
+
+    A mark that is lost with the power has its entry handed over again, and passed over.
+    """
+    for offset in offsets:
+        os.pwrite(file, _IN_LOG, offset)
 
 
 def _waits(line: bytes) -> bool:

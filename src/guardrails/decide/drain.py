@@ -17,11 +17,12 @@ from guardrails.decide.ports import Session, StoredDecision, Transactor
 from guardrails.decide.settling import try_settle
 from guardrails.decide.spool import Spool, Spooled, Unreadable, read_spooled
 from guardrails.decide.writes import body_hash, stored_decision
+from guardrails.errors import DependencyError
 
 __all__ = ["STEP_ENTRIES", "Drain", "Drained"]
 
 STEP_ENTRIES = 200
-"""So many entries at most are one step: no decision waits long for it."""
+"""So many entries at most are one step: no decision waits long for it. Fewer, where the database finds that too much."""
 
 
 class Drained(msgspec.Struct, frozen=True):
@@ -40,11 +41,12 @@ class Drain:
         self._spool = spool
         self._clock = clock
         self._keep = keep
+        self._most = STEP_ENTRIES
 
     def step(self) -> Drained:
         """Take the oldest entries out of the spool. Where it returns none, none wait, or another process is at it.
 
-        Raises DependencyError where the database is out of reach, OSError where the spool's disk fails.
+        Raises DependencyError where the database is out of reach or finds the step too much, OSError where the spool's disk fails.
         """
         rejected: Collection[int] = ()
 
@@ -52,11 +54,20 @@ class Drain:
             nonlocal rejected
             spooled, rejected = _read(lines)
             if spooled:
-                self._transactor.call(self._store_all, spooled, size=len(spooled))
+                self._store(spooled)
             return rejected
 
-        entries = self._spool.hand_over(take, STEP_ENTRIES)
+        entries = self._spool.hand_over(take, self._most)
         return Drained(entries, len(rejected))
+
+    def _store(self, spooled: list[Spooled]) -> None:
+        """Half as many the next time where it fails: what is too much for one unit would fail again for ever."""
+        try:
+            self._transactor.call(self._store_all, spooled, size=len(spooled))
+        except DependencyError:
+            self._most = max(1, len(spooled) // 2)
+            raise
+        self._most = min(STEP_ENTRIES, self._most * 2)
 
     def _store_all(self, session: Session, groups: list[list[Spooled]]) -> list[None]:
         """The handler: the log, the decisions and the caps, with one read and one write each."""

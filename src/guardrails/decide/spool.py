@@ -40,8 +40,8 @@ class Spool(Protocol):
     def hand_over(self, take: Callable[[Sequence[bytes]], Collection[int]], most: int, /) -> int:
         """Hand the oldest entries, at most `most`, to `take`, and let go of them once it returns; returns how many.
 
-        `take` returns the places of those that it can't read: they are put aside. Where it raises, all stay. 0 where
-        there are none, and where another process hands over at present.
+        Fewer, but one at least, where they are large. `take` returns the places of those that it can't read: they are
+        put aside. Where it raises, all stay. 0 where there are none, and where another process hands over at present.
         """
 
 

@@ -18,6 +18,7 @@ import pytest
 
 from guardrails.audit import FileSpool, MemorySpool
 from guardrails.audit.line_files import opened
+from guardrails.audit.spool import HAND_OVER_BYTES
 
 
 def entry(candidate_id, rest="") -> bytes:
@@ -296,6 +297,60 @@ def test_what_can_not_be_read_is_put_aside_and_stops_nobody(spool, log, path):
     assert spool.is_empty
 
 
+def test_what_can_not_be_put_aside_stays_until_it_can(path, log):
+    spool = FileSpool(path)
+    spool.append({"a": entry("a"), "b": b"nonsense", "c": entry("c")})
+    rejected = path.with_name("spool.jsonl.rejected")
+    rejected.mkdir()
+    log.unreadable = (1,)
+    assert spool.hand_over(log.take, 10) == 3
+    assert list(spool.read()) == [b"nonsense"]
+    with pytest.raises(IsADirectoryError):  # nothing else is left to do
+        spool.hand_over(log.take, 10)
+    rejected.rmdir()
+    assert spool.hand_over(log.take, 10) == 0
+    assert (rejected.read_bytes(), path.exists(), len(log.taken)) == (b"nonsense\n", False, 3)
+
+
+def test_what_another_process_put_aside_is_put_aside_once(path, log):
+    spool = FileSpool(path)
+    spool.append({"a": b"nonsense"})
+    rejected = path.with_name("spool.jsonl.rejected")
+    rejected.mkdir()
+    log.unreadable = (0,)
+    assert spool.hand_over(log.take, 10) == 1
+    rejected.rmdir()
+    writer = FileSpool(path)
+    writer.append(entries("b"))
+    assert writer.hand_over(log.take, 1) == 1
+    log.unreadable = ()
+    assert spool.hand_over(log.take, 10) == 1
+    assert (rejected.read_bytes(), spool.is_empty) == (b"nonsense\n", True)
+
+
+def test_what_could_not_be_put_aside_is_forgotten_with_its_file(path, log):
+    spool = FileSpool(path)
+    spool.append({"a": b"nonsense"})
+    rejected = path.with_name("spool.jsonl.rejected")
+    rejected.mkdir()
+    log.unreadable = (0,)
+    assert spool.hand_over(log.take, 10) == 1
+    path.unlink()
+    rejected.rmdir()
+    spool.append(entries("b"))
+    log.unreadable = ()
+    assert spool.hand_over(log.take, 10) == 1
+    assert (rejected.exists(), path.exists()) == (False, False)
+
+
+def test_little_is_handed_over_at_a_time_where_entries_are_large(path, log):
+    spool = FileSpool(path)
+    spool.append(entries("a", "b", "c", rest="x" * (HAND_OVER_BYTES // 3)))
+    spool.append(entries("d", rest="x" * HAND_OVER_BYTES))
+    assert [spool.hand_over(log.take, 10) for _ in range(4)] == [2, 1, 1, 0]
+    assert [line.split(b'"')[5] for line in log.taken] == [b"a", b"b", b"c", b"d"]
+
+
 def test_only_one_hands_over_at_a_time(spool, path):
     other = FileSpool(path) if isinstance(spool, FileSpool) else spool
     spool.append(entries("a"))
@@ -392,6 +447,7 @@ FORKED = """
 import os, signal, sys, time
 from pathlib import Path
 from guardrails.audit.line_files import opened
+from guardrails.audit.spool import HAND_OVER_BYTES
 path = Path(sys.argv[1])
 with opened(path, os.O_CREAT):
     child = os.fork()

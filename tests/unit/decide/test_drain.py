@@ -146,6 +146,17 @@ def test_what_can_not_be_read_is_put_aside_and_does_not_stop_the_rest(route, tmp
     assert route.application.drain.step() == Drained(1, 1)
 
 
+def test_what_can_not_even_be_put_aside_does_not_stop_the_rest(route, tmp_path):
+    (first,) = during_an_outage(route, candidate("a"))
+    route.spool.append({"b": b"nonsense"})
+    (tmp_path / "spool.rejected").mkdir()
+    assert route.application.drain.step() == Drained(2, 1)
+    (second,) = during_an_outage(route, candidate("c"))
+    assert route.application.drain.step() == Drained(1, 0)
+    assert [entry.decision for entry in route.entries()] == [first.decision, second.decision]
+    assert list(route.spool.read()) == [b"nonsense"]
+
+
 # --- interrupted -----------------------------------------------------------------------------------------------------
 
 
@@ -159,6 +170,25 @@ def test_while_the_database_is_out_of_reach_everything_stays(route):
     assert route.application.drain.step() == Drained(1, 0)
 
 
+def test_a_step_that_is_too_much_for_the_database_becomes_smaller_and_grows_again(route):
+    during_an_outage(route, *(candidate(f"c-{number}") for number in range(14)))
+    route.stores.is_down = True
+    steps = []
+    for _ in range(4):
+        with pytest.raises(DependencyError):
+            route.application.drain.step()
+        steps.append(route.application.drain._most)
+    route.stores.is_down = False
+    assert steps == [7, 3, 1, 1]
+    assert [route.application.drain.step().entries for _ in range(5)] == [1, 2, 4, 7, 0]
+
+
+def test_a_step_never_becomes_larger_than_it_was(route):
+    during_an_outage(route, candidate())
+    route.drain()
+    assert route.application.drain._most == STEP_ENTRIES
+
+
 def test_what_is_in_the_log_and_still_in_the_spool_is_passed_over(route):
     answers = during_an_outage(route, candidate("m"), receipt())
     route.stores.loses_answers = True
@@ -167,7 +197,7 @@ def test_what_is_in_the_log_and_still_in_the_spool_is_passed_over(route):
     route.stores.loses_answers = False
     during_an_outage(route, candidate("n"))
     assert route.report(answers[1].decision.decision_id, "sent") == "sent"
-    assert route.application.drain.step() == Drained(3, 0)
+    assert route.drain() == 3
     ids = [entry.decision.decision_id for entry in route.entries() if not hasattr(entry, "was")]
     assert ids == ["d-1", "d-2", "d-3"]
     assert row_of(route, answers[1]).state == "sent"

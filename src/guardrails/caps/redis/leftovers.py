@@ -24,8 +24,8 @@ class Leftovers:
     def __init__(self, servers: Servers) -> None:
         self._servers = servers
         self._epoch = ""
-        self._cursors: dict[Node, int] = {}
-        self._done: set[Node] = set()
+        self._cursors: dict[str, int] = {}
+        self._done: set[str] = set()
 
     def remove(self, epoch: str, most: int) -> int:
         """Remove at most `most` keys that are older than `epoch`; returns how many."""
@@ -33,14 +33,14 @@ class Leftovers:
             self._epoch, self._cursors, self._done = epoch, {}, set()
         for node in self._servers.nodes():
             for _ in range(PAGES):
-                if node in self._done:
+                if node.address in self._done:
                     break
                 if removed := self._remove_page(node, most):
                     return removed
         return 0
 
     def _remove_page(self, node: Node, most: int) -> int:
-        cursor = self._cursors.get(node, 0)
+        cursor = self._cursors.get(node.address, 0)
         following, keys = cast(
             "tuple[int, list[bytes]]",
             node.client.scan(cursor, match=epoch_pattern(lineage_of(self._epoch)), count=most),
@@ -53,7 +53,7 @@ class Leftovers:
         pipeline.execute()
         if len(old) > most:
             return most  # and look at the page again
-        self._cursors[node] = following
+        self._cursors[node.address] = following
         if following == 0:
-            self._done.add(node)
+            self._done.add(node.address)
         return len(old)

@@ -141,7 +141,7 @@ def fragile():
 
 
 def test_where_a_node_fails_what_the_others_took_is_taken_back(fragile, open_stores):
-    stores = open_stores(fragile, deadline_seconds=1.0)
+    stores = open_stores(fragile, deadline_seconds=2.0)
     stores.mend_patiently()
     at = real_now()
     caps = [cap for recipient in RECIPIENTS for cap in caps_of(recipient)]
@@ -158,7 +158,7 @@ def test_where_a_node_fails_what_the_others_took_is_taken_back(fragile, open_sto
 
 
 def test_while_a_node_fails_the_caps_of_the_others_are_there(fragile, open_stores):
-    stores = open_stores(fragile, deadline_seconds=1.0)
+    stores = open_stores(fragile, deadline_seconds=2.0)
     stores.mend_patiently()
     at = real_now()
     with fragile.node_of("{g124}").paused():

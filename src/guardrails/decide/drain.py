@@ -22,7 +22,7 @@ from guardrails.errors import DependencyError
 __all__ = ["STEP_ENTRIES", "Drain", "Drained"]
 
 STEP_ENTRIES = 200
-"""So many entries at most are one step: no decision waits long for it. Fewer, where the database finds that too much."""
+"""So many entries at most are one step: no decision waits long for it. Fewer, where the database fails on it."""
 
 
 class Drained(msgspec.Struct, frozen=True):
@@ -46,7 +46,7 @@ class Drain:
     def step(self) -> Drained:
         """Take the oldest entries out of the spool. Where it returns none, none wait, or another process is at it.
 
-        Raises DependencyError where the database is out of reach or finds the step too much, OSError where the spool's disk fails.
+        Raises DependencyError where the database is out of reach, OSError where the spool's disk fails.
         """
         rejected: Collection[int] = ()
 

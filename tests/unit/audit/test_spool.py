@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import itertools
 import os
@@ -16,7 +17,7 @@ from pathlib import Path
 
 import pytest
 
-from guardrails.audit import FileSpool, MemorySpool
+from guardrails.audit import FileSpool, MemorySpool, line_files
 from guardrails.audit.line_files import opened
 from guardrails.audit.spool import HAND_OVER_BYTES
 
@@ -424,7 +425,8 @@ def test_a_file_that_goes_before_it_is_opened_held_nothing_that_waits(path, log)
     assert spool._hand_over(log.take, 10) == 0
 
 
-def test_who_waits_for_the_lock_of_a_file_that_is_removed_writes_into_the_next_one(path):
+def test_who_waits_for_the_lock_of_a_file_that_is_removed_writes_into_the_next_one(path, monkeypatch):
+    monkeypatch.setattr(line_files, "LOCK_SECONDS", 60)
     spool = FileSpool(path)
     spool.append(entries("a"))
     with opened(path):
@@ -437,10 +439,16 @@ def test_who_waits_for_the_lock_of_a_file_that_is_removed_writes_into_the_next_o
 
 
 def waiting_for(path):
-    """Returns once somebody waits for the lock of the file."""
-    inode = f":{path.stat().st_ino} "
-    while not any("-> FLOCK" in line and inode in line for line in Path("/proc/locks").read_text().splitlines()):
+    """Returns once somebody else in this process has the file open, whose lock this test has."""
+    wanted, descriptors = path.stat(), Path("/proc/self/fd")
+    while sum(is_same(descriptor, wanted) for descriptor in descriptors.iterdir()) < 2:
         time.sleep(0.001)
+
+
+def is_same(descriptor, wanted):
+    with contextlib.suppress(FileNotFoundError):  # closed meanwhile
+        return os.path.samestat(descriptor.stat(), wanted)
+    return False
 
 
 FORKED = """
@@ -579,7 +587,8 @@ def test_processes_answer_a_candidate_once(path):
     assert sum(b"shared-" in line for line in lines) == 50
 
 
-def test_a_lock_that_somebody_else_has_is_waited_for(path):
+def test_a_lock_that_somebody_else_has_is_waited_for(path, monkeypatch):
+    monkeypatch.setattr(line_files, "LOCK_SECONDS", 60)
     spool = FileSpool(path)
     spool.append(entries("a"))
     with path.open("rb") as other:
@@ -590,3 +599,20 @@ def test_a_lock_that_somebody_else_has_is_waited_for(path):
         assert path.read_bytes() == entry("a") + b"\n"
     writer.join()
     assert list(spool.read()) == [entry("a"), entry("b")]
+
+
+def test_who_never_lets_go_of_the_lock_is_not_waited_for_for_ever(path, log, monkeypatch):
+    monkeypatch.setattr(line_files, "LOCK_SECONDS", 0.01)
+    spool = FileSpool(path)
+    spool.append(entries("a"))
+    with path.open("rb") as other:
+        fcntl.flock(other, fcntl.LOCK_EX)
+        for wait in (
+            lambda: spool.answered(["a"]),
+            lambda: spool.append(entries("b")),
+            lambda: spool.hand_over(log.take, 10),
+        ):
+            with pytest.raises(TimeoutError, match="somebody else"):
+                wait()
+    assert list(spool.read()) == [entry("a")]
+    assert (spool.hand_over(log.take, 10), log.taken) == (1, [entry("a")])

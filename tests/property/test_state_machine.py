@@ -22,6 +22,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import (
     RuleBasedStateMachine,
     invariant,
+    precondition,
     rule,
     run_state_machine_as_test,
 )
@@ -32,7 +33,8 @@ from guardrails.caps.redis import RedisGateway
 from guardrails.core.candidate import Campaign, Candidate, Content, Recipient
 from guardrails.decide.active_policies import ActivePolicies
 from guardrails.decide.outcomes import ImpossibleOutcomeError, OutcomeReport, OutcomeResult
-from guardrails.errors import CandidateError, ConflictError, NotFoundError
+from guardrails.decide.ports import Transactor
+from guardrails.errors import CandidateError, ConflictError, DependencyError, NotFoundError
 from guardrails.policyfile.loader import load_policy_files
 from property.plain_model import CAPS, POLICIES, PlainModel, Send
 from stores import make_database, sqlite_url
@@ -100,24 +102,25 @@ class Machine(RuleBasedStateMachine):
     def __init__(self, open_store) -> None:
         super().__init__()
         self._stack = ExitStack()
-        self.now = self.latest = START
+        self.now, self.earliest = START, START - FARTHEST_BACK
         self.model = PlainModel(lease=LEASE, keep=KEEP)
-        transactor, redis = self._stack.enter_context(open_store())
+        self.store = self._stack.enter_context(open_store())
         policies = ActivePolicies(
             None, load_policy_files({"caps.yaml": POLICIES}), compile_set=compiler("native"), clock=self.clock
         )
         self.ids, self.candidate_ids = (map(str, count(1)) for _ in range(2))
         self.app = build_application(
             policies,
-            transactor=transactor,
+            transactor=self.store.transactor,
             spool=MemorySpool(),
             clock=self.clock,
             terms=Terms(lease=LEASE, keep=KEEP, deadline=timedelta(minutes=1)),
             make_id=lambda: f"d-{next(self.ids)}",
-            redis=redis,
+            redis=self.store.redis,
         )
         self._stack.callback(self.app.close)
         self.app.make_ready()
+        self.app.fill_caps()
 
     def clock(self) -> datetime:
         return self.now
@@ -127,10 +130,20 @@ class Machine(RuleBasedStateMachine):
     @rule(step=STEPS, keeps_house=st.booleans())
     def let_time_pass(self, step, keeps_house):
         """Or set the clock back; whether somebody looks after what ended, or nobody does."""
-        self.now = max(self.now + step, self.latest - FARTHEST_BACK)
-        self.latest = max(self.latest, self.now)
+        self.now = max(self.now + step, self.earliest)
+        self.earliest = max(self.earliest, self.now - FARTHEST_BACK)
         if keeps_house:
             self.keep_house()
+
+    @precondition(lambda self: self.store.lose_caps is not None)
+    @rule()
+    def lose_the_caps(self):
+        """And build them again from the decisions, as far as they are needed now."""
+        self.store.lose_caps()
+        with pytest.raises(DependencyError):
+            self.read_usage("r-1")
+        self.app.fill_caps()
+        self.earliest = self.now
 
     def keep_house(self):
         while self.app.housekeeping.step(self.now):
@@ -282,13 +295,18 @@ class Machine(RuleBasedStateMachine):
         assert decision.lease_until == self.model.sends[-1].lease_until
 
 
-OpenStore = Callable[[], AbstractContextManager[tuple[object, RedisGateway | None]]]
-"""Opens an empty store: its transactor, and where its caps live if not there."""
+@dataclass(frozen=True)
+class Store:
+    """An empty store; where its caps live elsewhere, in what, and what makes them get lost there."""
+
+    transactor: Transactor
+    redis: RedisGateway | None = None
+    lose_caps: Callable[[], None] | None = None
 
 
 @contextmanager
-def opened(url: str, redis: RedisGateway | None = None) -> Iterator[tuple[object, RedisGateway | None]]:
-    yield open_stores(url, redis=redis), redis
+def opened(url: str) -> Iterator[Store]:
+    yield Store(open_stores(url))
 
 
 @pytest.fixture(scope="module")
@@ -307,7 +325,7 @@ def sqlite_urls(tmp_path_factory) -> Callable[[], str]:
 
 
 @pytest.fixture
-def open_store(request, sqlite_urls) -> OpenStore:
+def open_store(request, sqlite_urls) -> Callable[[], AbstractContextManager[Store]]:
     if request.param == "memory":
         return lambda: opened("memory:")
     if request.param == "sqlite":
@@ -327,8 +345,7 @@ def open_store(request, sqlite_urls) -> OpenStore:
     def in_redis():
         server.flush()
         gateway = RedisGateway(server.url, deadline_seconds=60, uses_server_time=False)
-        with opened(sqlite_urls(), gateway) as store:
-            yield store
+        yield Store(open_stores(sqlite_urls(), redis=gateway), gateway, server.flush)
         gateway.close()
 
     return in_redis

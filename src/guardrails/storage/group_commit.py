@@ -9,7 +9,7 @@ arrival, and hands out the results once the unit is durable.
 INVARIANT: a call that returned is durable, once; of a call that raised, nothing is kept - but where the error says
 `in_doubt`, and but for an exception that the handler returned as its result, whose other writes stay. A unit that fails
 is tried again item by item, so that nobody fails for another's item. A unit in which a call was given up is rolled back
-and run again without it.
+and run again without it, in two halves: it was too long for one.
 """
 
 from __future__ import annotations
@@ -104,7 +104,7 @@ class GroupCommit:
         """Finish what was accepted, then stop. Calls that come later are refused.
 
         A unit that hangs is waited for as long as one of its calls waits; then it is interrupted, and where it hangs
-        on even so, it is left behind.
+        on even so, it is left behind: the writer closes what it works with once it comes back.
         """
         with self._lock:
             self._closed = True
@@ -112,7 +112,10 @@ class GroupCommit:
             writer = self._writer
         while writer is not None and writer.is_alive() and not self._is_stuck():
             writer.join(self._hang_seconds)
-        self._close_unit()
+        with self._lock:
+            self._is_left_behind = writer is not None and writer.is_alive() and not self._has_stopped
+        if not self._is_left_behind:
+            self._close_unit()
 
     def leave_to_parent(self) -> None:
         """In the child of a fork: the writer did not come along, and what waits is the parent's to do."""
@@ -125,6 +128,8 @@ class GroupCommit:
         self._waiting = WaitingCalls(unit_size_max=self._unit_size_max)
         self._watch = UnitWatch(self._interrupt_unit, hang_seconds=self._hang_seconds)
         self._writer: threading.Thread | None = None
+        self._has_stopped = False
+        self._is_left_behind = False
 
     def _accept(self, call: Call, now: float) -> None:
         if self._closed:
@@ -163,29 +168,34 @@ class GroupCommit:
     def _write(self) -> None:
         while calls := self._take():
             self._carry_out(calls)
+        if self._is_left_behind:
+            self._close_unit()
 
     def _take(self) -> list[Call]:
         """Wait for calls and take those of the next unit; none where it is time to stop."""
         with self._lock:
             while not self._waiting:
                 if self._closed:
+                    self._has_stopped = True
                     return []
                 self._changed.wait()
-            return self._waiting.take()
+            return self._waiting.take(time.monotonic())
 
     def _carry_out(self, calls: list[Call]) -> None:
-        """Settle every call, by one unit or, where that fails, each by its own."""
+        """Settle every call: by one unit; by halves, where it takes too long; each by its own, where it fails."""
         groups = [calls]
         while groups:
             group = groups.pop(0)
             ending = self._settle(group)
             if ending is _Ending.FAILED_TOGETHER:
-                groups = [[call] for call in group]
+                groups[:0] = [[call] for call in group]
+            elif ending is _Ending.GIVEN_UP:
+                groups[:0] = _halves(_waited_for(group, time.monotonic()))
             elif ending is _Ending.OUT_OF_REACH and groups:
                 groups = [list(chain(*groups))]  # all wait for the same store: they fail or succeed together
 
     def _settle(self, calls: list[Call]) -> _Ending:
-        """Settle the calls by one unit; it is run again without those given up meanwhile, and where the caps moved."""
+        """Settle the calls that are not given up by one unit; it is run again where the caps moved."""
         moves = 0
         while waited_for := self._begin(calls):
             run = self._run(waited_for)
@@ -195,7 +205,7 @@ class GroupCommit:
                     call.settle(result)
                 return _Ending.SETTLED
             if isinstance(error, _GivenUp):
-                continue
+                return _Ending.GIVEN_UP
             if isinstance(error, CapsMoved):
                 moves += 1
                 if moves < CAPS_TRIES:
@@ -225,18 +235,20 @@ class GroupCommit:
         try:
             with self._unit() as session:
                 opened = True
-                calls = _waited_for(calls, time.monotonic())  # other processes may have been first, for long
+                began = time.monotonic()
+                calls = _waited_for(calls, began)  # other processes may have been first, for long
                 results = _results(session, calls)
-                self._begin_commit(calls)
+                self._begin_commit(calls, began)
         except BaseException as error:  # noqa: BLE001 - whatever it is, it is raised at the callers, who wait
             return _Run(calls, [], error, self._end(opened=opened))
         return _Run(calls, results, None, self._end(opened=opened))
 
-    def _begin_commit(self, calls: list[Call]) -> None:
+    def _begin_commit(self, calls: list[Call], began: float) -> None:
         # INVARIANT: a call is given up or committed, and both sides say which under the same lock, by a clock that is
         # read while they hold it: no call commits whose caller was told that nothing of it is kept.
         with self._lock:
             now = time.monotonic()
+            self._waiting.learn(calls, now - began)
             for call in calls:
                 if now >= call.deadline:
                     raise _GivenUp
@@ -255,6 +267,7 @@ class _Ending(Enum):
     SETTLED = "settled"
     OUT_OF_REACH = "settled, by an error: the store did not answer"
     FAILED_TOGETHER = "not settled: each is tried by its own"
+    GIVEN_UP = "not settled: those that were not given up are tried in halves"
 
 
 class _Run(NamedTuple):
@@ -273,6 +286,12 @@ class _GivenUp(Exception):  # noqa: N818 - rolls a unit back; nobody is told
 def _waited_for(calls: list[Call], now: float) -> list[Call]:
     """The calls that are not given up."""
     return [call for call in calls if now < call.deadline]
+
+
+def _halves(calls: list[Call]) -> list[list[Call]]:
+    """The first and the second half of the calls, in order."""
+    middle = (len(calls) + 1) // 2
+    return [calls[:middle], calls[middle:]]
 
 
 def _is_in_doubt(error: BaseException, calls: list[Call]) -> bool:

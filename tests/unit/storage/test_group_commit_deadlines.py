@@ -57,16 +57,47 @@ def test_the_error_says_how_long_was_waited(gate, transactor):
         transactor.call(write, "a", timeout_seconds=0.03)
 
 
-def test_a_call_given_up_in_its_unit_is_rolled_back_and_the_rest_are_run_again(gate, store):
+def test_a_call_given_up_in_its_unit_is_rolled_back_and_the_rest_are_run_again_in_halves(gate, store):
     held = HeldOnce()
-    gate.queue(held, "a", "b", "c")
+    gate.queue(held, *"abcdef")
     gate.open()
     held.halt.reached.wait()
     assert_given_up(gate.give_up("b"))
     held.halt.go_on()
-    assert [gate.outcome(item) for item in "ac"] == ["wrote a", "wrote c"]
-    assert held.runs == [["a", "b", "c"], ["a", "c"]]
-    assert store.kept == ["a", "c"]
+    assert [gate.outcome(item) for item in "acdef"] == [f"wrote {item}" for item in "acdef"]
+    assert held.runs == [[*"abcdef"], [*"acd"], [*"ef"]]
+    assert store.kept == [*"acdef"]
+
+
+def test_a_half_that_fails_does_not_take_the_other_half_along(gate, store):
+    runs = []
+
+    def fail_in_the_first_half(session, items):
+        runs.append(items)
+        if len(runs) == 1:
+            gate.give_up("a")
+        if len(runs) == 2:
+            raise ZeroDivisionError
+        return write(session, items)
+
+    gate.queue(fail_in_the_first_half, *"abcde")
+    gate.open()
+    assert [gate.outcome(item) for item in "bcde"] == [f"wrote {item}" for item in "bcde"]
+    assert runs == [[*"abcde"], [*"bc"], ["b"], ["c"], [*"de"]]
+    assert store.kept == [*"bcde"]
+
+
+def test_the_pace_is_learned_from_units_that_commit_and_from_those_that_took_too_long(gate, transactor):
+    held = HeldOnce()
+    gate.queue(held, "a", "b")
+    learned = []
+    transactor._waiting.learn = lambda calls, seconds: learned.append(([call.item for call in calls], seconds > 0))
+    gate.open()
+    held.halt.reached.wait()
+    assert_given_up(gate.give_up("a"))
+    held.halt.go_on()
+    assert gate.outcome("b") == "wrote b"
+    assert learned[-2:] == [(["a", "b"], True), (["b"], True)]
 
 
 def test_a_unit_in_which_all_were_given_up_is_not_run_again(gate, store, transactor):

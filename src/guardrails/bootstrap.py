@@ -208,7 +208,7 @@ def build_application(
             deadline=terms.deadline,
         ),
         explainer=Explainer(snapshot=snapshot, transactor=transactor, clock=clock),
-        outcomes=Outcomes(transactor, clock=clock, keep=terms.keep),
+        outcomes=Outcomes(transactor, clock=clock, keep=terms.keep, spool=spool),
         usage=UsageReader(snapshot=snapshot, transactor=transactor, clock=clock),
         records=Records(transactor, compile_files=_compile_files, clock=clock),
         consents=ConsentService(transactor, new_id=make_id),

@@ -29,7 +29,8 @@ from guardrails.decide.entry import OutcomeEntry, encode_entry
 from guardrails.decide.holdings import ReservationState, Settlement
 from guardrails.decide.ports import Session, StoredDecision, Transactor
 from guardrails.decide.settling import try_settle
-from guardrails.errors import CandidateError, ConflictError, NotFoundError
+from guardrails.decide.spool import Spool
+from guardrails.errors import CandidateError, ConflictError, DependencyError, NotFoundError
 
 __all__ = ["ImpossibleOutcomeError", "Outcome", "OutcomeReport", "OutcomeResult", "Outcomes"]
 
@@ -79,28 +80,65 @@ class ImpossibleOutcomeError(ConflictError):
 class Outcomes:
     """Takes reports and keeps reservations in step with them."""
 
-    def __init__(self, transactor: Transactor, *, clock: Callable[[], datetime], keep: timedelta) -> None:
-        """`keep` is how long a decision answers for its candidate after its last change."""
+    def __init__(
+        self,
+        transactor: Transactor,
+        *,
+        clock: Callable[[], datetime],
+        keep: timedelta,
+        spool: Spool | None = None,
+    ) -> None:
+        """`keep` is how long a decision answers for its candidate after its last change.
+
+        `spool` is where decisions of this machine wait that the stores don't know yet.
+        """
         self._transactor = transactor
         self._clock = clock
         self._keep = keep
+        self._spool = spool
 
     def report(
         self, reports: Sequence[OutcomeReport], *, now: datetime | None = None
     ) -> list[OutcomeResult | CandidateError]:
-        """Apply reports in order; one result or error a report. Raises DependencyError, and then applied none."""
+        """Apply reports in order; one result or error a report.
+
+        Raises DependencyError, and then applied none: where the stores are out of reach, or where a decision is unknown
+        and may be one of those that still wait in the spool. The same reports can be made again.
+        """
         if not reports:
             return []
         told = _Told(tuple(reports), now or self._clock())
-        return self._transactor.call(self._apply_group, told, size=len(told.reports))
+        results = self._transactor.call(self._apply_group, told, size=len(told.reports))
+        if results is None:
+            message = "what was decided without the database is still being taken into it"
+            raise DependencyError(message, dependency="database")
+        return results
 
-    def _apply_group(self, session: Session, group: list[_Told]) -> list[list[OutcomeResult | CandidateError]]:
-        """The handler: all reports that arrived together, in order, with one read and one write a store."""
+    def _apply_group(self, session: Session, group: list[_Told]) -> list[list[OutcomeResult | CandidateError] | None]:
+        """The handler: all reports that arrived together, in order, with one read and one write a store.
+
+        None, and nothing applied, where the decision of one may still be in the spool.
+        """
         decision_ids = dict.fromkeys(report.decision_id for told in group for report in told.reports)
-        changes = _Changes(session.decisions.by_id(tuple(decision_ids)), self._keep)
-        results = [[changes.apply(report, told.now) for report in told.reports] for told in group]
+        kept = session.decisions.by_id(tuple(decision_ids))
+        # Asked within the unit, after the read: what left the spool before is in the stores, and was found there.
+        may_be_spooled = len(kept) < len(decision_ids) and self._holds_spooled()
+        changes = _Changes(kept, self._keep)
+        results = [
+            None
+            if may_be_spooled and any(report.decision_id not in kept for report in told.reports)
+            else [changes.apply(report, told.now) for report in told.reports]
+            for told in group
+        ]
         changes.write(session)
         return results
+
+    def _holds_spooled(self) -> bool:
+        """Whether decisions may wait in the spool."""
+        try:
+            return self._spool is not None and not self._spool.is_empty
+        except OSError:
+            return True
 
 
 class _Told(msgspec.Struct, frozen=True):

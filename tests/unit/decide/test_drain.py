@@ -6,10 +6,11 @@ from datetime import timedelta
 
 import pytest
 
-from guardrails.audit import FileSpool
+from guardrails.audit import FileSpool, MemorySpool
 from guardrails.bootstrap import open_stores
 from guardrails.decide.drain import STEP_ENTRIES, Drained
-from guardrails.errors import DependencyError
+from guardrails.decide.outcomes import OutcomeReport
+from guardrails.errors import DependencyError, NotFoundError
 from route import KEEP, LEASE, NOW, TRANSACTIONAL, Route, candidate, codes, effects
 
 POLICIES = """
@@ -155,6 +156,46 @@ def test_what_can_not_even_be_put_aside_does_not_stop_the_rest(route, tmp_path):
     assert route.application.drain.step() == Drained(1, 0)
     assert [entry.decision for entry in route.entries()] == [first.decision, second.decision]
     assert list(route.spool.read()) == [b"nonsense"]
+
+
+# --- reported on before it is in the log ------------------------------------------------------------------------------
+
+
+def test_what_is_reported_of_a_decision_that_still_waits_is_to_be_reported_again(route):
+    (answer,) = during_an_outage(route, receipt())
+    with pytest.raises(DependencyError, match="still being taken") as raised:
+        route.report(answer.decision.decision_id, "sent")
+    assert raised.value.dependency == "database"
+    assert route.entries() == []
+    route.drain()
+    assert route.report(answer.decision.decision_id, "sent") == "sent"
+    assert isinstance(route.report("d-unknown", "sent"), NotFoundError)
+
+
+def test_while_others_wait_known_decisions_are_reported_on_and_batches_stay_whole(route):
+    (known,) = route.decide(receipt("a"))
+    (waits,) = during_an_outage(route, receipt("b"))
+    assert route.report(known.decision.decision_id, "delivered") == "delivered"
+    with pytest.raises(DependencyError, match="still being taken"):
+        route.application.outcomes.report(
+            [OutcomeReport(each.decision.decision_id, "complained") for each in (known, waits)]
+        )
+    assert row_of(route, known).state == "delivered"
+
+
+class BlindSpool(MemorySpool):
+    """A spool whose disk can't be asked."""
+
+    @property
+    def is_empty(self):
+        raise PermissionError(13, "Permission denied")
+
+
+def test_where_nobody_knows_what_waits_a_report_is_to_be_made_again(url):
+    route = Route(open_stores(url), spool=BlindSpool())
+    with pytest.raises(DependencyError, match="still being taken"):
+        route.report("d-1", "sent")
+    route.close()
 
 
 # --- interrupted -----------------------------------------------------------------------------------------------------

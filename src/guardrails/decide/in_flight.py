@@ -6,11 +6,25 @@ from the database a moment later: one candidate, two answers.
 
 from __future__ import annotations
 
+import os
 import threading
+import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 
-__all__ = ["InFlight"]
+__all__ = ["InFlight", "patience_seconds"]
+
+DEADLINES = 2
+"""Whoever is ahead began with a deadline of his own, at most so much longer: he asked for more candidates."""
+
+SPOOL_SECONDS = 1.0
+"""What he may take over the spool once his deadline ran out: its lock, a write and an fsync."""
+
+
+def patience_seconds(deadline_seconds: float) -> float:
+    """How long to wait for whoever is ahead, so that he has answered by then, be it from the spool."""
+    return DEADLINES * deadline_seconds + SPOOL_SECONDS
 
 
 class InFlight:
@@ -18,6 +32,13 @@ class InFlight:
 
     def __init__(self) -> None:
         self._ids: set[str] = set()
+        self._fewer = threading.Condition(threading.Lock())
+        # Weakly, because what is registered there stays for as long as the process.
+        os.register_at_fork(after_in_child=partial(_forget, weakref.ref(self)))
+
+    def leave_to_parent(self) -> None:
+        """In the child of a fork: forget what the parent's threads decide; none of them is here to finish it."""
+        self._ids = set()
         self._fewer = threading.Condition(threading.Lock())
 
     @contextmanager
@@ -35,3 +56,9 @@ class InFlight:
             with self._fewer:
                 self._ids -= candidate_ids
                 self._fewer.notify_all()
+
+
+def _forget(alive: weakref.ref[InFlight]) -> None:
+    in_flight = alive()
+    if in_flight is not None:
+        in_flight.leave_to_parent()

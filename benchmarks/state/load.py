@@ -128,8 +128,10 @@ def _decide(application: Application, batches: Sequence[Batch], threads: int) ->
 def _decide_batch(application: Application, batch: Batch) -> None:
     """Raises RuntimeError where a candidate was not decided as it should be: its time would say nothing."""
     for answer in application.decider.decide(batch.candidates, now=batch.now):
-        if isinstance(answer, Exception) or answer.decision.degraded:
-            raise RuntimeError(f"not decided as it should be: {answer}")
+        if isinstance(answer, Exception):
+            raise RuntimeError(f"not decided: {answer}") from answer
+        if answer.decision.degraded:
+            raise RuntimeError(f"not decided as it should be: {answer.fault}")
 
 
 def _timed(do: Callable[..., None], *given: object) -> float:

@@ -61,6 +61,7 @@ def application(
     )
     try:
         opened.make_ready()
+        opened.fill_caps()
         yield opened
     finally:
         opened.close()

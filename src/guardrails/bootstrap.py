@@ -320,6 +320,8 @@ def _sql_session(redis: RedisGateway | None, connection: Connection) -> Session:
 
 
 def _open_redis(settings: Settings) -> RedisGateway:
+    if settings.database_url == "memory:":
+        raise SettingsError("caps live in Redis beside a database that they can be filled from; `memory:` keeps none")
     try:
         from guardrails.caps.redis import RedisGateway  # noqa: PLC0415
     except ImportError as error:

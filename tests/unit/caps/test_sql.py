@@ -7,13 +7,15 @@ from datetime import timedelta
 
 import pytest
 from msgspec.structs import replace
-from sqlalchemy import event
+from sqlalchemy import event, insert
 
 from guardrails.caps import sql
 from guardrails.core.cap_rule import LISTED_TIMES
 from guardrails.core.needs import Take, Usage, UsageQuery
 from guardrails.decide.holdings import Holding, Reservation, Settlement
+from guardrails.errors import DependencyError
 from guardrails.storage.connections import Database
+from guardrails.storage.tables import cap_epochs
 from stores import instant, sqlite_url
 
 NOW = instant(12)
@@ -70,7 +72,7 @@ def test_old_quarters_are_found_by_their_index(database):
 
 
 def statements_of(database, work) -> list[str]:
-    """The statements of a unit, by their first word."""
+    """The statements of a unit, by their first word, but for its look at where the caps live."""
     seen: list[str] = []
 
     @event.listens_for(database.engine, "before_cursor_execute")
@@ -80,7 +82,18 @@ def statements_of(database, work) -> list[str]:
     with database.unit() as connection:
         work(sql.SqlCaps(connection))
     event.remove(database.engine, "before_cursor_execute", see)
-    return [statement.split()[0] for statement in seen if not statement.startswith("BEGIN")]
+    looks = [statement for statement in seen if "cap_epochs" in statement]
+    assert len(looks) <= 1
+    return [each.split()[0] for each in seen if not each.startswith("BEGIN") and each not in looks]
+
+
+def test_caps_that_live_in_redis_are_not_counted_here(database):
+    with database.unit() as connection:
+        assert sql.SqlCaps(connection).keys_of("r-1") == []
+        connection.execute(insert(cap_epochs).values(only=0, epoch="e.1", servers="[]"))
+    with database.unit() as connection, pytest.raises(DependencyError, match="live in Redis") as caught:
+        sql.SqlCaps(connection).keys_of("r-1")
+    assert caught.value.dependency == "caps"
 
 
 def holdings(count: int, *takes: Take) -> list[Holding]:

@@ -1,6 +1,7 @@
 """The one way to Redis: sends calls of scripts, and makes of whatever goes wrong a DependencyError within the deadline.
 
-A process has one. It knows whether there may be something to mend (`needs_care`, see `rebuild`).
+A process has one. It knows whether there may be something to mend (`needs_care`), and whether decisions wait to be
+brought over (`is_behind`); `rebuild` looks after both.
 """
 
 from __future__ import annotations
@@ -44,6 +45,7 @@ class RedisGateway:
         where `url` names no server.
         """
         self.needs_care = True
+        self.is_behind = False
         self._servers = Servers(url, timeout_seconds=deadline_seconds / 2)
         self._leftovers = Leftovers(self._servers)
         self._grace = round((deadline_seconds + _GRACE_SECONDS) * MICROS_PER_SECOND) if uses_server_time else None

@@ -1,5 +1,6 @@
 """Builds the caps in Redis anew from the decisions, wherever Redis lost them, and brings over what waits for it.
 
+    bring    where all is well, bring over what waits: outcomes that freed or moved slots
     look     are the caps complete, on servers that still hold them? If not, claim a new epoch, unless somebody has
     plant    set the epoch's markers, so that from here on the loss of a server is seen
     copy     place what the decisions hold, page by page
@@ -81,12 +82,14 @@ class CapsRebuild:
 
         Raises DependencyError where the database is out of reach. Where only Redis is, it is left for later.
         """
-        if not self._gateway.needs_care:
+        gateway = self._gateway
+        if not gateway.needs_care and not gateway.is_behind:
             return False
-        self._gateway.needs_care = False  # whoever finds something wanting from here on says so again
+        needs_care = gateway.needs_care
+        gateway.needs_care = gateway.is_behind = False  # whoever finds something wanting from here on says so again
         result: _Result = "later"
         try:
-            result = self._next()
+            result = self._next() if needs_care else self._transactor.call(self._bring_over, None)
         except EpochLostError:
             result = "more"  # what was built is lost: begin anew
         except DependencyError as error:
@@ -127,6 +130,15 @@ class CapsRebuild:
         claimed = CapEpoch(name=epoch.next_name(self._new_id), servers=self._gateway.survey())
         caps.epochs.claim(claimed.name, now + CLAIM)
         return _Build(epoch=claimed)
+
+    def _bring_over(self, session: Session, items: list[None]) -> list[Any]:
+        return [_or_error(self._bring_some_over, _caps_of(session), item) for item in items]
+
+    def _bring_some_over(self, caps: RedisCaps, _item: None) -> _Result:
+        epoch = caps.epochs.read()
+        if not epoch.is_complete:
+            return "later"
+        return "complete" if caps.catch_up(epoch) else "more"
 
     def _plant(self, session: Session, tasks: list[_Task]) -> list[Any]:
         return [_or_error(self._plant_markers, _caps_of(session), task) for task in tasks]

@@ -35,8 +35,12 @@ from guardrails.storage.instants import from_micros
 __all__ = ["RedisCaps"]
 
 PENDING_MOST = 500
-CATCH_UP_ROUNDS = 4
-"""How many decisions a unit brings over to Redis before it answers: so many, so many times."""
+CATCH_UP_SLOTS = 1_000
+CATCH_UP_ROUNDS = 2
+"""What a unit brings over to Redis before it answers: so many decisions, with so many slots or just one, so many times.
+
+What is more, units of their own bring over (see `rebuild`), so that nobody's deadline is spent on it.
+"""
 
 SLOTS_MOST = 1_000
 """How many slots one call settles, so that nobody else waits long for Redis; more only where one decision has more."""
@@ -55,6 +59,7 @@ class RedisCaps:
         self._decisions = decisions
         self._undo: dict[CapEpoch, list[Placement]] = {}
         self._behind: dict[str, Placement] = {}
+        self._rounds_left = CATCH_UP_ROUNDS
 
     def read(self, queries: Sequence[UsageQuery], now: datetime, /) -> Mapping[UsageQuery, Usage]:
         """The usage for each question, once Redis is up to date."""
@@ -114,11 +119,18 @@ class RedisCaps:
 
     def catch_up(self, epoch: CapEpoch) -> bool:
         """Bring Redis up to date with some decisions that wait for it; False where more of them may wait."""
-        rows = self._decisions.caps_pending(PENDING_MOST)
-        if rows:
-            self.place(epoch, map(Placement.of_decision, rows))
-            self._decisions.update([msgspec.structs.replace(row, is_caps_pending=False) for row in rows])
-        return len(rows) < PENDING_MOST
+        waiting = self._decisions.caps_pending(PENDING_MOST)
+        if not waiting:
+            return True
+        self.gateway.is_behind = True  # before it is tried: what this unit does not get done is upkeep's
+        if self._rounds_left == 0:
+            return False
+        self._rounds_left -= 1
+        placements = next(_in_steps(map(Placement.of_decision, waiting), CATCH_UP_SLOTS))
+        self.place(epoch, placements)
+        rows = waiting[: len(placements)]
+        self._decisions.update([msgspec.structs.replace(row, is_caps_pending=False) for row in rows])
+        return len(rows) == len(waiting) < PENDING_MOST
 
     def place(self, epoch: CapEpoch, placements: Iterable[Placement]) -> None:
         """Bring Redis up to date with decisions, unchecked. Raises DependencyError; again from the start is fine."""
@@ -126,7 +138,7 @@ class RedisCaps:
             self.gateway.run(calls, epoch.servers)
 
     def _place_calls(self, epoch: CapEpoch, placements: Iterable[Placement]) -> Iterator[Calls]:
-        for some in _in_steps(placements):
+        for some in _in_steps(placements, SLOTS_MOST):
             calls = self.gateway.calls("place", epoch.name)
             for placement in some:
                 add_placement(calls, placement)
@@ -135,9 +147,9 @@ class RedisCaps:
     def _current(self) -> CapEpoch:
         """The epoch, complete and up to date."""
         epoch = self._complete()
-        if not any(self.catch_up(epoch) for _ in range(CATCH_UP_ROUNDS)):
-            self.gateway.needs_care = True
-            raise DependencyError(f"the caps at `{self.gateway.address}` are catching up", dependency="caps")
+        while not self.catch_up(epoch):
+            if self._rounds_left == 0:
+                raise DependencyError(f"the caps at `{self.gateway.address}` are catching up", dependency="caps")
         return epoch
 
     def _complete(self) -> CapEpoch:
@@ -176,6 +188,7 @@ class RedisCaps:
         marked = [msgspec.structs.replace(row, is_caps_pending=True) for row in rows.values()]
         if marked:
             self._decisions.update(marked)
+            self.gateway.is_behind = True
         self._try_place([placement for placement in self._behind.values() if placement.decision_id not in rows])
 
     def _undo_on_rollback(self, epoch: CapEpoch, placements: Iterable[Placement]) -> None:
@@ -225,12 +238,12 @@ def _slots(holding: Holding) -> set[tuple[str | None, str, str, int]]:
     return {(take.owner, take.cap, take.key, instant) for take, instant in instants if instant is not None}
 
 
-def _in_steps(placements: Iterable[Placement]) -> Iterator[list[Placement]]:
-    """So many that together they have `SLOTS_MOST` slots, or just one."""
+def _in_steps(placements: Iterable[Placement], most: int) -> Iterator[list[Placement]]:
+    """So many that together they have `most` slots, or just one."""
     some: list[Placement] = []
     slots = 0
     for placement in placements:
-        if some and slots + len(placement.slots) > SLOTS_MOST:
+        if some and slots + len(placement.slots) > most:
             yield some
             some, slots = [], 0
         some.append(placement)

@@ -156,8 +156,8 @@ class FileSpool:
                 if may_fail:
                     return
                 raise
-            _mark(file, [offset for offset, _ in waiting])
         self._unreadable = []
+        _mark(file, [offset for offset, _ in waiting])
 
     def _remove_if_in_log(self, file: int) -> None:
         with locked(file):

@@ -129,7 +129,7 @@ def _decide_batch(application: Application, batch: Batch) -> None:
     """Raises RuntimeError where a candidate was not decided as it should be: its time would say nothing."""
     for answer in application.decider.decide(batch.candidates, now=batch.now):
         if isinstance(answer, Exception):
-            raise RuntimeError(f"not decided: {answer}") from answer
+            raise RuntimeError(f"not decided: {answer}") from answer  # noqa: TRY004 - nobody gave a wrong type
         if answer.decision.degraded:
             raise RuntimeError(f"not decided as it should be: {answer.fault}")
 

@@ -5,6 +5,7 @@ from datetime import timedelta
 import msgspec
 import pytest
 
+from guardrails.caps.redis.plans import Placement, add_placement
 from guardrails.core.needs import CapCheck, Take, Usage, UsageQuery
 from guardrails.decide.holdings import Holding, Reservation, Settlement
 from guardrails.errors import CapsMoved, DependencyError
@@ -185,6 +186,24 @@ def test_a_lease_that_has_ended_makes_room(stores):
     for number in range(3):
         reserve(stores, reservation(number, at - HOUR, OWN, lease=HOUR))
     assert refusal(stores, reservation(3, real_now(), OWN)) is None
+
+
+@pytest.mark.parametrize(("limit", "expected"), [(4, "MOVED"), (5, "MOVED"), (6, "OK")])
+def test_slots_that_outlive_their_lease_meanwhile_count_for_those_after_them(stores, limit, expected):
+    budget = Cap("budget", "[]", None, limit=limit)
+    ended = [holding(number, real_now() - HOUR, budget) for number in range(3)]
+    reserve(stores, *(Reservation(holding=each) for each in ended))
+    wait_until(lambda: used(stores, real_now(), budget) == [0], lambda: "the leases don't end")
+    now = real_now()
+    kept = [msgspec.structs.replace(each, lease_until=None, sent_at=now) for each in ended]
+    epoch = stores.do(lambda session: session.caps.epochs.read())
+    calls = stores.gateway.calls("place", epoch.name)
+    for number in range(2):
+        add_placement(calls, Placement.of_reservation(reservation(number + 3, now, budget)))
+        add_placement(calls, Placement.in_place_of([ended[number]], kept[number]))
+    for number in (5, 6):
+        add_placement(calls, Placement.of_reservation(reservation(number, now, budget)))
+    assert {expected} == {reply.status for reply in stores.gateway.run(calls, epoch.servers, now=now).values()}
 
 
 def test_under_a_given_clock_time_may_go_back(redis, open_stores):

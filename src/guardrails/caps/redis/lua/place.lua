@@ -13,7 +13,7 @@ local placed, touched, indexes = {}, {}, {}
 
 local function is_room(check)
   local p, start, stop, limit = unpack(check)
-  return count(p, start, stop, ended_at(p)) < limit
+  return count(p, start, stop) < limit
 end
 
 local function take_back()
@@ -25,6 +25,9 @@ end
 
 local function put(id, lease, slot)
   local p, instant = slot[1], slot[2]
+  if ended_leases[p] and (ended_leases[p].ids[id] or lease and lease <= time) then
+    ended_leases[p] = nil
+  end
   if instant then
     redis.call('ZADD', key(p), instant, id)
     placed[#placed + 1] = {p, id}

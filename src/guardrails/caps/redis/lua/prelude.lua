@@ -43,34 +43,64 @@ local function key(place)
   return KEYS[call.markers + place]
 end
 
--- The ids under the key whose lease has ended, as a set. What has been so for long is forgotten.
+local ended_leases = {}
+
+-- What has been ended for so long that nobody has to find it any more is forgotten.
+local function forget_ended(p)
+  local long_ago = server_time - call.grace
+  local forgotten = redis.call('ZRANGEBYSCORE', key(p + 1), '-inf', long_ago)
+  for first = 1, #forgotten, 1000 do -- as many as the stack surely holds
+    redis.call('ZREM', key(p), unpack(forgotten, first, math.min(first + 999, #forgotten)))
+  end
+  redis.call('ZREMRANGEBYSCORE', key(p + 1), '-inf', long_ago)
+end
+
+-- The slots under the key whose lease has ended: how many, a set of their ids, and their instants in order. They are
+-- looked up once, however many checks and questions there are.
 local function ended_at(p)
-  local ended, ids = {}, redis.call('ZRANGEBYSCORE', key(p + 1), '-inf', time)
+  local ended = ended_leases[p]
+  if ended then
+    return ended
+  end
+  ended = {number = 0, ids = {}, instants = {}}
+  ended_leases[p] = ended
+  local ids = redis.call('ZRANGEBYSCORE', key(p + 1), '-inf', time)
   if #ids == 0 then
     return ended
   end
   if call.grace then
-    local long_ago = server_time - call.grace
-    local forgotten = redis.call('ZRANGEBYSCORE', key(p + 1), '-inf', long_ago)
-    for first = 1, #forgotten, 1000 do -- as many as the stack surely holds
-      redis.call('ZREM', key(p), unpack(forgotten, first, math.min(first + 999, #forgotten)))
-    end
-    redis.call('ZREMRANGEBYSCORE', key(p + 1), '-inf', long_ago)
+    forget_ended(p)
   end
   for _, id in ipairs(ids) do
-    ended[id] = true
+    local instant = tonumber(redis.call('ZSCORE', key(p), id))
+    if instant then
+      ended.number = ended.number + 1
+      ended.ids[id] = true
+      ended.instants[ended.number] = instant
+    end
   end
+  table.sort(ended.instants)
   return ended
 end
 
--- How many slots count with from <= instant < to; to == nil: without end.
-local function count(p, from, to, ended)
-  local number = redis.call('ZCOUNT', key(p), from, to and string.format('(%.17g', to) or '+inf')
-  for id in pairs(ended) do
-    local instant = tonumber(redis.call('ZSCORE', key(p), id))
-    if instant and from <= instant and (not to or instant < to) then
-      number = number - 1
+-- How many of the instants, which are in order, are before one.
+local function number_before(instants, instant)
+  local low, high = 0, #instants
+  while low < high do
+    local middle = math.floor((low + high) / 2)
+    if instants[middle + 1] < instant then
+      low = middle + 1
+    else
+      high = middle
     end
   end
-  return number
+  return low
+end
+
+-- How many slots count with from <= instant < to; to == nil: without end.
+local function count(p, from, to)
+  local ended = ended_at(p) -- first: it forgets some
+  local number = redis.call('ZCOUNT', key(p), from, to and string.format('(%.17g', to) or '+inf')
+  local ended_before = to and number_before(ended.instants, to) or ended.number
+  return number - math.max(0, ended_before - number_before(ended.instants, from))
 end

@@ -9,13 +9,9 @@
 -- Atomic     all questions see the same state
 
 local function list(line, p, since, most, ended)
-  local unlisted = 0
-  for _ in pairs(ended) do
-    unlisted = unlisted + 1
-  end
-  local found = redis.call('ZREVRANGEBYSCORE', key(p), '+inf', since, 'WITHSCORES', 'LIMIT', 0, most + unlisted)
+  local found = redis.call('ZREVRANGEBYSCORE', key(p), '+inf', since, 'WITHSCORES', 'LIMIT', 0, most + ended.number)
   for place = 1, #found, 2 do
-    if #line < most + 2 and not ended[found[place]] then
+    if #line < most + 2 and not ended.ids[found[place]] then
       line[#line + 1] = found[place + 1]
     end
   end
@@ -23,15 +19,14 @@ end
 
 local function answer_to(question)
   local p, since, split, newest = unpack(question)
-  local ended = ended_at(p)
   if split then
-    return {count(p, since, split, ended), count(p, split, nil, ended)}
+    return {count(p, since, split), count(p, split)}
   end
   local line = {0, 0}
   if newest > 0 then
-    list(line, p, since, newest, ended)
+    list(line, p, since, newest, ended_at(p))
   end
-  line[1] = count(p, since, nil, ended) - (#line - 2)
+  line[1] = count(p, since) - (#line - 2)
   return line
 end
 

@@ -162,6 +162,23 @@ class RacingSpool(MemorySpool):
         return super().append(entries)
 
 
+def test_what_another_process_answered_from_the_spool_meanwhile_is_the_answer(tmp_path):
+    stores = open_stores("memory:")
+    ours, theirs = (Route(stores, spool=FileSpool(tmp_path / "spool"), name=name) for name in ("ours", "theirs"))
+    ours.grant()
+    theirs.stores.is_down = True
+    call = ours.stores.call
+    told = []
+
+    def late(handler, item, **rest):
+        told.extend(theirs.decide(candidate()))
+        return call(handler, item, **rest)
+
+    ours.stores.call = late
+    (answer,) = ours.decide(candidate())
+    assert (answer.body, answer.repeated) == (told[0].body, True)
+
+
 def test_who_is_second_to_write_answers_what_the_first_one_did():
     other = out_of_reach(name="other")
     (theirs,) = other.decide(candidate())

@@ -213,8 +213,10 @@ def test_under_a_given_clock_time_may_go_back(redis, open_stores):
     reserve(stores, reservation(1, at, OWN), reservation(2, at, OWN, lease=3 * HOUR))
     for later, expected in [(timedelta(0), 2), (HOUR, 1), (3 * HOUR, 0), (HOUR - MICROSECOND, 2)]:
         assert [expected] == used(stores, at + later, OWN)
-    with redis.connect() as client:
-        assert {-1} == {client.pttl(key) for key in client.keys("*")}
+    needed = (real_now() + timedelta(seconds=86_400 + 3600)).timestamp() * 1000  # and not since three years ago
+    kept = keys_with_expiry(redis)
+    assert len(kept) == 3
+    assert kept == {key: pytest.approx(needed, abs=60_000) for key in kept}
 
 
 # --- what is kept, and for how long
@@ -237,14 +239,21 @@ def test_keys_end_an_hour_after_the_caps_need_them_no_more(redis, stores):
     assert kept == {key: pytest.approx(needed_until, abs=5_000) for key in kept}
 
 
-def test_slots_that_no_question_asks_for_any_more_are_trimmed(redis, stores):
+def test_a_window_that_was_shorter_for_a_while_finds_what_the_longer_one_counted(redis, stores):
     at = real_now()
-    old = Cap(keep_seconds=60, limit=9)
-    reserve(stores, *(reservation(number, at - number * HOUR, old, lease=24 * HOUR) for number in range(4)))
-    reserve(stores, reservation(9, at, old))
-    with redis.connect() as client:
-        (slots,) = client.keys("*:slots:*")
-        assert {"d-0", "d-1", "d-9"} == set(client.zrange(slots, 0, -1)), "with an hour for clocks that differ"
+    longer, shorter = Cap(keep_seconds=7 * 86_400, limit=9), Cap(keep_seconds=60, limit=9)
+    sent = holding(1, at - 48 * HOUR, longer, lease=None, sent_at=at - 48 * HOUR)
+    stores.do(lambda session: session.caps.settle([Settlement(before=None, after=sent)]))
+    before = keys_with_expiry(redis)
+    reserve(stores, reservation(2, at - 47 * HOUR, shorter, lease=72 * HOUR))
+    held = holding(2, at - 47 * HOUR, shorter, lease=72 * HOUR)
+    stores.do(lambda session: session.caps.settle([Settlement(before=held, after=None)]))
+    after = keys_with_expiry(redis)
+    assert {key: after[key] for key in before} == {key: pytest.approx(before[key], abs=1_000) for key in before}
+    week = UsageQuery(OWN.id, OWN.key, at - 168 * HOUR, 1000, owner=OWN.owner)
+    answers = stores.do(lambda session: session.caps.read([week], at))
+    assert len(answers[week].times) == 1
+    assert stores.do(lambda session: session.caps.keys_of("u-1")) == [("cap", '["u-1"]')]
 
 
 def test_keys_of_a_recipient_are_those_with_slots_that_count(either):

@@ -44,28 +44,39 @@ local function put(id, lease, slot)
   end
 end
 
-local function expire_at(place, instant)
-  if call.grace then
-    redis.call('PEXPIREAT', key(place), math.ceil(instant / 1000))
+-- Keep a key until then, or as long as it is kept anyway: a window that an edit made shorter may become long again.
+local function keep_until(place, instant)
+  local until_ms = math.ceil(instant / 1000)
+  local left = redis.call('PTTL', key(place))
+  if left == -1 or server_time / 1000 + left < until_ms then
+    redis.call('PEXPIREAT', key(place), until_ms)
   end
 end
 
--- Keep under the key what is still needed, for as long as it is, and note it in the recipient's index.
-local function keep(p, microseconds, index, name)
+-- Until when what lies under the key is needed. Where time is what each call says, that counts from today if later.
+local function needed_until(latest, microseconds)
   if call.grace then
-    redis.call('ZREMRANGEBYSCORE', key(p), '-inf', server_time - microseconds)
+    return latest + microseconds
   end
-  local latest = redis.call('ZREVRANGE', key(p), 0, 0, 'WITHSCORES')[2]
-  if latest then
-    expire_at(p, latest + microseconds)
-    expire_at(p + 1, latest + microseconds)
+  return math.max(latest, server_time) + microseconds
+end
+
+-- Keep what is under the key for as long as it is needed, and note it in the recipient's index. Single slots are never
+-- forgotten for their age here: each leaves with its decision.
+local function keep(p, microseconds, index, name)
+  local latest = tonumber(redis.call('ZREVRANGE', key(p), 0, 0, 'WITHSCORES')[2])
+  local needed = latest and needed_until(latest, microseconds)
+  if needed then
+    keep_until(p, needed)
+    keep_until(p + 1, needed)
   end
   if index == 0 then
     return
   end
   indexes[index] = true
-  if latest then
-    redis.call('ZADD', key(index), latest + microseconds, name)
+  if needed then
+    local noted = tonumber(redis.call('ZSCORE', key(index), name)) or needed
+    redis.call('ZADD', key(index), math.max(noted, needed), name)
   else
     redis.call('ZREM', key(index), name)
   end
@@ -77,7 +88,7 @@ local function keep_index(index)
   end
   local latest = redis.call('ZREVRANGE', key(index), 0, 0, 'WITHSCORES')[2]
   if latest then
-    expire_at(index, latest)
+    keep_until(index, latest)
   end
 end
 

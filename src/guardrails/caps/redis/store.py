@@ -4,8 +4,9 @@ Redis is no part of the transaction, so what is written there may only ever err 
 
 - slots are taken or kept before the unit is committed, and put back where it is not; what is missed in that ends with
   its lease
-- slots are freed, or moved, after the unit is committed: its decisions are marked `is_caps_pending` in the same
-  commit, and whoever asks next brings Redis up to date with them before anything is answered
+- slots are freed or moved, or taken without a lease, after the unit is committed: its decisions are marked
+  `is_caps_pending` in the same commit, and whoever asks next, or upkeep, brings Redis up to date with them before
+  anything is answered
 
 So is everything that Redis could not be told because it was out of reach. INVARIANT: whatever a committed decision
 holds is in Redis whenever the caps are read.
@@ -87,13 +88,13 @@ class RedisCaps:
             raise CapsMoved("a cap has moved since it was read")
 
     def settle(self, settlements: Sequence[Settlement], /) -> None:
-        """Place what is added or kept; what is freed or moved is left to whoever reads once the unit is committed.
+        """Place what keeps a lease's slots; all else is left to whoever reads once the unit is committed.
 
         Never raises DependencyError for Redis: what it can't be told now, it is told then.
         """
         at_once: list[_Move] = []
         for move in _moves(settlements):
-            if move.is_freeing or move.placement.decision_id in self._behind:
+            if move.waits_for_commit or move.placement.decision_id in self._behind:
                 self._leave_behind(move.placement)
             else:
                 at_once.append(move)
@@ -211,11 +212,15 @@ class RedisCaps:
 
 
 class _Move(NamedTuple):
-    """What settlements of one decision come to, how to take it back, and whether it frees a slot or moves one."""
+    """What settlements of one decision come to, and how to take it back.
+
+    It waits for the commit where it frees a slot or moves one, and where without one it would leave a slot that no
+    lease ends: if this process dies before the commit, nobody takes it back.
+    """
 
     placement: Placement
     undo: Placement
-    is_freeing: bool
+    waits_for_commit: bool
 
 
 def _moves(settlements: Iterable[Settlement]) -> Iterator[_Move]:
@@ -230,7 +235,10 @@ def _moves(settlements: Iterable[Settlement]) -> Iterator[_Move]:
         before, after = steps[0].before, steps[-1].after
         slots = set() if after is None else _slots(after)
         is_freeing = any(slot not in slots for holding in held for slot in _slots(holding))
-        yield _Move(Placement.in_place_of(held, after), Placement.in_place_of(held, before), is_freeing)
+        has_end = after is None or after.lease_until is not None
+        had_end = before is not None and before.lease_until is not None
+        waits = is_freeing or not (has_end or had_end)
+        yield _Move(Placement.in_place_of(held, after), Placement.in_place_of(held, before), waits)
 
 
 def _slots(holding: Holding) -> set[tuple[str | None, str, str, int]]:

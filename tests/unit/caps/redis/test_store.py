@@ -304,6 +304,24 @@ def test_what_is_settled_does_not_depend_on_what_was_there_before(either):
     assert used(either, at, OWN) == [1]
 
 
+@pytest.mark.parametrize("was_sent", [False, True])
+def test_a_slot_that_no_lease_ends_is_there_once_that_is_committed(either, was_sent):
+    at = real_now()
+    delivered_only = Cap(count_on="delivered")
+    insert(either, decision(1, at, delivered_only, state="sent" if was_sent else "expired"))
+    before = holding(1, at, delivered_only, lease=None, sent_at=at) if was_sent else None
+    after = holding(1, at, delivered_only, lease=None, sent_at=at, delivered_at=at)
+
+    def work(session):
+        session.caps.settle([Settlement(before=before, after=after)])
+        row = session.decisions.by_id(["d-1"])["d-1"]
+        session.decisions.update([msgspec.structs.replace(row, state="sent", sent_at=at, delivered_at=at)])
+        return session.caps.read([delivered_only.query(at)], at)[delivered_only.query(at)].times
+
+    assert either.do(work) == (), "a process that dies here leaves nothing"
+    assert used(either, at, delivered_only) == [1]
+
+
 def test_slots_are_freed_once_that_is_committed(either):
     at = real_now()
     reserve(either, reservation(1, at, OWN, BUDGET))

@@ -16,12 +16,16 @@ from redis.exceptions import MovedError, RedisError
 from guardrails.caps.redis.layout import SHARDS, Call, Calls
 from guardrails.caps.redis.leftovers import Leftovers
 from guardrails.caps.redis.node import NO_ANSWER, Node, NodeLeftAloneError, Reply, Terms
+from guardrails.caps.redis.plans import Placement
 from guardrails.caps.redis.scripts import ScriptName
 from guardrails.caps.redis.servers import Servers
 from guardrails.errors import DependencyError, SettingsError
 from guardrails.storage.instants import MICROS_PER_SECOND, to_micros
 
 __all__ = ["EpochLostError", "RedisGateway"]
+
+MISSED_MOST = 10_000
+"""How many decisions a process remembers that Redis could not be told of."""
 
 _LEAST_VERSION = (6, 0)
 _GRACE_SECONDS = 2.0  # beyond the deadline, for services whose clocks differ
@@ -46,6 +50,8 @@ class RedisGateway:
         """
         self.needs_care = True
         self.is_behind = False
+        self._missed: dict[str, Placement] = {}
+        self._missed_of = ""
         self._servers = Servers(url, timeout_seconds=deadline_seconds / 2)
         self._leftovers = Leftovers(self._servers)
         self._grace = round((deadline_seconds + _GRACE_SECONDS) * MICROS_PER_SECOND) if uses_server_time else None
@@ -119,6 +125,26 @@ class RedisGateway:
         """Remove at most `most` keys of the epochs before this one; returns how many. Raises DependencyError."""
         with self._reaching():
             return self._leftovers.remove(epoch, most)
+
+    def remember_missed(self, epoch: str, placements: Iterable[Placement]) -> None:
+        """What could not be taken back just now, to be mended once the servers answer; beyond `MISSED_MOST`, nothing:
+        that ends with its lease.
+        """
+        if epoch != self._missed_of:
+            self._missed_of, self._missed = epoch, {}
+        for placement in placements:
+            if len(self._missed) < MISSED_MOST:
+                self._missed[placement.decision_id] = placement
+        self.needs_care = True
+
+    def missed(self, epoch: str) -> Sequence[Placement]:
+        """What is remembered of an epoch: a later one has been built without it."""
+        return tuple(self._missed.values()) if epoch == self._missed_of else ()
+
+    def forget_missed(self, placements: Iterable[Placement]) -> None:
+        """They are mended."""
+        for placement in placements:
+            self._missed.pop(placement.decision_id, None)
 
     def close(self) -> None:
         """Let go of the connections."""

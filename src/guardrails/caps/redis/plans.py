@@ -62,6 +62,15 @@ class Placement(msgspec.Struct, frozen=True, kw_only=True):
         decision_id = next(held.decision_id for held in (*before, after) if held is not None)
         return cls(decision_id=decision_id, lease_until=_lease_micros(after), slots=tuple(slots.values()))
 
+    def as_stored(self, stored: StoredDecision | None) -> Placement:
+        """What a decision's row says in place of this; without one it holds nothing."""
+        slots: dict[Any, tuple[Take, int | None]] = {_key(take): (take, None) for take, _ in self.slots}
+        said = None if stored is None else Placement.of_decision(stored)
+        if said is not None:
+            slots.update((_key(take), (take, instant)) for take, instant in said.slots)
+        lease_until = None if said is None else said.lease_until
+        return Placement(decision_id=self.decision_id, lease_until=lease_until, slots=tuple(slots.values()))
+
     def removed(self) -> Placement:
         """The same decision, holding nothing."""
         slots = tuple([(take, None) for take, _ in self.slots])

@@ -124,7 +124,7 @@ class CapsRebuild:
         if epoch.is_complete:
             with suppress(EpochLostError):
                 self._gateway.verify(epoch.name, epoch.servers)
-                return "complete" if caps.catch_up(epoch) else "more"
+                return "complete" if caps.mend_missed(epoch) and caps.catch_up(epoch) else "more"
         elif epoch.building != self._claimed and epoch.building_until is not None and now < epoch.building_until:
             return "later"
         claimed = CapEpoch(name=epoch.next_name(self._new_id), servers=self._gateway.survey())

@@ -15,7 +15,6 @@ holds is in Redis whenever the caps are read.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import suppress
 from datetime import UTC, datetime
 from typing import NamedTuple
 
@@ -43,8 +42,9 @@ CATCH_UP_ROUNDS = 2
 What is more, units of their own bring over (see `rebuild`), so that nobody's deadline is spent on it.
 """
 
-SLOTS_MOST = 1_000
-"""How many slots one call settles, so that nobody else waits long for Redis; more only where one decision has more."""
+SLOTS_MOST = 250
+"""How many slots one call places, or questions it answers, so that it stays far from the time that a call may take,
+and nobody else waits long for Redis; more only where one decision has more."""
 
 _EVER = datetime.min.replace(tzinfo=UTC)
 
@@ -67,25 +67,21 @@ class RedisCaps:
         return self._read(self._current(), queries, now) if queries else {}
 
     def reserve(self, reservations: Sequence[Reservation], now: datetime, /) -> None:
-        """Check and take everything: on one server in a single script, on a cluster in one for each shard."""
+        """Check and take everything, in calls of a bounded size: where one refuses, the others are taken back."""
         placements = [Placement.of_reservation(each) for each in reservations if each.checks or each.holding.takes]
         if not placements:
             return
         epoch = self._current()
-        calls = self.gateway.calls("place", epoch.name)
-        for placement in placements:
-            add_placement(calls, placement)
-        undo = [placement.removed() for placement in placements]
-        self._undo_on_rollback(epoch, undo)
+        undo: list[Placement] = []
         try:
-            replies = self.gateway.run(calls, epoch.servers, now=now)
-        except DependencyError:
+            for some in _in_steps(placements, SLOTS_MOST):
+                taken_back = [placement.removed() for placement in some]
+                undo += taken_back
+                self._undo_on_rollback(epoch, taken_back)
+                self._reserve(epoch, some, now)
+        except (DependencyError, CapsMoved):
             self._place_as_far_as_can_be(epoch, undo)
             raise
-        if any(reply.status == "MOVED" for reply in replies.values()):
-            if len(replies) > 1:
-                self._place_as_far_as_can_be(epoch, undo)
-            raise CapsMoved("a cap has moved since it was read")
 
     def settle(self, settlements: Sequence[Settlement], /) -> None:
         """Place what keeps a lease's slots; all else is left to whoever reads once the unit is committed.
@@ -133,10 +129,30 @@ class RedisCaps:
         self._decisions.update([msgspec.structs.replace(row, is_caps_pending=False) for row in rows])
         return len(rows) == len(waiting) < PENDING_MOST
 
+    def mend_missed(self, epoch: CapEpoch) -> bool:
+        """Bring some decisions that Redis could not be told of back to what their rows say; False where more wait."""
+        missed = self.gateway.missed(epoch.name)
+        if not missed:
+            return True
+        some = next(_in_steps(missed, CATCH_UP_SLOTS))[:PENDING_MOST]
+        rows = self._decisions.by_id([placement.decision_id for placement in some])
+        self.place(epoch, [placement.as_stored(rows.get(placement.decision_id)) for placement in some])
+        self.gateway.forget_missed(some)
+        return len(some) == len(missed)
+
     def place(self, epoch: CapEpoch, placements: Iterable[Placement]) -> None:
         """Bring Redis up to date with decisions, unchecked. Raises DependencyError; again from the start is fine."""
         for calls in self._place_calls(epoch, placements):
             self.gateway.run(calls, epoch.servers)
+
+    def _reserve(self, epoch: CapEpoch, placements: Sequence[Placement], now: datetime) -> None:
+        """On one server in a single script, on a cluster in one for each shard."""
+        calls = self.gateway.calls("place", epoch.name)
+        for placement in placements:
+            add_placement(calls, placement)
+        replies = self.gateway.run(calls, epoch.servers, now=now)
+        if any(reply.status == "MOVED" for reply in replies.values()):
+            raise CapsMoved("a cap has moved since it was read")
 
     def _place_calls(self, epoch: CapEpoch, placements: Iterable[Placement]) -> Iterator[Calls]:
         for some in _in_steps(placements, SLOTS_MOST):
@@ -161,10 +177,14 @@ class RedisCaps:
         return epoch
 
     def _read(self, epoch: CapEpoch, queries: Sequence[UsageQuery], now: datetime | None) -> dict[UsageQuery, Usage]:
-        calls = self.gateway.calls("read", epoch.name)
-        asked = [(query, *add_question(calls, query)) for query in dict.fromkeys(queries)]
-        replies = self.gateway.run(calls, epoch.servers, now=now)
-        return {query: _usage(query, replies[call].result[place]) for query, call, place in asked}
+        usages: dict[UsageQuery, Usage] = {}
+        asked = list(dict.fromkeys(queries))
+        for first in range(0, len(asked), SLOTS_MOST):
+            calls = self.gateway.calls("read", epoch.name)
+            places = [(query, *add_question(calls, query)) for query in asked[first : first + SLOTS_MOST]]
+            replies = self.gateway.run(calls, epoch.servers, now=now)
+            usages.update((query, _usage(query, replies[call].result[place])) for query, call, place in places)
+        return usages
 
     def _try_place(self, placements: Sequence[Placement], *, undo: Sequence[Placement] = ()) -> bool:
         """False: Redis is out of reach, or not complete."""
@@ -190,7 +210,10 @@ class RedisCaps:
         if marked:
             self._decisions.update(marked)
             self.gateway.is_behind = True
-        self._try_place([placement for placement in self._behind.values() if placement.decision_id not in rows])
+        gone = [placement for placement in self._behind.values() if placement.decision_id not in rows]
+        epoch = self.epochs.read()
+        if gone and epoch.is_complete:
+            self._place_as_far_as_can_be(epoch, gone)
 
     def _undo_on_rollback(self, epoch: CapEpoch, placements: Iterable[Placement]) -> None:
         if not self._undo:
@@ -203,12 +226,23 @@ class RedisCaps:
             self._place_as_far_as_can_be(epoch, placements[::-1])
 
     def _place_as_far_as_can_be(self, epoch: CapEpoch, placements: Iterable[Placement]) -> None:
-        """Call by call: where one server does not answer, others may. What is missed ends with its lease."""
-        with suppress(DependencyError):
-            for calls in self._place_calls(epoch, placements):
-                for call in calls:
-                    with suppress(DependencyError):
-                        self.gateway.run([call], epoch.servers)
+        """Call by call: where one server does not answer, others may. What is missed is mended by upkeep."""
+        for some in _in_steps(placements, SLOTS_MOST):
+            try:
+                self._place_each(epoch, some)
+            except DependencyError:
+                self.gateway.remember_missed(epoch.name, some)
+
+    def _place_each(self, epoch: CapEpoch, placements: Sequence[Placement]) -> None:
+        failures: list[DependencyError] = []
+        for calls in self._place_calls(epoch, placements):
+            for call in calls:
+                try:
+                    self.gateway.run([call], epoch.servers)
+                except DependencyError as error:
+                    failures.append(error)
+        if failures:
+            raise failures[0]
 
 
 class _Move(NamedTuple):

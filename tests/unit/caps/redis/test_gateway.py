@@ -4,12 +4,13 @@ import pytest
 from redis.exceptions import AskError, MovedError, ResponseError
 
 from guardrails.caps.redis import RedisGateway
-from guardrails.caps.redis.gateway import EpochLostError, _has_moved, _unfitness
+from guardrails.caps.redis.gateway import MISSED_MOST, EpochLostError, _has_moved, _unfitness
 from guardrails.caps.redis.node import Reply
+from guardrails.caps.redis.plans import Placement
 from guardrails.errors import DependencyError, SettingsError
 from redis_stores import PATIENT_SECONDS, real_now
 from servers import start_redis, wait_until
-from unit.caps.redis.making import BUDGET, OWN, reservation, used
+from unit.caps.redis.making import BUDGET, OWN, decision, reservation, used
 
 IMPATIENT_SECONDS = 2.0
 
@@ -63,6 +64,46 @@ def test_a_call_that_was_given_up_does_not_take_effect_later(redis, open_stores)
             # Whatever reached the server in vain is still to be carried out.
         wait_until(lambda: "cmdstat_evalsha" in client.info("commandstats"), lambda: "nothing reached it")
         assert not [key for key in client.keys("*") if "u-1" in key]
+
+
+class UnitFailedError(Exception):
+    """What makes a unit fail."""
+
+
+def test_what_could_not_be_taken_back_is_mended_as_the_rows_say_once_redis_answers(redis, open_stores):
+    stores = open_stores(redis, deadline_seconds=IMPATIENT_SECONDS)
+    stores.mend_patiently()
+    at = real_now()
+
+    def work(session):
+        session.caps.reserve([reservation(number, at, OWN) for number in range(3)], at)
+        redis.pause()
+        raise UnitFailedError
+
+    try:
+        with pytest.raises(UnitFailedError):
+            stores.do(work)
+        # It was tried again meanwhile, with another outcome for one of them.
+        stores.do(lambda session: session.decisions.insert([decision(1, at, OWN)]))
+    finally:
+        redis.resume()
+    stores.mend_patiently()
+    assert used(stores, at, OWN) == [1]
+    assert stores.gateway.missed(stores.do(lambda session: session.caps.epochs.read()).name) == ()
+
+
+def test_no_more_is_remembered_than_there_is_room_for_and_nothing_of_a_former_epoch():
+    gateway = RedisGateway("redis://localhost", deadline_seconds=1.0)
+    at = real_now()
+    missed = [Placement.of_reservation(reservation(number, at, OWN)) for number in range(MISSED_MOST + 1)]
+    gateway.remember_missed("a.1", missed)
+    assert len(gateway.missed("a.1")) == MISSED_MOST
+    assert gateway.missed("a.2") == ()
+    gateway.remember_missed("a.2", missed[:1])
+    assert gateway.missed("a.1") == ()
+    assert gateway.missed("a.2") == (missed[0],)
+    gateway.forget_missed(missed[:1])
+    assert gateway.missed("a.2") == ()
 
 
 def test_a_call_that_reaches_the_server_too_late_does_nothing(redis, stores):

@@ -188,6 +188,27 @@ def test_a_lease_that_has_ended_makes_room(stores):
     assert refusal(stores, reservation(3, real_now(), OWN)) is None
 
 
+def test_many_reservations_and_questions_are_told_in_calls_of_a_bounded_size(redis, stores):
+    at = real_now()
+    caps = [Cap(f"cap-{number % 10}", f"[{number}]", f"u-{number}", limit=1) for number in range(600)]
+    used(stores, at, OWN)
+    with redis.connect() as client:
+        client.config_resetstat()
+        reserve(stores, *(reservation(number, at, cap) for number, cap in enumerate(caps)))
+        assert client.info("commandstats")["cmdstat_evalsha"]["calls"] == 3
+        assert used(stores, at, *caps) == [1] * 600
+        assert client.info("commandstats")["cmdstat_evalsha"]["calls"] == 6
+
+
+def test_where_a_later_call_refuses_what_the_earlier_ones_took_is_taken_back(either):
+    at = real_now()
+    caps = [Cap("cap", f"[{number}]", f"u-{number}") for number in range(600)]
+    refused = reservation(600, at, Cap("full", limit=0))
+    asked = [reservation(number, at, cap) for number, cap in enumerate(caps)]
+    assert refusal(either, *asked, refused) is CapsMoved
+    assert used(either, at, *caps) == [0] * 600
+
+
 @pytest.mark.parametrize(("limit", "expected"), [(4, "MOVED"), (5, "MOVED"), (6, "OK")])
 def test_slots_that_outlive_their_lease_meanwhile_count_for_those_after_them(stores, limit, expected):
     budget = Cap("budget", "[]", None, limit=limit)
@@ -554,7 +575,7 @@ def test_many_outcomes_are_told_in_calls_that_keep_redis_for_a_moment_only(redis
     with redis.connect() as client:
         client.config_resetstat()
         stores.do(lambda session: session.caps.settle(settlements))
-        assert client.info("commandstats")["cmdstat_evalsha"]["calls"] == 3
+        assert client.info("commandstats")["cmdstat_evalsha"]["calls"] == 10
     assert used(stores, at, OWN) == [2_500]
 
 

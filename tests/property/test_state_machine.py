@@ -2,7 +2,7 @@
 
 A hypothesis machine drives decisions, outcomes, the clock (in both directions) and housekeeping, on every store. The
 model (`plain_model`) counts sends one by one; the application must say the same of every effect, reason, number, state
-and conflict. `pytest --hypothesis-profile=soak` tries fifty times as much.
+and conflict. `pytest --hypothesis-profile=soak -o faulthandler_timeout=0` tries fifty times as much.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ RECIPIENTS = {
 }
 
 STEPS = st.sampled_from(
-    [TICK, 5 * MINUTE, LEASE - TICK, LEASE, LEASE, HOUR, 3 * HOUR, 14 * HOUR, -TICK, -LEASE, -FARTHEST_BACK]
+    [TICK, 5 * MINUTE, LEASE - TICK, LEASE, LEASE, HOUR, 3 * HOUR, 14 * HOUR, -TICK, -LEASE, -LEASE, -FARTHEST_BACK]
 )
 AHEAD = st.sampled_from([None, None, None, timedelta(0), TICK, LEASE, HOUR, 3 * HOUR, 26 * HOUR, -MINUTE])
 TOLD = st.sampled_from([None, timedelta(0), -TICK, -5 * MINUTE, -3 * HOUR, MINUTE])
@@ -138,7 +138,7 @@ class Machine(RuleBasedStateMachine):
     @precondition(lambda self: self.store.lose_caps is not None)
     @rule()
     def lose_the_caps(self):
-        """And build them again from the decisions, as far as they are needed now."""
+        """And build them again from the decisions, as far as they are needed from now on."""
         self.store.lose_caps()
         with pytest.raises(DependencyError):
             self.read_usage("r-1")

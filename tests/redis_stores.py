@@ -13,6 +13,7 @@ from sqlalchemy import Connection
 
 from guardrails.caps.redis import CapsRebuild, RedisCaps, RedisGateway
 from guardrails.decide.ports import Transactor
+from guardrails.errors import DependencyError
 from guardrails.storage.transactors import open_transactor
 from servers import wait_until
 from stores import Session, memory_session, run, sql_session
@@ -55,7 +56,11 @@ class RedisStores:
         """Mend them, waiting for a Redis that is not asked for a while, or is about to answer."""
 
         def is_mended() -> bool:
-            self.mend()
+            try:
+                self.mend()
+            except DependencyError as error:
+                if error.dependency != "caps":
+                    raise
             return not self.gateway.needs_care
 
         wait_until(is_mended, lambda: "the caps are not mended")

@@ -125,9 +125,16 @@ class Application:
             raise SettingsError(elsewhere)
 
     def fill_caps(self) -> None:
-        """Fill the caps in Redis from the decisions, where they are not complete there and nobody else is at it."""
-        while self.caps_rebuild is not None and self.caps_rebuild.step():
-            pass
+        """Fill the caps in Redis from the decisions, where they are not complete there and nobody else is at it.
+
+        Where Redis is out of reach it is left to upkeep, which says why. Raises DependencyError for the database.
+        """
+        try:
+            while self.caps_rebuild is not None and self.caps_rebuild.step():
+                pass
+        except DependencyError as error:
+            if error.dependency != "caps":
+                raise
 
     def close(self) -> None:
         """Finish what was accepted, then let go of the stores."""

@@ -50,6 +50,8 @@ class RedisGateway:
         """
         self.needs_care = True
         self.is_behind = False
+        self.trouble: str | None = None
+        """Why the caps could not be mended the last time, if so."""
         self._missed: dict[str, Placement] = {}
         self._missed_of = ""
         self._servers = Servers(url, timeout_seconds=deadline_seconds / 2)

@@ -51,12 +51,13 @@ class Pauses:
     """Which servers did not answer a moment ago, by address."""
 
     def __init__(self) -> None:
-        self._until: dict[str, float] = {}
+        self._until: dict[str, tuple[float, str]] = {}
 
     def check(self, address: str) -> None:
         """Raises NodeLeftAloneError where it is too early to ask again."""
-        if time.monotonic() < self._until.get(address, 0.0):
-            raise NodeLeftAloneError(f"{address} did not answer a moment ago")
+        until, cause = self._until.get(address, (0.0, ""))
+        if time.monotonic() < until:
+            raise NodeLeftAloneError(f"{address} did not answer a moment ago: {cause}")
 
     @contextmanager
     def asking(self, address: str) -> Iterator[None]:
@@ -65,9 +66,9 @@ class Pauses:
         began = time.monotonic()
         try:
             yield
-        except NO_ANSWER:
+        except NO_ANSWER as error:
             now = time.monotonic()
-            self._until[address] = now + max(PAUSE_SECONDS, PAUSE_SHARE * (now - began))
+            self._until[address] = now + max(PAUSE_SECONDS, PAUSE_SHARE * (now - began)), str(error)
             raise
 
 

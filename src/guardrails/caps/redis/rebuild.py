@@ -22,7 +22,7 @@ import msgspec
 
 from guardrails.caps.redis.epochs import CapEpoch
 from guardrails.caps.redis.gateway import EpochLostError, RedisGateway
-from guardrails.caps.redis.plans import Placement
+from guardrails.caps.redis.plans import CLOCK_SLACK_SECONDS, Placement
 from guardrails.caps.redis.store import RedisCaps
 from guardrails.decide.holdings import last_needed
 from guardrails.decide.ports import Session, StoredDecision, Transactor
@@ -80,7 +80,7 @@ class CapsRebuild:
     def step(self) -> bool:
         """Do a little, where there is something to do; True where more can be done at once.
 
-        Raises DependencyError where the database is out of reach. Where only Redis is, it is left for later.
+        Raises DependencyError where the database or Redis is out of reach: the next step goes on from there.
         """
         gateway = self._gateway
         if not gateway.needs_care and not gateway.is_behind:
@@ -93,12 +93,13 @@ class CapsRebuild:
         except EpochLostError:
             result = "more"  # what was built is lost: begin anew
         except DependencyError as error:
-            if error.dependency != "caps":
-                raise
-            return False
+            if error.dependency == "caps":
+                gateway.trouble = str(error)
+            raise
         finally:
             if result != "complete":
                 self._gateway.needs_care = True
+        gateway.trouble = None
         self._build = None
         if isinstance(result, _Build):
             self._build, self._claimed = result, result.epoch.name
@@ -203,8 +204,9 @@ def _is_still_ours(caps: RedisCaps, task: _Task) -> bool:
 
 
 def _is_needed(row: StoredDecision, now: datetime) -> bool:
-    """Whether it holds anything that a question may still ask for."""
+    """Whether it holds anything that a question may still ask for, by whatever clock.
+
+    A lease that has ended here may not have ended by Redis's clock, so that is left to Redis.
+    """
     holding = row.holding()
-    if holding is None or (holding.lease_until is not None and holding.lease_until <= now):
-        return False
-    return last_needed(holding) > now
+    return holding is not None and last_needed(holding) > now - timedelta(seconds=CLOCK_SLACK_SECONDS)

@@ -173,7 +173,8 @@ class RedisCaps:
         epoch = self.epochs.read()
         if not epoch.is_complete:
             self.gateway.needs_care = True
-            raise DependencyError(f"the caps at `{self.gateway.address}` are being rebuilt", dependency="caps")
+            rebuilding = f"the caps at `{self.gateway.address}` are being rebuilt"
+            raise DependencyError(self.gateway.trouble or rebuilding, dependency="caps")
         return epoch
 
     def _read(self, epoch: CapEpoch, queries: Sequence[UsageQuery], now: datetime | None) -> dict[UsageQuery, Usage]:

@@ -130,8 +130,12 @@ def test_a_redis_that_was_never_there_does_not_keep_anything_else_from_working(o
         url = f"unix://{tmp_path}/nobody.sock"
 
     stores = open_stores(Nowhere)
-    assert stores.mend() == 0
-    error_of(stores, take(1, OWN))
+    for _ in range(2):
+        with pytest.raises(DependencyError, match=r"nobody\.sock") as caught:
+            stores.rebuild.step()
+        assert caught.value.dependency == "caps"
+        assert "No such file" in str(caught.value)
+        assert "No such file" in str(error_of(stores, take(1, OWN))), "and not that they are being rebuilt"
     assert stores.do(lambda session: session.decisions.page("", 10)) == []
     assert stores.do(lambda session: session.caps.read([], real_now())) == {}
     with pytest.raises(DependencyError):
@@ -188,7 +192,8 @@ def test_a_redis_that_evicts_keys_is_refused_at_the_start_and_never_trusted(redi
         stores = open_stores(redis)
         with pytest.raises(SettingsError, match=f"maxmemory-policy is `{policy}`, and must be `noeviction`"):
             stores.gateway.check()
-        assert stores.mend() == 0
+        with pytest.raises(DependencyError, match="must be `noeviction`"):
+            stores.mend()
         error_of(stores, take(1, OWN))
         client.config_set("maxmemory-policy", "noeviction")
     stores.gateway.check()

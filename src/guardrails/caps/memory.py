@@ -122,7 +122,10 @@ class MemoryCaps:
             slots = self._slots.setdefault(slot.owner, {}).setdefault((slot.cap, slot.key), _InOrder())
             put(slots, (slot.instant, slot.decision_id), lease_until)
         for slot in changes.dropped_slots:
-            self._drop(self._slots.get(slot.owner, {}), (slot.cap, slot.key), (slot.instant, slot.decision_id))
+            keys = self._slots.get(slot.owner, {})
+            self._drop(keys, (slot.cap, slot.key), (slot.instant, slot.decision_id))
+            if not keys and slot.owner in self._slots:
+                self._journal.drop(self._slots, slot.owner)
         for (cap, key, quarter), (more, keep_until) in changes.counts.items():
             quarters = self._quarters.setdefault((cap, key), {})
             if more > 0 or quarter in quarters:  # else it was swept meanwhile

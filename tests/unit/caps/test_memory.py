@@ -33,8 +33,21 @@ def test_a_key_is_forgotten_with_the_last_that_it_holds():
     caps.reserve([Reservation(holding=each) for each in held], NOW)
     caps.settle([Settlement(before=each, after=None) for each in held])
     caps.sweep(datetime.max.replace(tzinfo=NOW.tzinfo), 10)
-    assert [dict(slots) for slots in caps._slots.values()] == [{}, {}]
+    assert caps._slots == {}
     assert (caps._quarters, caps._leases) == ({}, {})
+
+
+def test_a_recipient_who_was_forgotten_is_remembered_where_the_unit_fails():
+    journal = Journal()
+    caps = MemoryCaps(journal)
+    (held,) = holdings(1)
+    caps.reserve([Reservation(holding=held)], NOW)
+    journal.keep()
+    for before, after in [(held, None), (None, held), (held, None)]:
+        caps.settle([Settlement(before=before, after=after)])
+    assert caps._slots == {}
+    journal.take_back()
+    assert caps.keys_of("r-1") == [("cap", "k")]
 
 
 def test_of_a_busy_shared_key_no_more_is_counted_than_any_limit_needs():

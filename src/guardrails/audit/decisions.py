@@ -13,12 +13,13 @@ from datetime import datetime
 from typing import Any
 
 import msgspec
-from sqlalchemy import BigInteger, Connection, Integer, Row, Text, bindparam, delete, insert, select, true, update
+from sqlalchemy import BigInteger, Connection, Integer, Row, Text, bindparam, delete, select, true, update
 from sqlalchemy.exc import IntegrityError
 
 from guardrails.core.needs import Take
 from guardrails.decide.ports import StoredDecision
 from guardrails.errors import ConflictError
+from guardrails.storage.inserts import insert_rows
 from guardrails.storage.instants import from_micros, to_micros
 from guardrails.storage.json_rows import encode_rows, json_rows
 from guardrails.storage.memory import Journal
@@ -191,7 +192,7 @@ class SqlDecisions:
     def insert(self, new: Sequence[StoredDecision], /) -> None:
         """Keep new decisions. Raises ConflictError where one of them, or what it owns, is known."""
         try:
-            self._connection.execute(insert(decisions), [_to_row(decision) for decision in new])
+            insert_rows(self._connection, decisions, [_to_row(decision) for decision in new])
         except IntegrityError as error:
             raise ConflictError("a candidate is decided already") from error
 
@@ -243,23 +244,24 @@ def _instant(micros: int | None) -> datetime | None:
     return None if micros is None else from_micros(micros)
 
 
-def _to_row(decision: StoredDecision) -> dict[str, object]:
-    return {
-        "decision_id": decision.decision_id,
-        "candidate_id": decision.candidate_id,
-        "owned_candidate": decision.candidate_id if decision.owns_candidate else None,
-        "body_hash": decision.body_hash,
-        "answer": decision.answer,
-        "evaluated_at": to_micros(decision.evaluated_at),
-        "audit_index": decision.audit_index,
-        "state": decision.state,
-        "due_at": to_micros(decision.due_at),
-        "lease_until": _micros(decision.lease_until),
-        "sent_at": _micros(decision.sent_at),
-        "delivered_at": _micros(decision.delivered_at),
-        "takes": _encode_takes(decision.takes),
-        "is_caps_pending": decision.is_caps_pending,
-    }
+def _to_row(decision: StoredDecision) -> tuple[object, ...]:
+    """In the order of the table's columns."""
+    return (
+        decision.decision_id,
+        decision.candidate_id,
+        decision.candidate_id if decision.owns_candidate else None,
+        decision.body_hash,
+        decision.answer,
+        to_micros(decision.evaluated_at),
+        decision.audit_index,
+        decision.state,
+        to_micros(decision.due_at),
+        _micros(decision.lease_until),
+        _micros(decision.sent_at),
+        _micros(decision.delivered_at),
+        _encode_takes(decision.takes),
+        decision.is_caps_pending,
+    )
 
 
 def _from_row(row: Row[Any]) -> StoredDecision:

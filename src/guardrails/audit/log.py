@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from sqlalchemy import Connection, bindparam, func, insert, select
+from sqlalchemy import Connection, bindparam, func, select
 
+from guardrails.storage.inserts import insert_rows
 from guardrails.storage.memory import Journal
 from guardrails.storage.tables import audit_entries
 
@@ -55,9 +56,9 @@ class SqlAuditLog:
 
     def append(self, entries: Sequence[bytes], /) -> None:
         """Add entries at the end, in order, in one statement."""
-        rows = [{"index": index, "entry": entry} for index, entry in enumerate(entries, self.next_index())]
+        rows = list(enumerate(entries, self.next_index()))
         if rows:
-            self._connection.execute(insert(audit_entries), rows)
+            insert_rows(self._connection, audit_entries, rows)
             self._next = self.next_index() + len(rows)
 
     def read(self, start: int, stop: int, /) -> Iterable[tuple[int, bytes]]:

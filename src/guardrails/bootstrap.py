@@ -6,7 +6,7 @@ application = open_application(Settings.load(environ))
 
 from __future__ import annotations
 
-import uuid
+import secrets
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -262,7 +262,7 @@ def utc_now() -> datetime:
 
 def new_id() -> str:
     """An id that nobody can guess and nobody else has."""
-    return uuid.uuid4().hex
+    return secrets.token_hex(16)
 
 
 def _look(session: Session, looks: list[None]) -> list[str | None]:

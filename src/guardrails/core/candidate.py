@@ -50,7 +50,7 @@ YEARS = range(1970, 2200)
 """The years an instant may lie in: far enough from the calendar's ends that adding any window stays within it."""
 
 
-class _Part(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True, kw_only=True):
+class _Part(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True, omit_defaults=True, kw_only=True):
     """A part of a candidate: frozen, and without room for unknown fields."""
 
 

@@ -29,14 +29,14 @@ _ordinal = attrgetter("ordinal")
 _place = attrgetter("policy.ordinal")
 
 
-class Blocked(msgspec.Struct, frozen=True):
+class Blocked(msgspec.Struct, frozen=True, gc=False):
     """A policy that stands in the way, and how: `verdict` is VIOLATED or UNDETERMINED."""
 
     policy: Policy
     verdict: Verdict
 
 
-class Combined(msgspec.Struct, frozen=True):
+class Combined(msgspec.Struct, frozen=True, gc=False):
     """The effect and what it rests on, each in policy order.
 
     `satisfied` are the enforced policies that speak for it: what an allow rests on. `none_applies`: denied because

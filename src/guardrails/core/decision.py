@@ -13,7 +13,7 @@ __all__ = ["AuditReference", "Decision", "Effect", "Obligation", "ReasonGiven", 
 Effect = Literal["allow", "deny"]
 
 
-class ReasonGiven(msgspec.Struct, frozen=True, kw_only=True):
+class ReasonGiven(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """Why one policy stands in the way (or would, where it only monitors).
 
     `code` is stable and dotted; `facts` are those that the policy used, null where missing; `holds_from` is the
@@ -28,14 +28,14 @@ class ReasonGiven(msgspec.Struct, frozen=True, kw_only=True):
     retry: RetryAdvice | None = None
 
 
-class RetryAdvice(msgspec.Struct, frozen=True):
+class RetryAdvice(msgspec.Struct, frozen=True, gc=False):
     """What the policy's author advises the sender to do: try every `every_seconds`, at most `attempts` times."""
 
     every_seconds: int
     attempts: int
 
 
-class Obligation(msgspec.Struct, frozen=True):
+class Obligation(msgspec.Struct, frozen=True, gc=False):
     """A duty of the sender when it sends; `policy` is who demands it."""
 
     type: str
@@ -43,14 +43,14 @@ class Obligation(msgspec.Struct, frozen=True):
     values: Mapping[str, Any] = {}
 
 
-class AuditReference(msgspec.Struct, frozen=True, omit_defaults=True):
+class AuditReference(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     """Where the decision is recorded: its index in the log, or its place in the local spool while the log is out."""
 
     index: int | None = None
     spooled: bool = False
 
 
-class Decision(msgspec.Struct, frozen=True, kw_only=True):
+class Decision(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """The answer to one candidate.
 
     `retry_at` is the first instant at which all enforced policies hold together if nothing but time passes; where

@@ -18,7 +18,7 @@ from guardrails.core.needs import Answer, Take
 __all__ = ["DecisionEntry", "Entry", "OutcomeEntry", "decode_entry", "encode_entry"]
 
 
-class DecisionEntry(msgspec.Struct, frozen=True, kw_only=True, tag="decision", tag_field="type"):
+class DecisionEntry(msgspec.Struct, frozen=True, gc=False, kw_only=True, tag="decision", tag_field="type"):
     """One decision. `answers` is by fact: null where the candidate lacked what the question needs.
 
     `now` is when it was asked for, `at` the instant it is for. `fault`, where set, says why it could not be decided
@@ -36,7 +36,7 @@ class DecisionEntry(msgspec.Struct, frozen=True, kw_only=True, tag="decision", t
     fault: str | None = None
 
 
-class OutcomeEntry(msgspec.Struct, frozen=True, kw_only=True, tag="outcome", tag_field="type"):
+class OutcomeEntry(msgspec.Struct, frozen=True, gc=False, kw_only=True, tag="outcome", tag_field="type"):
     """What became of an allowed decision: the states its reservation left and entered.
 
     `outcome` was reported at `now` to have taken place at `at`. `sent_at` and `delivered_at` are the instants that

@@ -33,7 +33,7 @@ HOLDING_STATES: frozenset[ReservationState] = frozenset({"reserved", "sent", "de
 """The states in which a decision's slots count, or will."""
 
 
-class Holding(msgspec.Struct, frozen=True, kw_only=True):
+class Holding(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """What one allowed decision holds of the caps: all of its slots as they stand, or none of them.
 
     `at` is the planned send. `lease_until` is None once the send took place. `sent_at` and `delivered_at` are the
@@ -48,14 +48,14 @@ class Holding(msgspec.Struct, frozen=True, kw_only=True):
     delivered_at: datetime | None = None
 
 
-class Reservation(msgspec.Struct, frozen=True, kw_only=True):
+class Reservation(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """A new holding, and the `checks` that its decision rests on: it is taken whole where all of them hold."""
 
     holding: Holding
     checks: tuple[CapCheck, ...] = ()
 
 
-class Settlement(msgspec.Struct, frozen=True, kw_only=True):
+class Settlement(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """One decision's holding as the store has it, and as it is from now on; None: nothing is held."""
 
     before: Holding | None

@@ -51,7 +51,7 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 
-class StoredDecision(msgspec.Struct, frozen=True, kw_only=True):
+class StoredDecision(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """A decision as it was answered, byte for byte, with what its later life needs.
 
     `evaluated_at` is the instant it was for. `due_at` is when housekeeping looks at it next: the end of its lease while

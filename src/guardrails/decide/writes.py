@@ -39,7 +39,7 @@ _canonical = msgspec.json.Encoder(order="deterministic")
 _decode_decision = msgspec.json.Decoder(Decision).decode
 
 
-class Asked(msgspec.Struct, frozen=True):
+class Asked(msgspec.Struct, frozen=True, gc=False):
     """A candidate, the hash that tells it from others with its id, and the id that its decision will have.
 
     INVARIANT: the id is drawn before anything is decided. A decision that is made once more is the same decision: where
@@ -51,7 +51,7 @@ class Asked(msgspec.Struct, frozen=True):
     decision_id: str
 
 
-class Request(msgspec.Struct, frozen=True):
+class Request(msgspec.Struct, frozen=True, gc=False):
     """Candidates to decide together, in order, by one snapshot and at one `now`.
 
     An error stands for a candidate that can't be decided at all. `spooled` are the answers that wait in the spool, by
@@ -69,7 +69,7 @@ class Request(msgspec.Struct, frozen=True):
         return [asked.candidate.id for asked in self.asked if isinstance(asked, Asked)]
 
 
-class Known(msgspec.Struct, frozen=True):
+class Known(msgspec.Struct, frozen=True, gc=False):
     """What a candidate was answered before, by which decision, and the hash of what it was then."""
 
     decision_id: str
@@ -83,7 +83,7 @@ class Known(msgspec.Struct, frozen=True):
         return Answer(_decode_decision(self.answer), self.answer, repeated=True)
 
 
-class Answer(msgspec.Struct, frozen=True):
+class Answer(msgspec.Struct, frozen=True, gc=False):
     """A decision and its exact bytes.
 
     `repeated`: it was decided before, and this is what was answered then. `fault` says why a decision that is degraded
@@ -96,7 +96,7 @@ class Answer(msgspec.Struct, frozen=True):
     fault: str | None = None
 
 
-class Decided(msgspec.Struct, frozen=True):
+class Decided(msgspec.Struct, frozen=True, gc=False):
     """A decision for the instant `at`, with what must be written for it.
 
     `fault` says why it could not be decided as it should.

@@ -23,4 +23,6 @@ def to_micros(instant: datetime) -> int:
 
 def from_micros(micros: int) -> datetime:
     """The instant, in UTC."""
-    return _EPOCH + timedelta(microseconds=max(FIRST_MICROS, min(micros, LAST_MICROS)))
+    if not FIRST_MICROS <= micros <= LAST_MICROS:
+        micros = FIRST_MICROS if micros < FIRST_MICROS else LAST_MICROS
+    return _EPOCH + micros * _MICROSECOND

@@ -38,6 +38,7 @@ from guardrails.caps.slot import Changes, LeaseKey, SlotKey, TallySpan, most_old
 from guardrails.core.needs import Usage, UsageQuery
 from guardrails.decide.holdings import Reservation, Settlement
 from guardrails.errors import DependencyError
+from guardrails.storage.inserts import insert_rows
 from guardrails.storage.instants import from_micros, to_micros
 from guardrails.storage.json_rows import encode_rows, json_rows
 from guardrails.storage.tables import cap_epochs, cap_slots, cap_tallies, cap_tally_leases
@@ -126,9 +127,9 @@ def _drop(table: Table) -> Delete:
     return delete(table).where(and_(*(column == bindparam(f"its_{column.name}") for column in table.primary_key)))
 
 
-_slots = _rows_of(cap_slots)
-_KEEP_SLOTS = _upsert(cap_slots, _slots, "lease_until = excluded.lease_until")
 _DROP_SLOT = _drop(cap_slots)
+
+_LEASE_IS_NEW = "DO UPDATE SET lease_until = excluded.lease_until"
 
 _leases = _rows_of(cap_tally_leases)
 _KEEP_LEASES = _upsert(cap_tally_leases, _leases, "instant = excluded.instant")
@@ -258,7 +259,7 @@ class SqlCaps:
         execute = self._connection.execute
         if changes.slots:
             slots = [(*slot, lease_until) for slot, lease_until in changes.slots.items()]
-            execute(_KEEP_SLOTS, {"rows": encode_rows(slots)})
+            insert_rows(self._connection, cap_slots, slots, on_conflict=_LEASE_IS_NEW)
         if changes.dropped_slots:
             execute(_DROP_SLOT, [_bound(slot) for slot in changes.dropped_slots])
         if changes.counts:

@@ -39,12 +39,14 @@ class Ledger:
 
     def answers_for(self, case: Case) -> Answers:
         """The answers to the case's questions as of now: with everything that was taken before it."""
-        answers = self._answers
-        return {
-            fact: None if queries is None else tuple([answers[query] for query in queries])
-            for fact, queries in case.questions.items()
-            if queries is None or all(query in answers for query in queries)
-        }
+        known = self._answers
+        answers: dict[str, tuple[Answer, ...] | None] = {}
+        for fact, queries in case.questions.items():
+            try:
+                answers[fact] = None if queries is None else tuple([known[query] for query in queries])
+            except KeyError:  # the room did not answer
+                continue
+        return answers
 
     def take(self, takes: Iterable[Take], at: datetime) -> None:
         """Let the cases that follow see these slots, which count from `at` on where they count when reserved."""

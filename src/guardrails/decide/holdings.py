@@ -67,7 +67,8 @@ def instant_of(take: Take, holding: Holding) -> datetime | None:
 
     That is when it began to count or, of a countdown, when that ends.
     """
-    counted_at = {"reserved": holding.at, "sent": holding.sent_at, "delivered": holding.delivered_at}[take.count_on]
+    on = take.count_on
+    counted_at = holding.at if on == "reserved" else holding.sent_at if on == "sent" else holding.delivered_at
     if counted_at is None or take.countdown_seconds is None:
         return counted_at
     return counted_at + timedelta(seconds=take.countdown_seconds)

@@ -58,7 +58,6 @@ ENDED = "PRIMARY KEY (cap=? AND key=? AND lease_until<?)"
         (sql._KEYS, ["PRIMARY KEY (owner=?)"]),
         (sql._DROP_SLOT, ["PRIMARY KEY (owner=? AND cap=? AND key=? AND instant=? AND decision_id=?)"]),
         (sql._DROP_LEASE, ["PRIMARY KEY (cap=? AND key=? AND lease_until=? AND decision_id=?)"]),
-        (sql._KEEP_SLOTS, []),
         (sql._KEEP_LEASES, []),
         (sql._COUNT, ["PRIMARY KEY (cap=? AND key=? AND quarter=?)"]),
     ],

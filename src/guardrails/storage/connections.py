@@ -10,7 +10,7 @@ itself again as soon as the cause is gone.
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from typing import Protocol
 
@@ -72,9 +72,16 @@ class Backend(Protocol):
 class Database:
     """One database, reached through one connection: units of work run one after the other."""
 
-    def __init__(self, url: str, *, busy_seconds: float = BUSY_SECONDS) -> None:
+    def __init__(
+        self,
+        url: str,
+        *,
+        busy_seconds: float = BUSY_SECONDS,
+        on_old_schema: Callable[[Connection], None] = migrate,
+    ) -> None:
         """Nothing is opened yet. Raises SettingsError where `url` names no database that can be used."""
         self._backend = _backend(url, busy_seconds)
+        self._on_old_schema = on_old_schema
         self.engine = self._backend.engine
         self._prepared = False
         self._was_fit = False
@@ -165,7 +172,7 @@ class Database:
         self._is_migrating = True
         try:
             self._backend.allow_time(connection)
-            migrate(connection)
+            self._on_old_schema(connection)
         finally:
             self._is_migrating = False
 

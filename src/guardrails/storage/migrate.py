@@ -12,7 +12,7 @@ from sqlalchemy import Connection, inspect, text
 from guardrails.errors import SettingsError
 from guardrails.storage.tables import SCHEMA_REVISION
 
-__all__ = ["is_current", "migrate"]
+__all__ = ["is_current", "migrate", "refuse_to_migrate"]
 
 _one_at_a_time = threading.Lock()  # Alembic keeps the migration that runs in a global
 
@@ -40,6 +40,13 @@ def migrate(connection: Connection) -> None:
     config.attributes["connection"] = connection
     with _one_at_a_time:
         command.upgrade(config, "head")
+
+
+def refuse_to_migrate(connection: Connection) -> None:
+    """In place of `migrate`, for whoever only reads. Raises SettingsError, which names the command that migrates."""
+    revision = _current_revision(connection)
+    found = "holds no schema" if revision is None else f"has the schema of an older release (revision `{revision}`)"
+    raise SettingsError(f"the database {found}, and is only read here; `guardrails serve` brings it up to date")
 
 
 def _current_revision(connection: Connection) -> str | None:

@@ -17,6 +17,7 @@ from guardrails.decide.ports import Transactor
 from guardrails.storage.connections import BUSY_SECONDS, Database
 from guardrails.storage.group_commit import GroupCommit
 from guardrails.storage.memory import Journal, MemoryTransactor
+from guardrails.storage.migrate import migrate
 from guardrails.storage.unit_watch import HANG_SECONDS
 
 __all__ = ["open_transactor", "sql_transactor"]
@@ -29,8 +30,9 @@ def open_transactor(
     memory_session: Callable[[Journal], Any],
     busy_seconds: float = BUSY_SECONDS,
     hang_seconds: float = HANG_SECONDS,
+    on_old_schema: Callable[[Connection], None] = migrate,
 ) -> Transactor:
-    """The stores at `url`. The first unit reaches them, and brings the schema up to date.
+    """The stores at `url`. The first unit reaches them, and brings the schema up to date (`on_old_schema`).
 
     `sql_session` and `memory_session` join the rooms' stores. A unit waits at most `busy_seconds` for other processes,
     and is taken to hang after `hang_seconds` (see `unit_watch`). Raises SettingsError where the URL is none of these;
@@ -38,7 +40,7 @@ def open_transactor(
     """
     if url == "memory:":
         return MemoryTransactor(memory_session)
-    database = Database(url, busy_seconds=busy_seconds)
+    database = Database(url, busy_seconds=busy_seconds, on_old_schema=on_old_schema)
     return sql_transactor(database, sql_session, hang_seconds=hang_seconds)
 
 

@@ -59,6 +59,7 @@ from guardrails.preferences import MemoryPreferences, PreferenceService, SqlPref
 from guardrails.settings import EngineName, Settings
 from guardrails.storage.connections import BUSY_SECONDS
 from guardrails.storage.memory import Journal
+from guardrails.storage.migrate import migrate, refuse_to_migrate
 from guardrails.storage.transactors import open_transactor
 from guardrails.storage.unit_watch import HANG_SECONDS
 
@@ -71,8 +72,10 @@ __all__ = [
     "build_application",
     "compiler",
     "in_memory_application",
+    "migrate",
     "open_application",
     "open_stores",
+    "refuse_to_migrate",
     "utc_now",
 ]
 
@@ -141,8 +144,13 @@ class Application:
         self.transactor.close()
 
 
-def open_application(settings: Settings, *, clock: Callable[[], datetime] | None = None) -> Application:
-    """The application that the settings describe.
+def open_application(
+    settings: Settings,
+    *,
+    clock: Callable[[], datetime] | None = None,
+    on_old_schema: Callable[[Connection], None] = migrate,
+) -> Application:
+    """The application that the settings describe; `on_old_schema` as for `open_stores`.
 
     Raises PolicyError where the policies don't load, SettingsError or DependencyError where the stores don't open.
     """
@@ -158,7 +166,9 @@ def open_application(settings: Settings, *, clock: Callable[[], datetime] | None
     redis = None if settings.caps_url is None else _open_redis(settings)
     return build_application(
         policies,
-        transactor=open_stores(settings.database_url, redis=redis, deadline=terms.deadline),
+        transactor=open_stores(
+            settings.database_url, redis=redis, deadline=terms.deadline, on_old_schema=on_old_schema
+        ),
         spool=FileSpool(state / "audit-spool.jsonl"),
         clock=clock,
         terms=terms,
@@ -261,8 +271,11 @@ def utc_now() -> datetime:
 
 
 def new_id() -> str:
-    """An id that nobody can guess and nobody else has."""
-    return secrets.token_hex(16)
+    """An id that nobody can guess and nobody else has: 48 bits of milliseconds since 1970, then 80 of chance.
+
+    What is written together has ids that stand together: a store's index then grows at its end, and not all over.
+    """
+    return f"{int(utc_now().timestamp() * 1000):012x}{secrets.token_hex(10)}"
 
 
 def _look(session: Session, looks: list[None]) -> list[str | None]:
@@ -295,11 +308,19 @@ class _Session:
         self.policies = policies
 
 
-def open_stores(url: str, *, redis: RedisGateway | None = None, deadline: timedelta = DEADLINE) -> Transactor:
+def open_stores(
+    url: str,
+    *,
+    redis: RedisGateway | None = None,
+    deadline: timedelta = DEADLINE,
+    on_old_schema: Callable[[Connection], None] = migrate,
+) -> Transactor:
     """The stores at `url`: `memory:`, `sqlite:///path` or `postgresql://...`, made and migrated with the first call.
 
-    The caps live in `redis`, where it is given; the rest does not. Neither a database that others hold nor one that
-    hangs is given up before the `deadline` of a decision. Raises SettingsError where the URL is none of these.
+    Whoever only reads says `refuse_to_migrate` for `on_old_schema`: the first call raises SettingsError then where the
+    schema is an older release's, or there is none. The caps live in `redis`, where it is given; the rest does not.
+    Neither a database that others hold nor one that hangs is given up before the `deadline` of a decision. Raises
+    SettingsError where the URL is none of these.
     """
     seconds = deadline.total_seconds()
     return open_transactor(
@@ -308,6 +329,7 @@ def open_stores(url: str, *, redis: RedisGateway | None = None, deadline: timede
         memory_session=_memory_session,
         busy_seconds=max(BUSY_SECONDS, seconds),
         hang_seconds=max(HANG_SECONDS, HANGS_AFTER_DEADLINES * seconds),
+        on_old_schema=on_old_schema,
     )
 
 

@@ -13,6 +13,7 @@ from click.testing import CliRunner, Result
 from guardrails.cli import COMMANDS, main
 from guardrails.policyfile.schema import policy_schema
 from guardrails.policytest.schema import policy_test_schema
+from old_database import DECISIONS, old_database
 from stores import make_database
 
 POLICIES = """\
@@ -282,7 +283,7 @@ def test_a_database_keeps_decisions_and_replay_finds_no_difference(here):
     result = run("replay")
     assert (result.exit_code, result.stdout) == (0, "3 decisions replayed, 0 differences\n")
     said = json.loads(run("replay", "--json", "--from", "1", "--to", "2").stdout)
-    assert said == {"decisions": 1, "skipped": 0, "differences": []}
+    assert said == {"decisions": 1, "skipped": 0, "older": 0, "differences": []}
     assert run("replay", "--from", "7").stdout == "0 decisions replayed, 0 differences\n"
 
 
@@ -326,6 +327,46 @@ def test_replay_reports_policies_that_are_not_kept_and_skips_faults(recorded):
     tamper(recorded, '"fault":null', '"fault":"EngineFault: gone"')
     result = run("replay")
     assert (result.exit_code, result.stdout) == (0, "3 decisions replayed, 0 differences, 3 skipped\n")
+
+
+# --- a database that an older release left ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [("replay",), ("usage", "r-1"), ("explain", "--database", "sqlite:///guardrails.db")],
+    ids=["replay", "usage", "explain"],
+)
+@pytest.mark.parametrize("schema", ["older", "none"])
+def test_who_only_reads_migrates_nothing(here, arguments, schema):
+    database = here / "guardrails.db"
+    if schema == "older":
+        old_database(database)
+    else:
+        with contextlib.closing(sqlite3.connect(database)) as connection:
+            connection.execute("PRAGMA journal_mode = WAL")
+    before = database.read_bytes()
+    result = run(*arguments, given=json.dumps(candidate(1)))
+    said = "has the schema of an older release (revision `0001`)" if schema == "older" else "holds no schema"
+    line = f"guardrails: the database {said}, and is only read here; `guardrails serve` brings it up to date\n"
+    assert (result.exit_code, result.stdout, result.stderr) == (2, "", line)
+    assert database.read_bytes() == before
+
+
+def test_replay_tells_how_many_decisions_an_older_release_recorded(here):
+    make_database(old_database(here / "guardrails.db"))  # brought up to date
+    result = run("replay")
+    assert (result.exit_code, result.stdout.splitlines()) == (
+        0,
+        [
+            f"{DECISIONS} decisions replayed, 0 differences",
+            (
+                f"{DECISIONS} decisions recorded by an older release, which wrote less of leases and slots: "
+                "all that it wrote was compared"
+            ),
+        ],
+    )
+    assert json.loads(run("replay", "--json").stdout)["older"] == DECISIONS
 
 
 # --- explain -------------------------------------------------------------------------------------------------------

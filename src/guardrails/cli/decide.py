@@ -6,24 +6,22 @@ import itertools
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from datetime import datetime
-from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import click
 
 from guardrails.bootstrap import Application
-from guardrails.cli import exit_codes
 from guardrails.cli.candidates import Broken, read_candidates
 from guardrails.cli.counting import counted
-from guardrails.cli.decision_view import show_broken, show_decision
+from guardrails.cli.decision_view import show_decision
 from guardrails.cli.documented import Documented
 from guardrails.cli.opening import opened
-from guardrails.cli.options import at_option, caps_option, database_option, engine_option, json_option, policies_option
+from guardrails.cli.options import candidate_options
+from guardrails.cli.results import tell
 from guardrails.cli.terminal import is_terminal, output_console
 from guardrails.core.candidate import Candidate
 from guardrails.decide.writes import Answer
 from guardrails.errors import CandidateError
-from guardrails.settings import EngineName
 
 __all__ = ["decide"]
 
@@ -40,22 +38,13 @@ BATCH = 100
     ),
     exits={0: "all decided, whether allowed or denied", 1: "a candidate is broken", 2: "could not run"},
 )
-@click.argument("source", type=click.File("rb"), default="-")
-@policies_option
-@database_option
-@caps_option
-@at_option
-@engine_option
-@json_option
+@candidate_options
 def decide(
     *,
     source: BinaryIO,
-    policies: Path,
-    database: str | None,
-    caps: str | None,
     at: datetime | None,
-    engine: EngineName,
     as_json: bool,
+    **stores: Any,  # noqa: ANN401 - what `opened` takes, typed by click
 ) -> int:
     """Decide the candidates in SOURCE: one JSON object, an array of them, or one on each line.
 
@@ -63,14 +52,15 @@ def decide(
     before it took. Without --database nothing is on record (no consent, no preference, no earlier send), and nothing
     is kept. In a pipe, or with --json, each candidate gives one line of JSON: a decision, or an `error`.
     """
-    counts: Counter[str] = Counter()
-    with opened(policies=policies, database=database, caps=caps, engine=engine) as application:
+    with opened(**stores) as application:
         results = _results(application, read_candidates(source), at)
         if as_json or not is_terminal():
-            _print_lines(results, counts)
-        else:
-            _show(results, counts, is_kept=database is not None)
-    return exit_codes.FINDINGS if counts["broken"] else exit_codes.FINE
+            return tell(results, to_json=_body)
+        return _show(results, is_kept=stores["database"] is not None)
+
+
+def _body(answer: Answer) -> bytes:
+    return answer.body
 
 
 def _results(
@@ -86,27 +76,21 @@ def _results(
             yield Broken.from_error(number, answer) if isinstance(answer, CandidateError) else answer
 
 
-def _print_lines(results: Iterable[Answer | Broken], counts: Counter[str]) -> None:
-    for result in results:
-        _count(result, counts)
-        click.echo(result.to_json() if isinstance(result, Broken) else result.body)
-
-
-def _show(results: Iterable[Answer | Broken], counts: Counter[str], *, is_kept: bool) -> None:
+def _show(results: Iterable[Answer | Broken], *, is_kept: bool) -> int:
+    """As people read it, with the sum at the end."""
     console = output_console()
-    for result in results:
-        _count(result, counts)
-        if isinstance(result, Broken):
-            show_broken(result, console)
-        else:
-            show_decision(result.decision, console)
-        console.print()
+    counts: Counter[str] = Counter()
+
+    def counted_results() -> Iterator[Answer | Broken]:
+        for result in results:
+            counts["broken" if isinstance(result, Broken) else result.decision.effect] += 1
+            yield result
+            console.print()
+
+    code = tell(counted_results(), to_json=_body, show=lambda answer: show_decision(answer.decision, console))
     said = [f"{counts[name]:,} {name}" for name in ("allow", "deny", "broken") if counts[name]]
     if counts.total() > 1:
         console.print(f"{counted(counts.total(), 'candidate')}: {', '.join(said)}", style="bold")
     if not is_kept:
         console.print("decided on what the candidates say alone, and not kept: there is no --database", style="dim")
-
-
-def _count(result: Answer | Broken, counts: Counter[str]) -> None:
-    counts["broken" if isinstance(result, Broken) else result.decision.effect] += 1
+    return code

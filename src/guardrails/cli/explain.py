@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import click
 import msgspec
@@ -12,19 +11,19 @@ from rich.console import Console
 from rich.text import Text
 from rich.tree import Tree
 
-from guardrails.cli import exit_codes
+from guardrails.bootstrap import refuse_to_migrate
 from guardrails.cli.candidates import Broken, read_candidates
-from guardrails.cli.decision_view import moment, outlook, show_broken, verdict_line
+from guardrails.cli.decision_view import moment, outlook, verdict_line
 from guardrails.cli.documented import Documented
 from guardrails.cli.opening import opened
-from guardrails.cli.options import at_option, caps_option, database_option, engine_option, json_option, policies_option
+from guardrails.cli.options import candidate_options
+from guardrails.cli.results import tell
 from guardrails.cli.terminal import output_console, styled
 from guardrails.core.candidate import Candidate
 from guardrails.core.policy_set import PolicySet
 from guardrails.decide.explain import Explainer, Explanation
 from guardrails.errors import CandidateError
 from guardrails.policytest.trace_view import Branch, policy_branches
-from guardrails.settings import EngineName
 
 __all__ = ["explain"]
 
@@ -38,45 +37,28 @@ __all__ = ["explain"]
     ),
     exits={0: "all explained", 1: "a candidate is broken", 2: "could not run"},
 )
-@click.argument("source", type=click.File("rb"), default="-")
-@policies_option
-@database_option
-@caps_option
-@at_option
-@engine_option
-@json_option
+@candidate_options
 def explain(
     *,
     source: BinaryIO,
-    policies: Path,
-    database: str | None,
-    caps: str | None,
     at: datetime | None,
-    engine: EngineName,
     as_json: bool,
+    **stores: Any,  # noqa: ANN401 - what `opened` takes, typed by click
 ) -> int:
     """Show how each policy judges the candidates in SOURCE, condition by condition. Nothing is reserved or recorded.
 
     SOURCE is read as by `guardrails decide`. Each condition says whether it is true, false or unknown, and the fact
     that it read. Without --database nothing is on record: no consent, no preference, no earlier send.
     """
-    code = exit_codes.FINE
     console = output_console()
-    with opened(policies=policies, database=database, caps=caps, engine=engine) as application:
+    with opened(**stores, on_old_schema=refuse_to_migrate) as application:
         policy_set = application.policies.snapshot.policy_set
-        for number, candidate in enumerate(read_candidates(source), start=1):
-            result = (
-                candidate if isinstance(candidate, Broken) else _explain(application.explainer, candidate, number, at)
-            )
-            if as_json:
-                click.echo(result.to_json() if isinstance(result, Broken) else msgspec.json.encode(result))
-            elif isinstance(result, Broken):
-                show_broken(result, console)
-            else:
-                _show(result, policy_set, console)
-            if isinstance(result, Broken):
-                code = exit_codes.FINDINGS
-    return code
+        results = (
+            candidate if isinstance(candidate, Broken) else _explain(application.explainer, candidate, number, at)
+            for number, candidate in enumerate(read_candidates(source), start=1)
+        )
+        show = None if as_json else lambda explanation: _show(explanation, policy_set, console)
+        return tell(results, to_json=msgspec.json.encode, show=show)
 
 
 def _explain(explainer: Explainer, candidate: Candidate, number: int, at: datetime | None) -> Explanation | Broken:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from guardrails.bootstrap import Application, compiler, in_memory_application, open_application
+from sqlalchemy import Connection
+
+from guardrails.bootstrap import Application, compiler, in_memory_application, migrate, open_application
 from guardrails.errors import SettingsError
 from guardrails.policyfile.loader import load_policies
 from guardrails.settings import EngineName, Settings
@@ -17,18 +19,27 @@ _SQLITE = "sqlite:///"
 
 
 @contextmanager
-def opened(*, policies: Path, database: str | None, caps: str | None, engine: EngineName) -> Iterator[Application]:
+def opened(
+    *,
+    policies: Path,
+    database: str | None,
+    caps: str | None,
+    engine: EngineName,
+    on_old_schema: Callable[[Connection], None] = migrate,
+) -> Iterator[Application]:
     """The application, closed afterwards; without a database it knows of no consent and no earlier send.
 
-    `caps` is the URL of the Redis or Valkey that the caps live in, None where they live in the database. Raises
-    PolicyError where the policies don't load, SettingsError or DependencyError where the stores don't open.
+    `caps` is the URL of the Redis or Valkey that the caps live in, None where they live in the database. Whoever only
+    reads says `refuse_to_migrate` for `on_old_schema`. Raises PolicyError where the policies don't load, SettingsError
+    or DependencyError where the stores don't open.
     """
     if database is None:
         policy_set = load_policies(policies)
         application = in_memory_application(policy_set, compiled=compiler(engine)(policy_set))
     else:
         require_database(database)
-        application = open_application(Settings(policies=policies, database_url=database, caps_url=caps, engine=engine))
+        settings = Settings(policies=policies, database_url=database, caps_url=caps, engine=engine)
+        application = open_application(settings, on_old_schema=on_old_schema)
     try:
         application.make_ready()
         yield application

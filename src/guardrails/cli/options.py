@@ -14,12 +14,12 @@ from guardrails.settings import EngineName
 
 __all__ = [
     "INSTANT",
-    "at_option",
+    "candidate_options",
     "caps_option",
-    "database_option",
     "engine_option",
     "json_option",
     "policies_option",
+    "records_option",
 ]
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -50,18 +50,6 @@ policies_option = click.option(
     help="A policy file, or a directory of them.",
 )
 
-at_option = click.option(
-    "--at",
-    type=INSTANT,
-    help="Decide as of this time: `2026-12-01T12:00:00Z` or `2026-12-01T12:00 Europe/Berlin`. Else now.",
-)
-
-database_option = click.option(
-    "--database",
-    metavar="URL",
-    help="Decide by what is recorded here, such as `sqlite:///guardrails.db`. Else nothing is on record.",
-)
-
 caps_option = click.option(
     "--caps",
     metavar="URL",
@@ -75,3 +63,36 @@ engine_option = click.option(
     show_default=True,
     help="Which engine decides; `paired` is both, and they must agree.",
 )
+
+records_option = click.option(
+    "--database",
+    metavar="URL",
+    default="sqlite:///guardrails.db",
+    show_default=True,
+    help="Where decisions are recorded.",
+)
+
+_candidate_options = (
+    click.argument("source", type=click.File("rb"), default="-"),
+    policies_option,
+    click.option(
+        "--database",
+        metavar="URL",
+        help="Decide by what is recorded here, such as `sqlite:///guardrails.db`. Else nothing is on record.",
+    ),
+    caps_option,
+    click.option(
+        "--at",
+        type=INSTANT,
+        help="Decide as of this time: `2026-12-01T12:00:00Z` or `2026-12-01T12:00 Europe/Berlin`. Else now.",
+    ),
+    engine_option,
+    json_option,
+)
+
+
+def candidate_options(command: Command) -> Command:
+    """What every command on candidates takes: where they come from, `--at` and `--json`, and how `opened` opens."""
+    for option in reversed(_candidate_options):
+        command = option(command)
+    return command

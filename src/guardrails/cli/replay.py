@@ -12,12 +12,12 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.text import Text
 
 from guardrails.audit.service import AuditService
-from guardrails.bootstrap import compiler, open_stores
+from guardrails.bootstrap import compiler, open_stores, refuse_to_migrate
 from guardrails.cli import exit_codes
 from guardrails.cli.counting import counted
 from guardrails.cli.documented import Documented
 from guardrails.cli.opening import require_database
-from guardrails.cli.options import json_option
+from guardrails.cli.options import json_option, records_option
 from guardrails.cli.terminal import errors_console, output_console, print_json
 from guardrails.decide.replay import Difference, Replay
 from guardrails.errors import NotFoundError
@@ -36,13 +36,7 @@ Entry = tuple[int, bytes]
     ),
     exits={0: "no difference", 1: "a difference", 2: "could not run"},
 )
-@click.option(
-    "--database",
-    metavar="URL",
-    default="sqlite:///guardrails.db",
-    show_default=True,
-    help="Where decisions are recorded.",
-)
+@records_option
 @click.option("--from", "start", metavar="INDEX", type=click.IntRange(min=0), default=0, help="The first audit entry.")
 @click.option("--to", "stop", metavar="INDEX", type=click.IntRange(min=0), help="The audit entry to stop before.")
 @json_option
@@ -50,10 +44,11 @@ def replay(*, database: str, start: int, stop: int | None, as_json: bool) -> int
     """Decide every recorded decision again, from its audit entry and its policies alone; report any difference.
 
     There must be none. A difference means that the log, or the software, is not what it was. Decisions that a fault
-    or an outage made can't be decided again; they are counted as skipped.
+    or an outage made can't be decided again; they are counted as skipped. Of those that an older release recorded,
+    what it recorded is compared.
     """
     require_database(database)
-    transactor = open_stores(database)
+    transactor = open_stores(database, on_old_schema=refuse_to_migrate)
     try:
         audit = AuditService(transactor)
         size = audit.size()
@@ -64,7 +59,8 @@ def replay(*, database: str, start: int, stop: int | None, as_json: bool) -> int
     finally:
         transactor.close()
     if as_json:
-        print_json({"decisions": again.decisions, "skipped": again.skipped, "differences": differences})
+        counts = {"decisions": again.decisions, "skipped": again.skipped, "older": again.older}
+        print_json(counts | {"differences": differences})
     else:
         _show(again, differences, output_console())
     return exit_codes.FINDINGS if differences else exit_codes.FINE
@@ -103,6 +99,9 @@ def _show(again: Replay, differences: list[Difference], console: Console) -> Non
     said = f"{counted(again.decisions, 'decision')} replayed, {counted(len(differences), 'difference')}"
     skipped = f", {again.skipped:,} skipped" if again.skipped else ""
     console.print(f"{said}{skipped}", style="bold red" if differences else "bold green")
+    if again.older:
+        recorded = f"{counted(again.older, 'decision')} recorded by an older release"
+        console.print(f"{recorded}, which wrote less of leases and slots: all that it wrote was compared", style="dim")
 
 
 def _shown(value: object) -> str:

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import click
 
-from guardrails.bootstrap import open_application
+from guardrails.bootstrap import open_application, refuse_to_migrate
 from guardrails.cli import exit_codes
 from guardrails.cli.documented import Documented
 from guardrails.cli.opening import require_database
-from guardrails.cli.options import INSTANT, caps_option, json_option, policies_option
+from guardrails.cli.options import INSTANT, caps_option, json_option, policies_option, records_option
 from guardrails.cli.terminal import output_console, print_json
 from guardrails.cli.usage_view import show_usage
 from guardrails.core.candidate import Recipient
@@ -35,13 +35,7 @@ __all__ = ["usage"]
 )
 @click.argument("recipient")
 @policies_option
-@click.option(
-    "--database",
-    metavar="URL",
-    default="sqlite:///guardrails.db",
-    show_default=True,
-    help="Where decisions are recorded.",
-)
+@records_option
 @caps_option
 @click.option("--timezone", metavar="ZONE", help="The recipient's zone, such as `Europe/Berlin`.")
 @click.option("--country", metavar="CODE", help="Their country, such as `DE`; counts where the zone is not known.")
@@ -75,7 +69,7 @@ def usage(
         policies=policies, database_url=database, caps_url=caps, engine="native", replay_clock=at is not None
     )
     # Not made ready: who only looks must not fill a Redis that is perhaps not the caps' own.
-    with closing(open_application(settings)) as application:
+    with closing(open_application(settings, on_old_schema=refuse_to_migrate)) as application:
         found = application.usage.read(person, now=at)
     if as_json:
         print_json(found)

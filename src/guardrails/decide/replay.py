@@ -1,4 +1,7 @@
-"""Replay: every recorded decision, computed again from its audit entry and its policy set alone, and compared."""
+"""Replay: every recorded decision, computed again from its audit entry and its policy set alone, and compared.
+
+What an older release did not record yet is not compared (`older_entries`); everything else is.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +14,7 @@ from guardrails.core.policy_set import PolicySet
 from guardrails.decide.case import Case, Compiled, open_case
 from guardrails.decide.entry import DecisionEntry, decode_entry
 from guardrails.decide.judgement import judge, takes_of
+from guardrails.decide.older_entries import answers_to, as_first_recorded, is_of_first_release
 from guardrails.errors import PolicyError
 from guardrails.policyfile.loader import load_policy_files
 
@@ -28,7 +32,10 @@ class Difference(msgspec.Struct, frozen=True):
 
 
 class Replay:
-    """Recomputes entries. Compiles each revision once; `skipped` counts decisions that a fault or outage made."""
+    """Recomputes entries. Compiles each revision once.
+
+    `skipped` counts decisions that a fault or an outage made, `older` those that the first release wrote.
+    """
 
     def __init__(
         self, *, files_of: Callable[[str], Mapping[str, str] | None], compile_set: Callable[[PolicySet], Compiled]
@@ -38,6 +45,7 @@ class Replay:
         self._compiled: dict[str, Compiled | None] = {}
         self.decisions = 0
         self.skipped = 0
+        self.older = 0
 
     def check(self, entries: Iterable[tuple[int, bytes]]) -> Iterator[Difference]:
         """Yield every difference between what the entries say and what follows from them, in log order."""
@@ -50,12 +58,14 @@ class Replay:
             if not isinstance(entry, DecisionEntry):
                 continue
             self.decisions += 1
+            is_older = is_of_first_release(data)
+            self.older += is_older
             if entry.fault is not None:
                 self.skipped += 1
                 continue
-            yield from self._check_decision(index, entry)
+            yield from self._check_decision(index, entry, is_older=is_older)
 
-    def _check_decision(self, index: int, entry: DecisionEntry) -> Iterator[Difference]:
+    def _check_decision(self, index: int, entry: DecisionEntry, *, is_older: bool) -> Iterator[Difference]:
         recorded = entry.decision
         compiled = self._compiled_revision(recorded.policy_revision)
         if compiled is None:
@@ -63,10 +73,13 @@ class Replay:
             return
         case = case_of(entry, compiled)
         computed = judge(case, recorded.decision_id)
-        lease_until = entry.lease_until if computed.effect == "allow" else None
+        is_allow = computed.effect == "allow"
+        lease_until = entry.lease_until if is_allow and not is_older else None
         computed = msgspec.structs.replace(computed, lease_until=lease_until, audit=recorded.audit)
         pairs = [(name, getattr(recorded, name), getattr(computed, name)) for name in Decision.__struct_fields__]
-        takes = takes_of(case) if computed.effect == "allow" else ()
+        takes = takes_of(case) if is_allow else ()
+        if is_older:
+            takes = tuple(map(as_first_recorded, takes))
         written_at = None if recorded.audit is None else recorded.audit.index
         for what, before, now in (*pairs, ("takes", entry.takes, takes), ("audit_index", written_at, index)):
             if msgspec.json.encode(before) != msgspec.json.encode(now):
@@ -89,5 +102,5 @@ class Replay:
 def case_of(entry: DecisionEntry, compiled: Compiled) -> Case:
     """The case that an entry records, ready to be judged again."""
     case = open_case(compiled, entry.candidate, entry.at)
-    case.answers = entry.answers
+    case.answers = answers_to(case.questions, entry.answers)
     return case

@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import msgspec
+import pytest
 
-from guardrails.bootstrap import compiler
+from guardrails.audit import AuditService
+from guardrails.bootstrap import compiler, open_application, open_stores
+from guardrails.core.needs import PreferenceQuery, Preferences, Usage, UsageQuery
+from guardrails.decide.older_entries import answers_to
 from guardrails.decide.replay import Replay
 from guardrails.errors import EngineFault
+from guardrails.settings import Settings
+from old_database import DECISIONS, old_database
 from route import TRANSACTIONAL, Route, candidate, faulty_route
+
+NOW = datetime(2026, 12, 1, 12, tzinfo=UTC)
+POLICIES = Path(__file__).parents[3] / "policies"
 
 
 def test_what_was_recorded_can_be_computed_again(route):
@@ -74,3 +84,85 @@ def test_a_lease_is_part_of_what_was_recorded(route):
     replay = Replay(files_of=route.application.audit.policy_files, compile_set=compiler("native"))
     (difference,) = replay.check([(0, msgspec.json.encode(forged))])
     assert (difference.what, difference.recorded) == ("lease_until", "2026-12-01T13:10:00Z")
+
+
+# --- what an older release recorded -----------------------------------------------------------------------------
+
+
+@pytest.fixture
+def old_log(tmp_path):
+    """The log of the first release's database, brought up to date."""
+    transactor = open_stores(old_database(tmp_path / "guardrails.db"))
+    yield AuditService(transactor)
+    transactor.close()
+
+
+def replayed(log, change=lambda data: data):
+    """The differences in the log with each entry changed, and how many entries are of an older release."""
+    replay = Replay(files_of=log.policy_files, compile_set=compiler("native"))
+    differences = [
+        (each.index, each.what) for each in replay.check((index, change(data)) for index, data in log.entries())
+    ]
+    return differences, replay.older
+
+
+def test_what_an_older_release_recorded_is_compared_as_far_as_it_goes(old_log):
+    assert replayed(old_log) == ([], DECISIONS)
+
+
+@pytest.mark.parametrize(
+    ("was", "forged", "differences"),
+    [
+        ('"effect":"deny"', '"effect":"allow"', [(2, "effect"), (4, "effect")]),
+        ('"2026-11-20T09:01:00Z","2026-11-20T09:02:00Z"', '"2026-11-20T09:02:00Z"', [(2, "effect"), (2, "takes")]),
+        ('"cap":"two-a-day","key":"[\\"r-1', '"cap":"two-a-day","key":"[\\"r-2', [(0, "takes"), (3, "takes")]),
+        ('"countdown_seconds":null}]', '"countdown_seconds":null,"keep_seconds":9}]', [(0, "takes"), (1, "takes")]),
+        ('"audit":{"index":0}', '"audit":{"index":1}', [(0, "audit_index")]),
+        ('"audit":{"index":0}', '"lease_until":null,"audit":{"index":0}', [(0, "lease_until"), (0, "takes")]),
+    ],
+    ids=["effect", "answers", "key", "keep", "index", "release"],
+)
+def test_nothing_else_is_passed_over_because_a_release_is_old(old_log, was, forged, differences):
+    found, _ = replayed(old_log, lambda data: data.decode().replace(was, forged).encode())
+    assert set(differences) <= set(found)
+    assert {index for index, _ in found} <= {0, 1, 2, 3, 4, 5}
+
+
+def test_sends_that_were_listed_are_told_in_the_numbers_that_are_asked_for_now():
+    at = NOW
+    hours = [timedelta(hours=number) for number in range(-3, 4)]
+    query = UsageQuery("cap", "key", at + hours[0], 0, split=at + hours[3])
+    wider = msgspec.structs.replace(query, since=at - timedelta(days=1), split=at + hours[5])
+    listed = Usage(older=4, times=tuple(at + each for each in hours[1:]))
+    told = answers_to({"fact": (query, wider)}, {"fact": (listed,)})
+    assert told == {
+        "fact": (Usage(older=6, later=4, split=query.split), Usage(older=8, later=2, split=wider.split)),
+    }
+    after = msgspec.structs.replace(query, since=at + hours[2], split=at + hours[6])
+    assert answers_to({"fact": (after,)}, {"fact": (listed,)})["fact"] == (Usage(older=4, later=1, split=after.split),)
+
+
+@pytest.mark.parametrize(
+    ("queries", "answers"),
+    [
+        (None, None),
+        ((), ()),
+        ((PreferenceQuery("r-1"),), (Preferences({"sponsored": True}),)),
+        ((UsageQuery("cap", "key", NOW, 5),), (Usage(older=1),)),
+        ((UsageQuery("cap", "key", NOW, 0, split=NOW),), (Preferences(),)),
+        ((UsageQuery("cap", "key", NOW, 0, split=NOW),), (Usage(), Usage())),
+        ((UsageQuery("cap", "key", NOW, 0, split=NOW),), (Usage(split=NOW),)),
+    ],
+)
+def test_every_other_answer_stays_what_it_is(queries, answers):
+    assert answers_to({"fact": queries}, {"fact": answers}) == {"fact": answers}
+
+
+def test_an_older_decision_is_read_back_with_the_verdicts_it_was_made_of(tmp_path):
+    application = open_application(
+        Settings(policies=POLICIES, database_url=old_database(tmp_path / "old.db"), state_directory=tmp_path)
+    )
+    record = application.records.read("d-3")
+    application.close()
+    verdicts = {trace.policy: trace.verdict.value for trace in record.traces}
+    assert (verdicts["two-a-day"], verdicts["sponsors-day"]) == ("satisfied", "violated")

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from guardrails.audit.decisions import MemoryDecisions, SqlDecisions
 from guardrails.audit.log import MemoryAuditLog, SqlAuditLog
+from guardrails.audit.memory_spool import MemorySpool
 from guardrails.audit.policy_archive import MemoryPolicyArchive, SqlPolicyArchive
 from guardrails.audit.service import AuditService
-from guardrails.audit.spool import FileSpool, MemorySpool
+from guardrails.audit.spool import FileSpool
 
 __all__ = [
     "AuditService",

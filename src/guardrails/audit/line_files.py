@@ -12,11 +12,21 @@ from __future__ import annotations
 import fcntl
 import os
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-__all__ = ["add_lines", "end_of_lines", "is_at", "line_at", "lines_between", "locked", "opened", "tried_lock"]
+__all__ = [
+    "add_lines",
+    "check_lines",
+    "end_of_lines",
+    "is_at",
+    "line_at",
+    "lines_between",
+    "locked",
+    "opened",
+    "tried_lock",
+]
 
 LOCK_SECONDS = 1.0
 """So long a lock is waited for: a decision may wait with it, and whoever has it may be stopped, or hang in the disk.
@@ -117,6 +127,12 @@ def lines_between(file: int, start: int, end: int, *, chunk: int = _CHUNK) -> It
 def line_at(file: int, offset: int) -> bytes:
     """The line that begins at `offset`."""
     return next(lines_between(file, offset, end_of_lines(file), chunk=_LINE_CHUNK))[1]
+
+
+def check_lines(lines: Iterable[bytes]) -> None:
+    """Raises ValueError where one of them is more than a line."""
+    if any(b"\n" in line for line in lines):
+        raise ValueError("a spooled entry is one line")
 
 
 def add_lines(file: int, lines: Sequence[bytes]) -> None:

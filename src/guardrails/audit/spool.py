@@ -11,16 +11,17 @@ Whoever drains it holds a lock of its own, in `<name>.drain`, while the entries 
 from __future__ import annotations
 
 import os
-import threading
 from collections import OrderedDict
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from itertools import islice
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import msgspec
 
+from guardrails.audit.in_flight_file import InFlightFile
 from guardrails.audit.line_files import (
     add_lines,
+    check_lines,
     end_of_lines,
     is_at,
     line_at,
@@ -30,7 +31,7 @@ from guardrails.audit.line_files import (
     tried_lock,
 )
 
-__all__ = ["FileSpool", "MemorySpool"]
+__all__ = ["FileSpool"]
 
 REACH_BYTES = 128 * 2**20
 """So much of the file's end is known by candidate: the newest 100,000 decisions or so. It bounds memory."""
@@ -47,6 +48,7 @@ class FileSpool:
 
     def __init__(self, path: Path, *, reach_bytes: int = REACH_BYTES) -> None:
         self._path = path
+        self._in_flight = InFlightFile(self._beside(".in-flight"))
         self._answers = _Answers(reach_bytes)  # touched by whoever holds the file's lock
         self._in_log = _Place()  # touched by whoever drains, and so is what follows
         self._unreadable: list[tuple[int, bytes]] = []  # offset and line of what is still to be put aside
@@ -58,6 +60,14 @@ class FileSpool:
             return self._path.stat().st_size == 0
         except (FileNotFoundError, NotADirectoryError):
             return True
+
+    def alone(self, candidate_ids: Iterable[str], /, *, timeout_seconds: float) -> AbstractContextManager[None]:
+        """Held while candidates are decided, so that no other process decides any of them meanwhile.
+
+        Raises, when entered, TimeoutError where another one has done so for so long, and OSError where the disk takes
+        no locks.
+        """
+        return self._in_flight.alone(candidate_ids, timeout_seconds=timeout_seconds)
 
     def answered(self, candidate_ids: Iterable[str], /) -> Mapping[str, bytes]:
         """The entry that is spooled for each candidate id, where there is one."""
@@ -74,7 +84,7 @@ class FileSpool:
         Returns those that are spooled already for some of the candidates; theirs are not kept again. Raises OSError
         where the file can't be written, and nothing is kept then; ValueError where an entry holds a newline.
         """
-        _check(entries.values())
+        check_lines(entries.values())
         if not entries:
             return {}
         self._path.parent.mkdir(parents=True, exist_ok=True)
@@ -170,57 +180,6 @@ class FileSpool:
         return self._path.with_name(self._path.name + suffix)
 
 
-class MemorySpool:
-    """Entries in the process, gone with it: for where nothing needs to outlive it."""
-
-    def __init__(self) -> None:
-        self._entries: dict[str, bytes] = {}
-        self._lock = threading.Lock()
-        self._draining = threading.Lock()
-        self.rejected: list[bytes] = []
-
-    @property
-    def is_empty(self) -> bool:
-        """Whether nothing is in it."""
-        return not self._entries
-
-    def answered(self, candidate_ids: Iterable[str], /) -> Mapping[str, bytes]:
-        """The entry that is spooled for each candidate id, where there is one."""
-        with self._lock:
-            return {each: self._entries[each] for each in candidate_ids if each in self._entries}
-
-    def append(self, entries: Mapping[str, bytes], /) -> Mapping[str, bytes]:
-        """Keep entries, and return those that are there already. Raises ValueError where one holds a newline."""
-        _check(entries.values())
-        with self._lock:
-            standing = {each: self._entries[each] for each in entries if each in self._entries}
-            self._entries.update({each: entry for each, entry in entries.items() if each not in standing})
-            return standing
-
-    def read(self) -> Iterator[bytes]:
-        """Every entry, the oldest first."""
-        with self._lock:
-            return iter(tuple(self._entries.values()))
-
-    def hand_over(self, take: Callable[[Sequence[bytes]], Collection[int]], most: int, /) -> int:
-        """Hand the oldest entries, at most `most`, to `take`, and forget them once it returned."""
-        if not self._draining.acquire(blocking=False):
-            return 0
-        try:
-            with self._lock:
-                waiting = list(islice(self._entries.items(), most))
-            if not waiting:
-                return 0
-            lines = [entry for _, entry in waiting]
-            self.rejected.extend(lines[place] for place in take(lines))
-            with self._lock:
-                for candidate_id, _ in waiting:
-                    del self._entries[candidate_id]
-        finally:
-            self._draining.release()
-        return len(waiting)
-
-
 class _Place(msgspec.Struct, frozen=True):
     """The end of a line in the file, with that line to know the file by: no two lines are the same."""
 
@@ -283,11 +242,6 @@ class _Answers:
         before = end - self._reach - 1
         _, rest_of_line = next(lines_between(file, before, end))
         return before + len(rest_of_line) + 1
-
-
-def _check(entries: Iterable[bytes]) -> None:
-    if any(b"\n" in entry for entry in entries):
-        raise ValueError("a spooled entry is one line")
 
 
 def _mark(file: int, offsets: Iterable[int]) -> None:

@@ -89,8 +89,12 @@ class Decider:
         """Decide candidates together: one call on the stores, or one on the spool."""
         asked = tuple([ask(candidate, self._new_id()) for candidate in candidates])
         seconds = self._deadline.total_seconds() * (1 + len(asked) / DEADLINE_CANDIDATES)
+        patience = patience_seconds(seconds)
         candidate_ids = frozenset([candidate.id for candidate in candidates])
-        with self._in_flight.alone(candidate_ids, timeout_seconds=patience_seconds(seconds)):
+        with (
+            self._in_flight.alone(candidate_ids, timeout_seconds=patience),
+            self._outages.alone(candidate_ids, timeout_seconds=patience),
+        ):
             spooled = self._outages.answered(candidate_ids)
             request = Request(asked, now, compiled, trace_id, spooled)
             try:
@@ -111,7 +115,7 @@ class Decider:
         self, session: Session, requests: list[Request], *, caps_fault: DependencyError | None = None
     ) -> list[list[Answer | CandidateError]]:
         now = max(request.now for request in requests)
-        known = _answered_before(session, requests, self._outages)
+        known = _answered_before(session, requests)
         opened_all = [_open_all(request, known) for request in requests]
         cases = [each for opened_cases in opened_all for each in opened_cases if isinstance(each, Case)]
         writes = Writes(session, now=now, lease=self._lease, keep=self._keep, has_caps=caps_fault is None)
@@ -148,20 +152,18 @@ class _Group(msgspec.Struct, frozen=True):
         return answer
 
 
-def _answered_before(session: Session, requests: list[Request], outages: Outages) -> dict[str, Known]:
+def _answered_before(session: Session, requests: list[Request]) -> dict[str, Known]:
     """What is known of the candidates, by id: the first answer of each.
 
     That is the stored one, unless it is the same decision that was answered from the spool: then it was given up while
-    it became durable, and the spooled answer is the one that was given here. The spool is asked once more: another
-    process may have answered from it while this one waited for the stores.
+    it became durable, and the spooled answer is the one that was given here.
     """
     candidate_ids = [candidate_id for request in requests for candidate_id in request.ids()]
     known = {
         candidate_id: Known(stored.decision_id, stored.body_hash, stored.answer)
         for candidate_id, stored in session.decisions.by_candidate(candidate_ids).items()
     }
-    looks = [request.spooled for request in requests] + [outages.answered(candidate_ids)]
-    for candidate_id, spooled in chain.from_iterable(look.items() for look in looks):
+    for candidate_id, spooled in chain.from_iterable(request.spooled.items() for request in requests):
         if known.get(candidate_id, spooled).decision_id == spooled.decision_id:
             known[candidate_id] = spooled
     return known

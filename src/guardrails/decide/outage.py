@@ -8,7 +8,9 @@ is answered from the spool.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import errno
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from datetime import timedelta
 
 from guardrails.core.decision import AuditReference
@@ -32,6 +34,9 @@ from guardrails.errors import CandidateError, DependencyError
 
 __all__ = ["Outages"]
 
+_PASSING = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM})
+"""What a process lacks at the moment, and another one, or itself a moment later, does not."""
+
 
 class Outages:
     """Answers without the stores, and knows what was answered so."""
@@ -39,6 +44,24 @@ class Outages:
     def __init__(self, spool: Spool, *, lease: timedelta) -> None:
         self._spool = spool
         self._lease = lease
+
+    @contextmanager
+    def alone(self, candidate_ids: Iterable[str], *, timeout_seconds: float) -> Iterator[None]:
+        """Decide these candidates while no other process of the machine does.
+
+        Otherwise one that still reaches the stores could decide there what another has just given up and answers from
+        the spool. Raises DependencyError where another process does so for longer than `timeout_seconds`.
+        """
+        with ExitStack() as held:
+            try:
+                held.enter_context(self._spool.alone(candidate_ids, timeout_seconds=timeout_seconds))
+            except TimeoutError as error:
+                raise _spool_fault(f"is not to be had: {error}") from error
+            except OSError as error:
+                if error.errno in _PASSING:
+                    raise _spool_fault(f"can't be locked: {error}") from error
+                # A disk that takes no locks takes no entries either, so that nobody answers from there.
+            yield
 
     def answered(self, candidate_ids: Iterable[str]) -> dict[str, Known]:
         """The answers that wait in the spool, by candidate id. Raises DependencyError where it can't be read."""

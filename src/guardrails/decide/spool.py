@@ -7,6 +7,7 @@ candidate is its answer: the same candidate again gets the same bytes, now and o
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from typing import Protocol
 
 import msgspec
@@ -26,6 +27,12 @@ class Spool(Protocol):
     @property
     def is_empty(self) -> bool:
         """Whether nothing is in it; so cheap that it is asked before every decision."""
+
+    def alone(self, candidate_ids: Iterable[str], /, *, timeout_seconds: float) -> AbstractContextManager[None]:
+        """Held while candidates are decided, so that no other process that shares the spool decides any meanwhile.
+
+        Raises, when entered, TimeoutError where another one has done so for so long.
+        """
 
     def answered(self, candidate_ids: Iterable[str], /) -> Mapping[str, bytes]:
         """The entry that is spooled for each candidate id, where there is one."""

@@ -14,6 +14,7 @@ from guardrails.bootstrap import open_stores
 from guardrails.decide.entry import decode_entry
 from guardrails.errors import CandidateError, ConflictError, DependencyError
 from route import LEASE, NOW, POLICIES, TRANSACTIONAL, Route, candidate, codes, effects
+from spooling import waiting_for
 
 CAPPED = """
 apiVersion: guardrails/v1
@@ -162,23 +163,6 @@ class RacingSpool(MemorySpool):
         return super().append(entries)
 
 
-def test_what_another_process_answered_from_the_spool_meanwhile_is_the_answer(tmp_path):
-    stores = open_stores("memory:")
-    ours, theirs = (Route(stores, spool=FileSpool(tmp_path / "spool"), name=name) for name in ("ours", "theirs"))
-    ours.grant()
-    theirs.stores.is_down = True
-    call = ours.stores.call
-    told = []
-
-    def late(handler, item, **rest):
-        told.extend(theirs.decide(candidate()))
-        return call(handler, item, **rest)
-
-    ours.stores.call = late
-    (answer,) = ours.decide(candidate())
-    assert (answer.body, answer.repeated) == (told[0].body, True)
-
-
 def test_who_is_second_to_write_answers_what_the_first_one_did():
     other = out_of_reach(name="other")
     (theirs,) = other.decide(candidate())
@@ -248,6 +232,40 @@ def test_what_became_durable_unseen_gives_way_to_what_was_answered(route):
     assert route.decide(candidate())[0].body == answered.body
     row = route.rows()[answered.decision.decision_id]
     assert (row.answer, row.state) == (answered.body, "reserved")  # a sender may have been given the allow
+
+
+# --- two machines, which share the stores and no spool ----------------------------------------------------------------
+
+
+def test_of_two_machines_that_answered_a_candidate_the_one_that_is_first_in_the_stores_answers_from_then_on(tmp_path):
+    stores = open_stores("memory:")
+    cut_off, other = (Route(stores, policies=CAPPED, name=name) for name in ("cut-off", "other"))
+    receipt = candidate("t", **TRANSACTIONAL)
+    cut_off.stores.is_down = True
+    (spooled_answer,) = cut_off.decide(receipt)
+    (stored_answer,) = other.decide(receipt)
+    assert spooled_answer.body != stored_answer.body
+    cut_off.stores.is_down = False
+    assert cut_off.decide(receipt)[0].body == stored_answer.body
+    assert cut_off.drain() == 1
+    for machine in (cut_off, other):
+        assert machine.decide(receipt)[0].body == stored_answer.body
+    assert [entry.decision for entry in other.entries()] == [stored_answer.decision, spooled_answer.decision]
+    rows = other.rows()
+    assert [rows[answer.decision.decision_id].owns_candidate for answer in (stored_answer, spooled_answer)] == [
+        True,
+        False,
+    ]
+    # Each may be sent, so the cap counts both until one is said not to be.
+    assert used(other) == 2
+    assert other.report(spooled_answer.decision.decision_id, "cancelled") == "cancelled"
+    assert used(other) == 1
+
+
+def used(route):
+    """How many sends the cap counts."""
+    (usage,) = route.application.usage.read(candidate().recipient).caps
+    return usage.used
 
 
 # --- when the spool fails, too ---------------------------------------------------------------------------------------
@@ -404,3 +422,53 @@ def test_who_asks_while_the_first_one_still_waits_gets_the_same_answer():
     second.join()
     assert (answers["second"][0].body, answers["second"][0].repeated) == (answers["first"][1].body, True)
     assert [answers[name][-1].decision.degraded for name in ("first", "second", "other")] == [True, False, False]
+
+
+def test_who_asks_another_process_while_the_first_one_still_waits_gets_the_same_answer(tmp_path):
+    path = tmp_path / "spool"
+    shared, stalling = open_stores("memory:"), StallingStores(open_stores("memory:"))
+    first, second = Route(stalling, spool=FileSpool(path), name="one"), Route(shared, spool=FileSpool(path), name="two")
+    answers = {}
+
+    def ask(name, route):
+        answers[name] = route.decide(candidate(**TRANSACTIONAL))[0]
+
+    threads = [threading.Thread(target=ask, args=asker) for asker in (("first", first), ("second", second))]
+    threads[0].start()
+    assert stalling.stalls.wait(60)
+    threads[1].start()
+    waiting_for(path.with_name("spool.in-flight"))
+    stalling.goes_on.set()
+    for thread in threads:
+        thread.join()
+    assert (answers["second"].body, answers["second"].repeated) == (answers["first"].body, True)
+    assert second.entries() == []
+
+
+def held_spool(error):
+    """A spool that can't be locked."""
+
+    class HeldSpool(MemorySpool):
+        def alone(self, candidate_ids, /, *, timeout_seconds):
+            raise error
+
+    return HeldSpool()
+
+
+def test_where_another_process_decides_it_for_ever_nothing_is_answered():
+    route = Route(spool=held_spool(TimeoutError("somebody else has been deciding one of the candidates")))
+    with pytest.raises(DependencyError, match="somebody else has been deciding") as caught:
+        route.decide(candidate())
+    assert (caught.value.dependency, route.entries()) == ("spool", [])
+
+
+def test_a_process_that_has_no_descriptor_left_answers_nothing():
+    with pytest.raises(DependencyError, match="Too many open files") as caught:
+        Route(spool=held_spool(OSError(24, "Too many open files"))).decide(candidate())
+    assert caught.value.dependency == "spool"
+
+
+def test_where_the_disk_takes_no_locks_the_stores_still_answer():
+    route = Route(spool=held_spool(OSError(30, "Read-only file system")))
+    (answer,) = route.decide(candidate())
+    assert [entry.decision for entry in route.entries()] == [answer.decision]

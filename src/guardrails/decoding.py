@@ -22,7 +22,7 @@ from guardrails.errors import CandidateError, MalformedError
 from guardrails.policyfile.json_schema import FormatChecker, ValidationError, Validator, schema_validator
 from guardrails.policyfile.problems import did_you_mean, quote
 
-__all__ = ["MAX_ERRORS", "Decoder"]
+__all__ = ["MAX_ERRORS", "Decoder", "invalid"]
 
 T = TypeVar("T")
 
@@ -74,7 +74,7 @@ class Decoder(Generic[T]):
         try:
             value = msgspec.json.decode(text)
         except msgspec.ValidationError:  # JSON, with a number that no type can hold
-            return _invalid((_from_msgspec(error),))
+            return invalid((_from_msgspec(error),))
         except msgspec.DecodeError as malformed:
             return MalformedError(_lower(str(malformed)))
         except UnicodeDecodeError:
@@ -84,10 +84,11 @@ class Decoder(Generic[T]):
         return self._invalid(value, error)
 
     def _invalid(self, value: object, error: Exception) -> CandidateError:
-        return _invalid(_schema_errors(self._validator, value) or (_from_msgspec(error),))
+        return invalid(_schema_errors(self._validator, value) or (_from_msgspec(error),))
 
 
-def _invalid(errors: tuple[Error, ...]) -> CandidateError:
+def invalid(errors: tuple[Error, ...]) -> CandidateError:
+    """The error that tells of these, at least one."""
     return CandidateError(_summary(errors), problems=errors)
 
 
@@ -161,6 +162,15 @@ def _is_instant(value: object) -> bool:
     return True
 
 
+_PATTERNS: Mapping[str, str] = {
+    r"^[^\x00-\x1f\x7f]*(?!\n)$": "holds a control character",
+    r"^[A-Z]{2}(?!\n)$": "is not two capital letters, such as `DE`",
+    r"^[A-Z]{2}-[A-Z0-9]{1,3}(?!\n)$": "is not a country and a part of it, such as `US-NY`",
+    r"^[A-Z]{3}(?!\n)$": "is not three capital letters, such as `EUR`",
+    r"\S": "is blank",
+}
+"""The patterns of what callers send, in words."""
+
 _TYPE_NAMES: Mapping[type, str] = {
     str: "string", int: "integer", float: "number", bool: "boolean", list: "array", dict: "object", type(None): "null",
 }  # fmt: skip
@@ -169,7 +179,7 @@ _MESSAGES: Mapping[str, Callable[[Any, Any], str]] = {
     "type": lambda limit, value: f"expected {_a(limit)}, got {_a(_TYPE_NAMES[type(value)])}",
     "enum": lambda limit, value: f"{quote(value)} is not one of {', '.join(map(quote, limit))}{_unknown(value, limit)}",
     "const": lambda limit, value: f"{quote(value)} is not {quote(limit)}",
-    "pattern": lambda limit, value: f"{quote(value)} does not match `{_shown(limit)}`",
+    "pattern": lambda limit, value: f"{quote(value)} {_PATTERNS.get(limit) or f'does not match `{limit}`'}",
     "format": lambda _, value: f"{quote(value)} is not an RFC 3339 date and time with a zone",
     "minimum": lambda limit, value: f"{quote(value)} is less than {limit}",
     "maximum": lambda limit, value: f"{quote(value)} is more than {limit}",
@@ -202,11 +212,6 @@ def _missing(error: ValidationError) -> str:
     wanted, given = cast("list[str]", error.validator_value), cast("Schema", error.instance)
     absent = [name for name in wanted if name not in given]
     return next((name for name in absent if error.message.startswith(repr(name))), absent[0])
-
-
-def _shown(pattern: str) -> str:
-    r"""The pattern without the `(?!\n)` that Python alone needs in front of `$`."""
-    return pattern.replace(r"(?!\n)$", "$")
 
 
 def _a(name: str) -> str:

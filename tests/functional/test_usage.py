@@ -11,6 +11,7 @@ from click.testing import CliRunner, Result
 
 from guardrails.cli import main
 from servers import start_redis
+from stores import make_database
 
 POLICIES = """\
 apiVersion: guardrails/v1
@@ -155,10 +156,10 @@ def test_it_is_told_from_the_redis_that_the_caps_live_in_and_from_no_other(here,
         (["r-1"], "there is no database at `sqlite:///guardrails.db`; `guardrails serve` makes one"),
         (["r-1", "--database", "memory:"], "usage is told from what is on record; `memory:` keeps no records"),
         (["r-1", "--policies", "policies.yaml", "--database", "mysql://x/y"], "mysql"),
-        (["r-1", "--country", "de"], "Invalid value for --country: `de` does not match `^[A-Z]{2}$`"),
+        (["r-1", "--country", "de"], "Invalid value for --country: `de` is not two capital letters"),
         (["r-1", "--region", "Berlin"], "Invalid value for --region"),
-        (["r-1", "--timezone", "x" * 65], "Invalid value for --timezone: is 65 characters long; at most 64 are taken"),
         (["r" * 201], "Invalid value for RECIPIENT: is 201 characters long; at most 200 are taken"),
+        (["r-1", "--timezone", "x" * 65], "Invalid value for --timezone: is 65 characters long; at most 64 are taken"),
         ([""], "Invalid value for RECIPIENT: is shorter than 1 characters"),
         (["a\nb"], "Invalid value for RECIPIENT"),
         (["r-1", "--at", "tomorrow"], "`tomorrow` is no time"),
@@ -170,6 +171,13 @@ def test_what_can_not_be_told_says_why_on_standard_error_and_exits_2(here, argum
     assert said in result.stderr
     assert "Traceback" not in result.stderr
     assert [path.name for path in here.iterdir()] == ["policies.yaml"], "nothing was made on the way"
+
+
+def test_a_zone_that_does_not_exist_is_told_by_the_option(here):
+    make_database("sqlite:///guardrails.db")
+    result = run("r-1", "--policies", "policies.yaml", "--timezone", "Mars/Phobos")
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert "Invalid value for --timezone: there is no zone `Mars/Phobos`; a zone is named like" in result.stderr
 
 
 def test_a_store_that_is_none_is_told_in_one_line(here):

@@ -1,13 +1,17 @@
 from __future__ import annotations
 
 import json
+import re
+from typing import Annotated
 
 import msgspec
 import pytest
 
+from guardrails.consent.values import ConsentRequest
 from guardrails.core.candidate import Candidate
-from guardrails.decoding import MAX_ERRORS, Decoder
+from guardrails.decoding import _PATTERNS, MAX_ERRORS, Decoder
 from guardrails.errors import CandidateError, MalformedError
+from guardrails.preferences.values import PreferenceRequest
 
 CANDIDATE = {
     "id": "c",
@@ -49,7 +53,7 @@ def test_every_error_is_told_at_once_by_pointer():
         ("/id", "is shorter than 1 characters"),
         ("/lane", "`monetised` is not one of `monetized`, `transactional`; did you mean `monetized`?"),
         ("/recipient/age", "expected an integer, got a number"),
-        ("/recipient/country", "`deu` does not match `^[A-Z]{2}$`"),
+        ("/recipient/country", "`deu` is not two capital letters, such as `DE`"),
         ("/recipient/email", "unknown field `email`"),
         ("/send_at", "`2026-12-01T12:00:00` is not an RFC 3339 date and time with a zone"),
     ]
@@ -125,3 +129,18 @@ def test_what_is_no_json_is_malformed(text, message):
     with pytest.raises(CandidateError) as refused:
         DECODER.decode(text)
     assert (type(refused.value), str(refused.value), refused.value.problems) == (MalformedError, message, ())
+
+
+def test_a_hostile_id_is_refused_in_words():
+    assert errors_of(CANDIDATE | {"id": "a\x00b"}) == [("/id", "`a\\x00b` holds a control character")]
+
+
+def test_every_pattern_of_what_callers_send_has_words():
+    schema = json.dumps([msgspec.json.schema(type_) for type_ in (Candidate, ConsentRequest, PreferenceRequest)])
+    patterns = {json.loads(f'"{pattern}"') for pattern in re.findall(r'"pattern": "((?:[^"\\]|\\.)*)"', schema)}
+    assert (len(patterns), patterns - _PATTERNS.keys()) == (5, set())
+
+
+def test_a_pattern_without_words_is_shown_as_it_is():
+    with pytest.raises(CandidateError, match="`x` does not match `\\^y\\$`"):
+        Decoder(Annotated[str, msgspec.Meta(pattern="^y$")]).convert("x")

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from datetime import datetime
 from pathlib import Path
 
@@ -61,7 +61,8 @@ def usage(
     Shown are the caps of the policies that count what the recipient gets, and those that all recipients share. Caps in
     the recipient's own calendar need to know the --timezone, which is not on record.
     """
-    person = _person({"id": recipient, **where})
+    with _told_by_name():
+        person = Decoder(Recipient).convert({"id": recipient, **where})
     if database == "memory:":
         raise SettingsError("usage is told from what is on record; `memory:` keeps no records")
     require_database(database)
@@ -69,7 +70,7 @@ def usage(
         policies=policies, database_url=database, caps_url=caps, engine="native", replay_clock=at is not None
     )
     # Not made ready: who only looks must not fill a Redis that is perhaps not the caps' own.
-    with closing(open_application(settings, on_old_schema=refuse_to_migrate)) as application:
+    with closing(open_application(settings, on_old_schema=refuse_to_migrate)) as application, _told_by_name():
         found = application.usage.read(person, now=at)
     if as_json:
         print_json(found)
@@ -78,10 +79,11 @@ def usage(
     return exit_codes.FINE
 
 
-def _person(said: Mapping[str, str | None]) -> Recipient:
-    """The recipient as candidates describe them. Raises click.BadParameter where no candidate could."""
+@contextmanager
+def _told_by_name() -> Iterator[None]:
+    """What is wrong with what is said of the recipient, as click says it of the option or argument."""
     try:
-        return Decoder(Recipient).convert(said)
+        yield
     except CandidateError as error:
         pointer, message = error.problems[0]
         name = pointer.removeprefix("/")

@@ -26,6 +26,9 @@ GAP = 2
 SHORTEST_NAME = 14
 """Columns that a counter's name keeps on its line; where there are fewer, its parts stand below each other."""
 
+DIGEST = 19
+"""So much of a digest tells one key from another."""
+
 MINUTE = 60
 
 _WHEREVER = Zone("recipient", fallback="strictest")
@@ -164,6 +167,8 @@ def _name(cap: CapUsage) -> str:
     """What the counter is for, beyond the recipient."""
     if cap.shared:
         return "all recipients"
+    if "key" in cap.key:
+        return f"a long key, {cap.key['key'][:DIGEST]}…"
     more = [f"{field} = {value}" for field, value in cap.key.items() if field != "recipient.id"]
     return ", ".join(more) or "the recipient"
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import datetime
 
 import msgspec
@@ -27,15 +28,13 @@ class Explanation(msgspec.Struct, frozen=True):
     not_applicable: tuple[str, ...]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Explainer:
     """Decides without a trace in any store."""
 
-    def __init__(
-        self, *, snapshot: Callable[[], Compiled], transactor: Transactor, clock: Callable[[], datetime]
-    ) -> None:
-        self._snapshot = snapshot
-        self._transactor = transactor
-        self._clock = clock
+    snapshot: Callable[[], Compiled]
+    transactor: Transactor
+    clock: Callable[[], datetime]
 
     def explain(self, candidate: Candidate, *, now: datetime | None = None) -> Explanation:
         """What would be decided, and why.
@@ -43,8 +42,8 @@ class Explainer:
         Raises CandidateError where `send_at` is past, DependencyError where a store is out of reach, EngineFault
         where the engines fail or disagree.
         """
-        now = now or self._clock()
-        case = open_case(self._snapshot(), candidate, effective_time(candidate, now))
+        now = now or self.clock()
+        case = open_case(self.snapshot(), candidate, effective_time(candidate, now))
 
         def read_only(session: Session, cases: list[Case]) -> list[None]:
             ledger = gather(session, cases, now)
@@ -52,7 +51,7 @@ class Explainer:
                 each.answers = ledger.answers_for(each)
             return [None] * len(cases)
 
-        self._transactor.call(read_only, case)
+        self.transactor.call(read_only, case)
         decision = judge(case, "dry-run")
         return Explanation(decision, *traces_of(case))
 

@@ -11,42 +11,46 @@ its `retry_at`: the two never tell different stories. Reservations are taken to 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import get_args
 
 import msgspec
 
-from guardrails.core.candidate import Instant, Recipient
+from guardrails.core.candidate import Channel, ContentClass, Instant, Recipient
 from guardrails.core.cap_rule import (
     CAP_PARTS,
     RECIPIENT,
-    CalendarWindow,
     CapRule,
-    CountdownWindow,
-    RollingWindow,
-    Window,
 )
 from guardrails.core.needs import CountOn, Usage, UsageQuery
 from guardrails.core.policy import Mode, Policy
-from guardrails.core.timing import format_duration, zones_of
-from guardrails.core.zones import zone_named
+from guardrails.core.zones import zone_named, zone_names, zones_in
 from guardrails.decide.case import Compiled
 from guardrails.decide.ports import Session, Transactor
 from guardrails.decide.retry import HORIZON
-from guardrails.policyfile.problems import quote
+from guardrails.decide.usage_words import window_words, zone_note
+from guardrails.decoding import invalid
+from guardrails.policyfile.problems import did_you_mean, quote
 
-__all__ = ["MOST_KEYS", "CapUsage", "RecipientUsage", "UsageReader"]
+__all__ = ["LONG_KEY", "MOST_KEYS", "CapUsage", "RecipientUsage", "UsageReader"]
 
 MOST_KEYS = 1000
 """Of the keys that hold more than the recipient, such as one a tag, so many are looked at."""
 
+LONG_KEY = "sha256:"
+"""What a key begins with that is too long to be kept: its digest stands for it."""
+
+_CHOICES: Mapping[str, tuple[str, ...]] = {"channel": get_args(Channel), "content.class": get_args(ContentClass)}
+
 _PLANNED = "so much is planned for later that the next slot is not known"
-_WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 
 
 class CapUsage(msgspec.Struct, frozen=True, kw_only=True):
     """How far one cap is used under one key.
 
-    `key` holds what the cap counts by: fields and their values; it is empty where all recipients share the counter.
+    `key` holds what the cap counts by: fields and their values; it is empty where all recipients share the counter. Of
+    one that is too long to be kept it holds the recipient and, as `key`, the digest of the whole.
     `used` is null where the recipient's zone is needed and not known. `next_slot_at` is the first instant at which the
     cap has room if nothing but time passes, or is in force no longer: `as_of` where it has room now, null where that is
     not within a year or not known. `note` says why something is not known, or which zone stands in for the recipient's.
@@ -114,25 +118,25 @@ class _Reading(msgspec.Struct, frozen=True):
     cut: frozenset[str]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class UsageReader:
     """Reads how far recipients have used the caps of the active policies."""
 
-    def __init__(
-        self, *, snapshot: Callable[[], Compiled], transactor: Transactor, clock: Callable[[], datetime]
-    ) -> None:
-        self._snapshot = snapshot
-        self._transactor = transactor
-        self._clock = clock
+    snapshot: Callable[[], Compiled]
+    transactor: Transactor
+    clock: Callable[[], datetime]
 
     def read(self, recipient: Recipient, *, now: datetime | None = None) -> RecipientUsage:
         """The recipient's usage; nobody is unknown: of whom nothing is kept, nothing is used.
 
-        Raises DependencyError where a store is out of reach.
+        Raises CandidateError where there is no such zone, country or region, DependencyError where a store is out of
+        reach.
         """
-        now = (now or self._clock()).astimezone(UTC)
-        policy_set = self._snapshot().policy_set
+        _check(recipient)
+        now = (now or self.clock()).astimezone(UTC)
+        policy_set = self.snapshot().policy_set
         caps = _caps(policy_set.policies, now)
-        reading = self._transactor.call(_read_group, _Request(caps, recipient, now))
+        reading = self.transactor.call(_read_group, _Request(caps, recipient, now))
         used = _used(reading, recipient, now)
         shown = {usage.policy for usage in used} | reading.cut
         return RecipientUsage(
@@ -143,6 +147,20 @@ class UsageReader:
             unused=tuple(cap.policy.id for cap in caps if cap.policy.id not in shown),
             truncated=bool(reading.cut),
         )
+
+
+def _check(recipient: Recipient) -> None:
+    """A candidate may say what nobody knows, and a policy what is done then; who asks is told."""
+    problems = []
+    if recipient.timezone is not None and zone_named(recipient.timezone) is None:
+        hint = did_you_mean(recipient.timezone, zone_names()) or "a zone is named like `Europe/Berlin`"
+        problems.append(("/timezone", f"there is no zone {quote(recipient.timezone)}; {hint}"))
+    if recipient.country is not None and zones_in(recipient.country, None) is None:
+        problems.append(("/country", f"no zone is known in {quote(recipient.country)}; a country is named like `DE`"))
+    if recipient.region is not None and zones_in(None, recipient.region) is None:
+        problems.append(("/region", f"no zone is known in {quote(recipient.region)}; a region is named like `US-NY`"))
+    if problems:
+        raise invalid(tuple(problems))
 
 
 def _caps(policies: Iterable[Policy], now: datetime) -> tuple[_Cap, ...]:
@@ -179,7 +197,7 @@ def _counters(request: _Request, kept: Mapping[str, Sequence[str]]) -> tuple[tup
         if cap.has_one_key:
             keys = [_key([request.recipient.id] if cap.rule.per else [])]
         else:
-            fitting = sorted(key for key in kept.get(cap.rule.id, ()) if _fits(cap.rule, key))
+            fitting = sorted(key for key in kept.get(cap.rule.id, ()) if _parts(cap, key, request) is not None)
             keys = fitting[:left]
             left -= len(keys)
             if len(keys) < len(fitting):
@@ -189,26 +207,27 @@ def _counters(request: _Request, kept: Mapping[str, Sequence[str]]) -> tuple[tup
 
 
 def _counter(cap: _Cap, key: str, request: _Request) -> _Counter:
-    parts = dict(zip(_fields(cap.rule), _values(key), strict=True))
+    parts = _parts(cap, key, request) or {}
     return _Counter(cap, parts, cap.rule.questions((key,), request.recipient, request.now))
 
 
-def _fields(rule: CapRule) -> tuple[str, ...]:
-    """What the rule's keys are made of, in the order in which they hold it."""
-    return tuple(field for field in CAP_PARTS if field in rule.per)
-
-
-def _fits(rule: CapRule, key: str) -> bool:
-    """Whether a stored key is one of the rule as it is now: an edit of `per` leaves others behind."""
-    return len(_values(key)) == len(_fields(rule))
+def _parts(cap: _Cap, key: str, request: _Request) -> dict[str, str] | None:
+    """What the key is made of; None where the cap makes none like it: an edit of `per` leaves others behind."""
+    values: list[str] = msgspec.json.decode(key, type=list[str])
+    fields = [field for field in CAP_PARTS if field in cap.rule.per]
+    recipient_id = request.recipient.id
+    if len(values) == 1 < len(fields) and values[0].startswith(LONG_KEY):
+        return {RECIPIENT: recipient_id, "key": values[0]}
+    parts = dict(zip(fields, values, strict=False))
+    choices = {**_CHOICES, RECIPIENT: (recipient_id,)}
+    is_ours = len(values) == len(fields) and all(
+        value in choices.get(field, (value,)) for field, value in parts.items()
+    )
+    return parts if is_ours else None
 
 
 def _key(values: list[str]) -> str:
     return msgspec.json.encode(values).decode()
-
-
-def _values(key: str) -> list[str]:
-    return msgspec.json.decode(key, type=list[str])
 
 
 # --- from its answers -------------------------------------------------------------------------------------------
@@ -227,7 +246,7 @@ def _used(reading: _Reading, recipient: Recipient, now: datetime) -> tuple[CapUs
 def _cap_usage(counter: _Counter, usages: tuple[Usage, ...] | None, recipient: Recipient, now: datetime) -> CapUsage:
     policy, rule = counter.cap.policy, counter.cap.rule
     opens = None if usages is None else _next_slot(counter.cap, usages, recipient, now)
-    notes = (_zone_note(rule.window, recipient), _PLANNED if opens is None and _is_planned_full(rule, usages) else None)
+    notes = (zone_note(rule.window, recipient), _PLANNED if opens is None and _is_planned_full(rule, usages) else None)
     return CapUsage(
         policy=policy.id,
         title=policy.title,
@@ -237,7 +256,7 @@ def _cap_usage(counter: _Counter, usages: tuple[Usage, ...] | None, recipient: R
         used=None if usages is None else rule.used(usages, recipient, now),
         limit=rule.limit,
         count_on=rule.count_on,
-        window=_window_words(rule.window),
+        window=window_words(rule.window),
         next_slot_at=opens,
         note="; ".join(note for note in notes if note is not None) or None,
     )
@@ -261,30 +280,3 @@ def _next_slot(cap: _Cap, usages: tuple[Usage, ...], recipient: Recipient, now: 
 def _is_planned_full(rule: CapRule, usages: tuple[Usage, ...] | None) -> bool:
     """Whether as much is planned for after the window as one window takes: of a tally it is not known for which."""
     return any(usage.later >= rule.limit for usage in usages or ())
-
-
-def _window_words(window: Window) -> str:
-    if isinstance(window, RollingWindow):
-        return f"rolling {format_duration(window.seconds)}"
-    if isinstance(window, CountdownWindow):
-        return f"countdown of {format_duration(window.seconds)} from each send"
-    begins = f" from {_WEEKDAYS[window.week_starts]}" if window.unit == "week" else ""
-    place = "the recipient's zone" if window.zone.name == "recipient" else window.zone.name
-    return f"calendar {window.unit}{begins} in {place}"
-
-
-def _zone_note(window: Window, recipient: Recipient) -> str | None:
-    """What stands in for the recipient's zone where that is needed and not known."""
-    if not isinstance(window, CalendarWindow) or window.zone.name != "recipient":
-        return None
-    named = recipient.timezone
-    if named is not None and zone_named(named) is not None:
-        return None
-    said = "the recipient's zone is not known" if named is None else f"there is no zone {quote(named)}"
-    fallback, zones = window.zone.fallback, zones_of(window.zone, recipient)
-    if zones is None:
-        needed = "a `timezone` is" if fallback == "deny" else "`timezone`, `country` or `region` is"
-        return f"{said}: {needed} needed to say what counts"
-    if fallback != "strictest":
-        return f"{said}: counted in {fallback}, as the policy says"
-    return f"{said}: the most that counts in any zone that they may be in"

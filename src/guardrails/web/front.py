@@ -132,6 +132,8 @@ class Front:
             return problem_reply(error, exchange)
 
     def _through_flask(self, environ: dict[str, Any], exchange: Exchange) -> Reply:
+        if not _is_utf8(environ["PATH_INFO"]):  # Flask would put a U+FFFD where it is not: another id
+            return problem_reply(Refusal("malformed", "the path is not UTF-8, percent-encoded"), exchange)
         environ[EXCHANGE] = exchange
         status, headers = 500, []
 
@@ -157,6 +159,15 @@ class Front:
             trace_id=exchange.trace_id,
             **exchange.log,
         )
+
+
+def _is_utf8(path: str) -> bool:
+    """Whether a path says characters; by WSGI each of its bytes stands there as one (PEP 3333)."""
+    try:
+        path.encode("latin-1").decode()
+    except UnicodeError:
+        return False
+    return True
 
 
 _QUIET = frozenset({"/livez", "/readyz", "/metrics"})

@@ -40,7 +40,7 @@ PROBLEMS: Mapping[str, ProblemKind] = {
     "malformed": ProblemKind(
         400,
         "The request can't be read",
-        "The body is no JSON, is cut short or too deep, or the query or a header can't be read.",
+        "The body is no JSON, is cut short or too deep, or the path, the query or a header can't be read.",
     ),
     "unauthenticated": ProblemKind(
         401, "A valid key is needed", "Send `Authorization: Bearer <key>` with a key that the operator gave out."

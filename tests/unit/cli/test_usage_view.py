@@ -220,3 +220,8 @@ def test_how_long_it_takes_is_told_in_two_units(span, said):
         if "three-a-day" in line
     ]
     assert line.endswith(f" ({said})")
+
+
+def test_a_key_that_is_too_long_to_be_kept_is_told_by_the_begin_of_its_digest():
+    long = msgspec.structs.replace(PUSH, key={"recipient.id": "r-42", "key": "sha256:" + "0123456789abcdef" * 4})
+    assert "  a long key, sha256:0123456789ab…  " in shown(long, columns=100)

@@ -231,3 +231,15 @@ def test_what_machines_ask_is_open(with_keys, path):
 
 def test_a_wrong_key_is_refused_even_where_none_is_needed(with_keys):
     assert with_keys.get("/livez", headers=bearer(NOBODY)).status_code == 401
+
+
+@pytest.mark.parametrize("method", ["GET", "PUT", "POST"])
+@pytest.mark.parametrize(
+    "path", [b"/v1/recipients/\xff/usage", b"/v1/decisions/a\xc3", b"/v1/recipients/\xed\xa0\x80/preferences", b"/\xff"]
+)
+def test_a_path_that_is_not_utf8_is_no_id_that_it_might_look_like(client, method, path):
+    as_servers_say_it = {"PATH_INFO": path.decode("latin-1")}
+    answer = client.open(method=method, json={"toggles": {"sponsored": True}}, environ_overrides=as_servers_say_it)
+    assert (answer.status_code, answer.get_json()["detail"]) == (400, "the path is not UTF-8, percent-encoded")
+    replaced = client.get("/v1/recipients/%EF%BF%BD/preferences").get_json()
+    assert replaced == {"recipient": "\ufffd", "toggles": {}}

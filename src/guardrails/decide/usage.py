@@ -13,16 +13,16 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import get_args
 
 import msgspec
 
-from guardrails.core.candidate import Channel, ContentClass, Instant, Recipient
+from guardrails.core.candidate import Instant, Recipient
 from guardrails.core.cap_rule import (
     CAP_PARTS,
     RECIPIENT,
     CapRule,
 )
+from guardrails.core.facts import VOCABULARY
 from guardrails.core.needs import CountOn, Usage, UsageQuery
 from guardrails.core.policy import Mode, Policy
 from guardrails.core.zones import zone_named, zone_names, zones_in
@@ -40,8 +40,6 @@ MOST_KEYS = 1000
 
 LONG_KEY = "sha256:"
 """What a key begins with that is too long to be kept: its digest stands for it."""
-
-_CHOICES: Mapping[str, tuple[str, ...]] = {"channel": get_args(Channel), "content.class": get_args(ContentClass)}
 
 _PLANNED = "so much is planned for later that the next slot is not known"
 
@@ -218,11 +216,11 @@ def _parts(cap: _Cap, key: str, request: _Request) -> dict[str, str] | None:
     recipient_id = request.recipient.id
     if len(values) == 1 < len(fields) and values[0].startswith(LONG_KEY):
         return {RECIPIENT: recipient_id, "key": values[0]}
-    parts = dict(zip(fields, values, strict=False))
-    choices = {**_CHOICES, RECIPIENT: (recipient_id,)}
-    is_ours = len(values) == len(fields) and all(
-        value in choices.get(field, (value,)) for field, value in parts.items()
-    )
+    if len(values) != len(fields):
+        return None
+    parts = dict(zip(fields, values, strict=True))
+    choices = {**{field: VOCABULARY[field].values for field in fields}, RECIPIENT: (recipient_id,)}
+    is_ours = all(not choices[field] or value in choices[field] for field, value in parts.items())
     return parts if is_ours else None
 
 

@@ -11,8 +11,10 @@ the group is decided without them, and the slots that it takes are theirs to lea
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
+from functools import partial
 from itertools import chain
 
 import msgspec
@@ -35,6 +37,10 @@ UNIT_CANDIDATES = 100
 
 DEADLINE_CANDIDATES = 100
 """So many candidates of a batch have as long again as one alone: each costs, but all share the trips to the stores."""
+
+LEAST_SHARE = 0.5
+"""Of its deadline that a request has left at least, however long it waited for others that decided the same candidates:
+what they were answered by the stores, it is to be answered too, and not something else from the spool."""
 
 
 class Decider:
@@ -86,21 +92,29 @@ class Decider:
     def _decide(
         self, candidates: Sequence[Candidate], *, now: datetime, compiled: Compiled, trace_id: str | None
     ) -> list[Answer | CandidateError]:
-        """Decide candidates together: one call on the stores, or one on the spool."""
+        """Decide candidates together, once nobody else does."""
+        began = time.monotonic()
         asked = tuple([ask(candidate, self._new_id()) for candidate in candidates])
         seconds = self._deadline.total_seconds() * (1 + len(asked) / DEADLINE_CANDIDATES)
-        patience = patience_seconds(seconds)
         candidate_ids = frozenset([candidate.id for candidate in candidates])
-        with (
-            self._in_flight.alone(candidate_ids, timeout_seconds=patience),
-            self._outages.alone(candidate_ids, timeout_seconds=patience),
-        ):
-            spooled = self._outages.answered(candidate_ids)
-            request = Request(asked, now, compiled, trace_id, spooled)
-            try:
-                return self._transactor.call(self._decide_group, request, timeout_seconds=seconds, size=len(asked))
-            except DependencyError as fault:
-                return self._outages.answer(request, fault)
+        with self._in_flight.alone(candidate_ids, timeout_seconds=patience_seconds(seconds)) as flight:
+            if flight.known.keys() >= candidate_ids:
+                return [_repeated(each, flight.known) for each in asked]
+            patience = patience_seconds(seconds) - (time.monotonic() - began)
+            with self._outages.alone(candidate_ids, timeout_seconds=max(0.0, patience)):
+                known = flight.known | self._outages.answered(candidate_ids)
+                left = seconds - (time.monotonic() - began)
+                request = Request(asked, now, compiled, trace_id, known)
+                results = self._answer(request, seconds=max(left, seconds * LEAST_SHARE))
+            flight.answers = partial(_answers_by_id, asked, results)
+            return results
+
+    def _answer(self, request: Request, *, seconds: float) -> list[Answer | CandidateError]:
+        """One call on the stores, or one on the spool."""
+        try:
+            return self._transactor.call(self._decide_group, request, timeout_seconds=seconds, size=len(request.asked))
+        except DependencyError as fault:
+            return self._outages.answer(request, fault)
 
     def _decide_group(self, session: Session, requests: list[Request]) -> list[list[Answer | CandidateError]]:
         """The handler: all requests that arrived together, in one session."""
@@ -167,6 +181,21 @@ def _answered_before(session: Session, requests: list[Request]) -> dict[str, Kno
         if known.get(candidate_id, spooled).decision_id == spooled.decision_id:
             known[candidate_id] = spooled
     return known
+
+
+def _repeated(asked: Asked | CandidateError, known: Mapping[str, Known]) -> Answer | CandidateError:
+    return asked if isinstance(asked, CandidateError) else known[asked.candidate.id].repeat(asked)
+
+
+def _answers_by_id(
+    asked: Sequence[Asked | CandidateError], results: Sequence[Answer | CandidateError]
+) -> dict[str, Known]:
+    """What others who wait for the same candidates are answered: the same."""
+    return {
+        each.candidate.id: Known(result.decision.decision_id, each.body_hash, result.body)
+        for each, result in zip(asked, results, strict=True)
+        if isinstance(each, Asked) and isinstance(result, Answer)
+    }
 
 
 def _open_all(request: Request, known: Mapping[str, Known]) -> list[Case | Exception]:

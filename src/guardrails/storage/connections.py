@@ -53,6 +53,9 @@ class Backend(Protocol):
     def is_gone(self) -> bool:
         """Whether nothing is there any more, so that connecting would make a new, empty database."""
 
+    def busy_at(self) -> float:
+        """When it last said that others are ahead of the unit (monotonic); -inf where it never did."""
+
     def interrupt(self) -> None:
         """From another thread: break off what the connection waits for. Never raises."""
 
@@ -117,6 +120,10 @@ class Database:
             raise DependencyError(
                 f"the database `{self._backend.name}` failed: {cause}", dependency="database", in_doubt=in_doubt
             ) from error
+
+    def busy_at(self) -> float:
+        """When the database last said that others are ahead of the unit (monotonic); -inf where it never did."""
+        return self._backend.busy_at()
 
     def interrupt(self) -> None:
         """From another thread, at any time: break off what the unit that runs waits for, so that it fails.

@@ -23,6 +23,7 @@ from contextlib import AbstractContextManager
 from enum import Enum
 from functools import partial
 from itertools import chain, groupby
+from math import inf
 from typing import Any, NamedTuple
 
 from guardrails.decide.ports import PATIENCE_SECONDS, Handler, Item, Result
@@ -54,6 +55,7 @@ class GroupCommit:
         close_unit: Callable[[], None] = lambda: None,
         abandon_unit: Callable[[], None] = lambda: None,
         interrupt_unit: Callable[[], None] = lambda: None,
+        busy_at: Callable[[], float] = lambda: -inf,
         unit_size_max: int = UNIT_SIZE_MAX,
         waiting_max: int = WAITING_MAX,
         hang_seconds: float = HANG_SECONDS,
@@ -61,12 +63,14 @@ class GroupCommit:
         """`unit` opens a session, and raises DependencyError(in_doubt=True) where its commit may have happened or not.
 
         `close_unit` is called at the end, `abandon_unit` in the child of a fork, and `interrupt_unit`, from any thread,
-        where the unit hangs (see `unit_watch`). At most `unit_size_max` of work shares a unit, and `waiting_max` wait.
+        where the unit hangs (see `unit_watch`), but for as long as the store says that others are ahead: `busy_at` is
+        when it last did (monotonic). At most `unit_size_max` of work shares a unit, and `waiting_max` wait.
         """
         self._unit = unit
         self._close_unit = close_unit
         self._abandon_unit = abandon_unit
         self._interrupt_unit = interrupt_unit
+        self._busy_at = busy_at
         self._unit_size_max = unit_size_max
         self._waiting_max = waiting_max
         self._hang_seconds = hang_seconds
@@ -126,7 +130,7 @@ class GroupCommit:
         self._lock = threading.Lock()
         self._changed = threading.Condition(self._lock)
         self._waiting = WaitingCalls(unit_size_max=self._unit_size_max)
-        self._watch = UnitWatch(self._interrupt_unit, hang_seconds=self._hang_seconds)
+        self._watch = UnitWatch(self._interrupt_unit, self._busy_at, hang_seconds=self._hang_seconds)
         self._writer: threading.Thread | None = None
         self._has_stopped = False
         self._is_left_behind = False

@@ -12,8 +12,10 @@ import logging
 import os
 import socket
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from math import inf
 from typing import Any
 
 import psycopg
@@ -29,6 +31,10 @@ __all__ = ["PostgresqlDatabase"]
 _LEAST_VERSION = 14
 _UNITS_LOCK = int.from_bytes(b"guardrls")
 """What a unit locks from its begin to its end: a number that no other program is likely to lock in this database."""
+
+_IN_LINE_SECONDS = 0.5
+"""After so long in line for the lock the server says that it is not to be had yet, and is asked anew: one that is busy
+is so told from one that does not answer. It costs the place in line."""
 
 _STATEMENT_SECONDS = 5.0
 _SILENT_SECONDS = 5.0
@@ -55,7 +61,7 @@ _CONNECT = {
 _BEGIN = """
 BEGIN ISOLATION LEVEL READ COMMITTED;
 SELECT
-  set_config('lock_timeout', '{lock}ms', true),
+  set_config('lock_timeout', '{in_line}ms', true),
   set_config('statement_timeout', '{statement}ms', true),
   set_config('idle_in_transaction_session_timeout', '{idle}ms', true),
   set_config('synchronous_commit', replace(current_setting('synchronous_commit'), 'off', 'on'), true),
@@ -63,6 +69,7 @@ SELECT
   set_config('enable_hashjoin', 'off', true),
   set_config('enable_mergejoin', 'off', true),
   pg_advisory_xact_lock({key}),
+  set_config('lock_timeout', '{lock}ms', true),
   current_setting('transaction_read_only')
 """
 _SERVER = "SELECT current_setting('server_version_num')::int, current_setting('server_encoding')"
@@ -76,7 +83,10 @@ class PostgresqlDatabase:
 
     def __init__(self, url: URL, busy_seconds: float) -> None:
         self.name = _without_secrets(url)
+        self._busy_seconds = busy_seconds
+        self._busy_at = -inf
         self._begin_statement = _BEGIN.format(
+            in_line=_milliseconds(min(busy_seconds, _IN_LINE_SECONDS)),
             lock=_milliseconds(busy_seconds),
             statement=_milliseconds(busy_seconds + _STATEMENT_SECONDS),  # it counts the waiting for the lock
             idle=_milliseconds(_SILENT_SECONDS),
@@ -97,6 +107,10 @@ class PostgresqlDatabase:
     def is_gone(self) -> bool:
         """A server makes no database by itself."""
         return False
+
+    def busy_at(self) -> float:
+        """When the server last said that the lock is another's."""
+        return self._busy_at
 
     def interrupt(self) -> None:
         """Cut the line to the server, which may not even be able to hear that it should stop."""
@@ -146,15 +160,28 @@ class PostgresqlDatabase:
     def _begin(self, connection: Connection) -> None:
         raw = _raw(connection)
         try:
-            cursor = raw.execute(self._begin_statement, prepare=False)
-            cursor.nextset()
-            *_, read_only = cursor.fetchone()
+            *_, read_only = self._locked(raw)
             if read_only == "on":
                 raise psycopg.errors.ReadOnlySqlTransaction("it is read-only: a standby, or set so")
         except psycopg.Error as error:
             is_lost = raw.closed
             connection.invalidate()
             raise OperationalError("BEGIN", None, error, connection_invalidated=is_lost) from error
+
+    def _locked(self, raw: Any) -> Any:  # noqa: ANN401 - whatever the driver gives
+        """Begin, and have the lock; returns what the last statement gives."""
+        until = time.monotonic() + self._busy_seconds
+        while True:
+            try:
+                cursor = raw.execute(self._begin_statement, prepare=False)
+            except psycopg.errors.LockNotAvailable:
+                self._busy_at = time.monotonic()
+                if self._busy_at >= until:
+                    raise
+                raw.execute("ROLLBACK", prepare=False)
+            else:
+                cursor.nextset()
+                return cursor.fetchone()
 
 
 class _Line:

@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +45,7 @@ class SqliteFile:
         self._path = Path(url.database or "").absolute()
         self._busy_seconds = busy_seconds
         self._deadline = 0.0
+        self._busy_at = -inf
         self._interrupted = threading.Event()
         self._turns = Turns(self._path.with_name(self._path.name + "-turns"))
         self._open: sqlite3.Connection | None = None
@@ -65,6 +67,10 @@ class SqliteFile:
     def is_gone(self) -> bool:
         """Whether there is no file: SQLite would make one."""
         return not self._path.exists()
+
+    def busy_at(self) -> float:
+        """When another process last was found to hold the file."""
+        return self._busy_at
 
     def interrupt(self) -> None:
         """Break off the statement that runs."""
@@ -129,6 +135,7 @@ class SqliteFile:
                 if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or self._is_over():
                     raise
                 was_free = False
+                self._busy_at = time.monotonic()
                 time.sleep(_PAUSE_SECONDS)
             else:
                 return was_free

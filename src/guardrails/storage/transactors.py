@@ -59,5 +59,6 @@ def sql_transactor(
         close_unit=database.close,
         abandon_unit=database.abandon,
         interrupt_unit=database.interrupt,
+        busy_at=database.busy_at,
         hang_seconds=hang_seconds,
     )

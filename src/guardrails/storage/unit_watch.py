@@ -1,9 +1,11 @@
 """Watches the unit that runs: when it hangs it is interrupted, and calls are refused instead of waiting in vain.
 
 A unit hangs once it has run for longer than the hang limit. It is interrupted then, but not while one of its own calls
-is still willing to wait for it. Where a unit was interrupted, or could not even be opened, the store is *suspect* until
-a unit ends well: one unit at a time tries it, for no longer than the hang limit, and the calls that come meanwhile are
-refused at once. So an outage costs one caller at a time its patience, and everybody else nothing.
+is still willing to wait for it. While it stands in line, and the store says so time and again, it does not hang.
+
+Where a unit was interrupted, or could not even be opened, the store is *suspect* until a unit ends well: one unit at a
+time tries it, for no longer than the hang limit, and the calls that come meanwhile are refused at once. So an outage
+costs one caller at a time its patience, and everybody else nothing.
 """
 
 from __future__ import annotations
@@ -27,9 +29,15 @@ class UnitWatch:
     INVARIANT: units begin, end and are interrupted under one lock, so that no unit is interrupted for the one before.
     """
 
-    def __init__(self, interrupt_unit: Callable[[], None], *, hang_seconds: float) -> None:
-        """`interrupt_unit` is quick and never raises: the unit that runs fails, or at worst the next one reconnects."""
+    def __init__(
+        self, interrupt_unit: Callable[[], None], busy_at: Callable[[], float], *, hang_seconds: float
+    ) -> None:
+        """`interrupt_unit` is quick and never raises: the unit that runs fails, or at worst the next one reconnects.
+
+        `busy_at` says when the store last answered that others are ahead.
+        """
         self._interrupt_unit = interrupt_unit
+        self._busy_at = busy_at
         self._hang_seconds = hang_seconds
         self._is_suspect = False
         self._rest()
@@ -51,7 +59,7 @@ class UnitWatch:
     def end(self, *, opened: bool) -> bool:
         """The unit ended, after it was `opened` or without; returns whether the store answered it."""
         answered = opened and self._interrupts == 0
-        self._is_suspect = not answered
+        self._is_suspect = not answered and not self._is_in_line()
         self._rest()
         return answered
 
@@ -64,12 +72,17 @@ class UnitWatch:
         if now < self._refuses_from:
             return False
         self.look(now)
+        if now < self._refuses_from:
+            return False
         if self._interrupts:
             return waiting > 0
         return self._is_suspect or now - self._began >= call.timeout_seconds
 
     def look(self, now: float) -> None:
         """Interrupt the unit where it is time to, and again after each further hang limit: it may only connect yet."""
+        if self._is_in_line():
+            self._is_suspect = False
+            self._interrupt_at = self._refuses_from = max(self._interrupt_at, self._busy_at() + self._hang_seconds)
         if now < self._interrupt_at:
             return
         if not self._is_suspect and any(now < call.deadline for call in self._calls):
@@ -77,6 +90,10 @@ class UnitWatch:
         self._interrupt_at = now + self._hang_seconds
         self._interrupts += 1
         self._interrupt_unit()
+
+    def _is_in_line(self) -> bool:
+        """Whether the store answered the unit that others are ahead, and nobody has broken it off."""
+        return self._interrupts == 0 and self._busy_at() > self._began
 
     def is_stuck(self) -> bool:
         """Whether the unit was interrupted, and again, and runs on."""

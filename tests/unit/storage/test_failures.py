@@ -70,6 +70,20 @@ def test_a_lock_held_too_long_by_another_process(path, transactor):
     other.close()
 
 
+def test_a_file_that_others_hold_is_not_one_that_hangs(path):
+    transactor = open_stores(sqlite_url(path), busy_seconds=60, hang_seconds=0.5)
+    assert run(transactor, append) == 0
+    other = sqlite3.connect(path, isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    for _ in range(12):
+        with pytest.raises(DependencyError, match="did not answer within 50 ms"):
+            transactor.call(lambda session, items: items, None, timeout_seconds=0.05)
+    other.execute("ROLLBACK")
+    assert run(transactor, append) == 1
+    other.close()
+    transactor.close()
+
+
 def test_a_lock_at_the_first_call_is_waited_for_and_then_said(path, transactor):
     other = sqlite3.connect(path, isolation_level=None)
     other.execute("BEGIN IMMEDIATE")

@@ -9,6 +9,7 @@ import sys
 import pytest
 
 from guardrails.errors import DependencyError
+from guardrails.storage import postgresql
 from guardrails.storage.connections import Database
 from guardrails.storage.transactors import sql_transactor
 from servers import database_name, start_postgresql, wait_until
@@ -77,7 +78,7 @@ def test_a_server_that_is_killed_in_the_middle_of_a_unit(postgres_server, transa
 def test_a_session_that_an_administrator_ended_in_the_middle_of_a_unit(postgres_server, transactor):
     def end_own_session(session) -> None:
         append(session)
-        pid = session.audit._connection.exec_driver_sql("SELECT pg_backend_pid()").scalar()
+        pid = backend_pid(session)
         postgres_server.execute(f"SELECT pg_terminate_backend({pid}, 60000)")
         append(session)
 
@@ -91,6 +92,31 @@ def test_a_lock_held_too_long_by_another(postgres_server, postgres_url, transact
         assert_fails(transactor, "lock timeout")
         holder.send_signal(signal.SIGKILL)
     assert run(transactor, append) == 0
+
+
+def test_a_server_that_is_busy_for_others_is_not_one_that_hangs(postgres_url, monkeypatch):
+    """Neither is the line to it cut, nor is anybody refused before the time is over; then it goes on where it was."""
+    monkeypatch.setattr(postgresql, "_IN_LINE_SECONDS", 0.02)
+    transactor = open_stores(postgres_url, busy_seconds=60, hang_seconds=0.5)
+    pid = run(transactor, backend_pid)
+    with subprocess.Popen([sys.executable, "-c", HOLDER, postgres_url], stdout=subprocess.PIPE, text=True) as holder:
+        assert holder.stdout.readline() == "held\n"
+        said = [why_not(transactor) for _ in range(12)]
+        holder.kill()
+    assert said == ["the database did not answer within 100 ms"] * 12
+    assert run(transactor, backend_pid) == pid
+    transactor.close()
+
+
+def why_not(transactor) -> str:
+    try:
+        return str(transactor.call(lambda session, items: items, None, timeout_seconds=0.1))
+    except DependencyError as error:
+        return str(error)
+
+
+def backend_pid(session) -> int:
+    return session.audit._connection.exec_driver_sql("SELECT pg_backend_pid()").scalar()
 
 
 def test_a_process_that_is_stuck_in_a_unit_keeps_the_others_waiting_no_longer_than_the_server_lets_it(postgres_url):

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from math import inf
+
 import pytest
 
 from guardrails.storage.unit_watch import UnitWatch
@@ -13,7 +15,8 @@ class Watched:
 
     def __init__(self) -> None:
         self.interrupts = 0
-        self.watch = UnitWatch(self._interrupt, hang_seconds=HANG_SECONDS)
+        self.busy_at = -inf
+        self.watch = UnitWatch(self._interrupt, lambda: self.busy_at, hang_seconds=HANG_SECONDS)
 
     def _interrupt(self) -> None:
         self.interrupts += 1
@@ -113,3 +116,43 @@ def test_a_unit_is_stuck_once_it_was_interrupted_twice(watch):
     assert stuck == [False, False, False, True]
     watch.end(opened=True)
     assert not watch.is_stuck()
+
+
+def test_a_unit_in_line_does_not_hang_for_as_long_as_the_store_says_so(watched, watch):
+    watch.begin(0.0, [a_call()])
+    for at in (0.9, 1.8, 2.7):
+        watched.busy_at = at
+        assert not is_refused(watch, at + 0.9, waiting=5)
+        watch.look(at + 0.9)
+    assert watched.interrupts == 0
+    watch.look(3.7)  # nothing was heard since 2.7
+    assert watched.interrupts == 1
+
+
+def test_a_store_that_says_that_others_are_ahead_is_not_suspect(watched, watch):
+    watch.begin(0.0, [])
+    watch.end(opened=False)
+    watch.begin(1.0, [a_call(at=1.0, timeout_seconds=10)])
+    assert is_refused(watch, 1.1, waiting=5)
+    watched.busy_at = 1.5
+    assert not is_refused(watch, 1.6, waiting=5)
+    assert not watch.end(opened=False)  # it stood in line in vain
+    watch.begin(3.0, [a_call(at=3.0)])
+    assert not is_refused(watch, 3.1, waiting=5)
+
+
+def test_a_unit_that_was_broken_off_is_in_line_no_more(watched, watch):
+    watch.begin(0.0, [a_call()])
+    watch.look(1.0)
+    watched.busy_at = 1.1
+    assert is_refused(watch, 1.2, waiting=1)
+    watch.end(opened=False)
+    watch.begin(2.0, [a_call(at=2.0)])
+    assert is_refused(watch, 2.1)
+
+
+def test_where_others_were_ahead_of_the_unit_before_says_nothing_of_this_one(watched, watch):
+    watched.busy_at = 0.9
+    watch.begin(1.0, [a_call(at=1.0)])
+    watch.look(2.0)
+    assert watched.interrupts == 1

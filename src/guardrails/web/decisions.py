@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from typing import Annotated, Any
 
 import msgspec
-import structlog
 from msgspec import Meta
 
 from guardrails.core.candidate import Candidate
@@ -18,6 +17,7 @@ from guardrails.decide.writes import Answer
 from guardrails.errors import CandidateError, GuardrailsError
 from guardrails.web.body import Body
 from guardrails.web.exchange import Exchange, Reply
+from guardrails.web.logs import Recurring
 from guardrails.web.metrics import Metrics
 from guardrails.web.problems import problem_for
 from guardrails.web.route import Route, path_id, results_of
@@ -29,7 +29,6 @@ BATCH_BYTES = 8 * 1024 * 1024
 BATCH_MOST = 1000
 
 _encoder = msgspec.json.Encoder()
-_log = structlog.get_logger()
 
 
 class Candidates(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -52,6 +51,7 @@ class Decisions:
         self._explainer = explainer
         self._records = records
         self._metrics = metrics
+        self._degraded = Recurring("decision.degraded")
         self._candidate = Body(Candidate, limit=CANDIDATE_BYTES)
         self._batch = msgspec.json.Decoder(Candidates)
         self._raw_batch = Body(_RawCandidates, limit=BATCH_BYTES)
@@ -103,8 +103,8 @@ class Decisions:
         if answer.repeated:
             return
         if answer.fault is not None:
-            _log.error(
-                "decision.degraded",
+            self._degraded.tell(
+                answer.fault.partition(":")[0],
                 decision_id=answer.decision.decision_id,
                 effect=answer.decision.effect,
                 fault=answer.fault,

@@ -20,11 +20,12 @@ import structlog
 from werkzeug.exceptions import HTTPException
 
 from guardrails.core.candidate import YEARS, Instant
-from guardrails.errors import CandidateError, GuardrailsError
+from guardrails.errors import CandidateError, DependencyError, GuardrailsError
 from guardrails.settings import is_loopback
 from guardrails.web import problems
 from guardrails.web.exchange import Exchange, Reply
 from guardrails.web.keys import Keyring
+from guardrails.web.logs import Recurring
 from guardrails.web.metrics import Metrics
 from guardrails.web.problems import Refusal, problem_for
 from guardrails.web.route import EXCHANGE, Route, as_response
@@ -99,6 +100,7 @@ class Front:
         self._flask_app = flask_app
         self._admission = admission
         self._metrics = metrics
+        self._outages = Recurring("fault")
         self._direct: dict[tuple[str, str], Route] = {}
 
     def add(self, routes: Iterable[Route]) -> None:
@@ -129,6 +131,7 @@ class Front:
             self._admission.admit(route, exchange)
             return route.handler(exchange, **parameters)
         except Exception as error:  # noqa: BLE001 - the last resort: nobody is answered with a traceback
+            self._tell_fault(error, exchange)
             return problem_reply(error, exchange)
 
     def _through_flask(self, environ: dict[str, Any], exchange: Exchange) -> Reply:
@@ -145,6 +148,20 @@ class Front:
         content_type = next((value for name, value in headers if name == "Content-Type"), "text/plain")
         kept = tuple((name, value) for name, value in headers if name not in {"Content-Type", "Content-Length"})
         return Reply(status, body, content_type, kept)
+
+    def _tell_fault(self, error: Exception, exchange: Exchange) -> None:
+        """Log, with all that is known, what is not the caller's fault."""
+        if isinstance(error, Refusal | CandidateError):
+            return
+        told: dict[str, object] = {
+            "request_id": exchange.request_id,
+            "trace_id": exchange.trace_id,
+            "error": str(error),
+        }
+        if isinstance(error, DependencyError):
+            self._outages.tell(error.dependency, **told)
+        else:
+            _log.error("fault", exc_info=None if isinstance(error, GuardrailsError) else error, **told)
 
     def _record(self, method: str, exchange: Exchange, status: int, seconds: float) -> None:
         self._metrics.request(exchange.route, status, seconds)
@@ -175,13 +192,8 @@ _QUIET = frozenset({"/livez", "/readyz", "/metrics"})
 
 
 def problem_reply(error: BaseException, exchange: Exchange) -> Reply:
-    """The answer that tells `error`; faults that are not the caller's are logged with all that is known."""
+    """The answer that tells `error`."""
     problem = problem_for(error, request_id=exchange.request_id)
-    if not isinstance(error, Refusal | CandidateError):
-        fault = error if not isinstance(error, GuardrailsError) else None
-        _log.error(
-            "fault", request_id=exchange.request_id, trace_id=exchange.trace_id, error=str(error), exc_info=fault
-        )
     exchange.log["problem"] = problem.type.rpartition("problem-")[2]
     headers = error.headers if isinstance(error, Refusal) else ()
     if problem.status == http.HTTPStatus.SERVICE_UNAVAILABLE:

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import json
+import secrets
 from datetime import datetime
 
 import pytest
 
 from guardrails.settings import Key
+from guardrails.web.exchange import Exchange
+from guardrails.web.front import Admission, Front
+from guardrails.web.metrics import Metrics
+from guardrails.web.route import Route
 
 CANDIDATE = {
     "id": "c-1",
@@ -110,6 +115,31 @@ def test_a_fault_of_ours_is_told_without_its_cause_and_logged_with_it(make_clien
     assert str(tmp_path) not in answer.text
     (fault,) = [line for line in log_lines if line["event"] == "fault"]
     assert fault["request_id"] == answer.headers["X-Request-Id"]
+
+
+def test_what_nobody_foresaw_is_logged_with_its_trace_each_time(log_lines):
+    front = Front(lambda *_: [], admission=Admission(keyring=None, replay_clock=False), metrics=Metrics())
+
+    def fail(_):
+        raise RuntimeError("the inside")
+
+    route = Route(method="GET", path="/x", handler=fail, name="x", summary="x", tag="x", scope=None)
+    assert [front.answer(route, Exchange({}), {}).status for _ in range(3)] == [500] * 3
+    assert [(line["event"], line["error"], type(line["exc_info"])) for line in log_lines] == [
+        ("fault", "the inside", RuntimeError)
+    ] * 3
+
+
+def test_a_store_that_is_out_of_reach_is_not_told_of_with_every_request(make_client, log_lines, tmp_path):
+    client = make_client(database_url=f"sqlite:///{tmp_path}/g.db")
+    for path in tmp_path.glob("g.db*"):
+        path.write_bytes(b"no database any more " * 1000)
+    for _ in range(20):
+        assert client.get("/v1/recipients/r-1/consents").status_code == 503
+        assert client.post("/v1/decisions", json=CANDIDATE | {"id": secrets.token_hex(8)}).status_code == 200
+    events = [line["event"] for line in log_lines if line["log_level"] == "error"]
+    assert 1 <= events.count("fault") < 20
+    assert 1 <= events.count("decision.degraded") < 20
 
 
 # --- headers ----------------------------------------------------------------------------------------------------

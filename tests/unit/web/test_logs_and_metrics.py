@@ -3,10 +3,14 @@ from __future__ import annotations
 import json
 import logging
 import logging.config
+import threading
+import time
+
+import pytest
 
 from guardrails.web.exchange import Exchange
 from guardrails.web.front import problem_reply
-from guardrails.web.logs import ServerFormatter, server_log_config
+from guardrails.web.logs import Recurring, ServerFormatter, server_log_config
 from guardrails.web.metrics import Metrics
 
 
@@ -40,11 +44,82 @@ def test_disagreements_are_counted_by_themselves():
     assert 'guardrails_decisions_total{degraded="yes",effect="deny",lane="monetized"} 1.0' in lines
 
 
-def test_a_fault_of_ours_is_a_500_without_its_cause_and_a_log_line_with_it(log_lines):
-    exchange = Exchange({})
-    reply = problem_reply(RuntimeError("the inside"), exchange)
+def test_a_fault_of_ours_is_a_500_without_its_cause():
+    reply = problem_reply(RuntimeError("the inside"), Exchange({}))
     assert (reply.status, reply.content_type) == (500, "application/problem+json")
     assert b"inside" not in reply.body
-    (line,) = log_lines
-    assert (line["event"], line["error"], line["request_id"]) == ("fault", "the inside", exchange.request_id)
-    assert isinstance(line["exc_info"], RuntimeError)
+
+
+# --- what goes wrong with every request ---------------------------------------------------------------------------
+
+
+@pytest.fixture
+def recurring(log_lines):
+    """An error that may recur, and what it will do in a while."""
+    in_a_while = []
+    return Recurring("went.wrong", in_a_while=in_a_while.append), in_a_while
+
+
+def test_the_first_is_told_at_once_and_the_rest_by_their_number_in_a_while(recurring, log_lines):
+    error, in_a_while = recurring
+    for number in range(1, 6):
+        error.tell("database", decision_id=f"d-{number}")
+    assert [(line["decision_id"], line.get("count")) for line in log_lines] == [("d-1", None)]
+    in_a_while.pop()()
+    assert (log_lines[1]["decision_id"], log_lines[1]["count"]) == ("d-5", 4)
+    error.tell("database", decision_id="d-6")
+    assert (len(log_lines), len(in_a_while)) == (2, 1)
+    in_a_while.pop()()
+    assert (log_lines[2]["decision_id"], log_lines[2]["count"]) == ("d-6", 1)
+
+
+def test_where_nothing_came_the_next_one_is_told_at_once_again(recurring, log_lines):
+    error, in_a_while = recurring
+    error.tell("database", number=1)
+    in_a_while.pop()()
+    assert (len(log_lines), in_a_while) == (1, [])
+    error.tell("database", number=2)
+    assert [(line["number"], line.get("count")) for line in log_lines] == [(1, None), (2, None)]
+
+
+def test_one_kind_hides_no_other(recurring, log_lines):
+    error, in_a_while = recurring
+    for kind in ("database", "caps", "database", "caps", "caps"):
+        error.tell(kind, kind=kind)
+    for tell_rest in tuple(in_a_while):
+        tell_rest()
+    assert [(line["kind"], line.get("count")) for line in log_lines] == [
+        ("database", None),
+        ("caps", None),
+        ("database", 1),
+        ("caps", 2),
+    ]
+
+
+def test_what_many_threads_tell_is_counted_to_the_last(recurring, log_lines):
+    error, in_a_while = recurring
+
+    def tell():
+        for _ in range(500):
+            error.tell("database")
+
+    threads = [threading.Thread(target=tell) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    while any(thread.is_alive() for thread in threads):
+        if in_a_while:
+            in_a_while.pop(0)()
+    while in_a_while:
+        in_a_while.pop(0)()
+    assert sum(line.get("count", 1) for line in log_lines) == 2000
+
+
+def test_the_while_passes_by_itself(log_lines):
+    error = Recurring("went.wrong")
+    for _ in range(3):
+        error.tell("database")
+    deadline = time.monotonic() + 60
+    while len(log_lines) < 2:
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    assert [line.get("count") for line in log_lines] == [None, 2]

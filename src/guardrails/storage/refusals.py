@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from guardrails.errors import DependencyError
 
-__all__ = ["CAPS_TRIES", "caps_keep_moving", "closed", "not_answering", "too_many_wait", "unanswered"]
+__all__ = ["CAPS_TRIES", "caps_keep_moving", "closed", "no_writer", "not_answering", "too_many_wait", "unanswered"]
 
 CAPS_TRIES = 5
 """How many times a unit is run where the caps move under it each time."""
@@ -26,6 +26,11 @@ def unanswered(timeout_seconds: float, *, in_doubt: bool = False) -> DependencyE
 def not_answering() -> DependencyError:
     """The database left the calls before this one without an answer."""
     return DependencyError("the database does not answer", dependency="database")
+
+
+def no_writer() -> DependencyError:
+    """There is no thread to be had that would work with the database."""
+    return DependencyError("no thread can be started to write to the database", dependency="database")
 
 
 def too_many_wait(calls: int) -> DependencyError:

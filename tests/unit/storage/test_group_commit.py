@@ -119,7 +119,7 @@ def test_an_exception_as_a_result_is_raised_at_its_caller_alone(gate, store):
     assert store.units[1:] == [["a", "bad", "b"]]
 
 
-@pytest.mark.parametrize("error", [SystemExit, KeyboardInterrupt, MemoryError])
+@pytest.mark.parametrize("error", [SystemExit, KeyboardInterrupt, GeneratorExit, StopIteration, MemoryError])
 def test_nothing_that_a_handler_raises_stops_the_writer(transactor, error):
     def fail(session, items):
         raise error
@@ -256,6 +256,27 @@ def test_an_interrupted_caller_leaves_the_writer_at_work(store, interrupted):
 def test_a_writer_that_never_came_to_life_is_replaced(transactor):
     transactor._writer = threading.Thread(target=lambda: None)  # as an interrupt within `start` leaves it
     assert transactor.call(write, 1) == "wrote 1"
+
+
+def test_a_writer_that_was_replaced_before_it_came_to_life_ends(transactor):
+    late = threading.Thread(target=transactor._write, daemon=True)
+    assert transactor.call(write, 1) == "wrote 1"
+    late.start()
+    late.join(10)
+    assert not late.is_alive()
+    assert transactor.call(write, 2) == "wrote 2"
+
+
+def test_where_no_thread_can_be_started_the_database_is_out_of_reach(transactor, monkeypatch):
+    def fail(_thread):
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(threading.Thread, "start", fail)
+        with pytest.raises(DependencyError, match="no thread can be started") as caught:
+            transactor.call(write, 1)
+    assert caught.value.dependency == "database"
+    assert transactor.call(write, 2) == "wrote 2"
 
 
 def test_the_unit_of_a_writer_that_is_gone_hangs_no_more(transactor):

@@ -2,24 +2,30 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
+from pathlib import Path
+
+import list_store
 
 BEGIN = """
-import atexit, threading
+import atexit, sys, threading
 from list_store import Hang, ListStore, write
 
 store = ListStore()
 transactor = store.transactor()
-print(transactor.call(write, "main"), flush=True)
+
+def call(handler, item):
+    sys.stdout.write(transactor.call(handler, item) + "\n")
+
+call(write, "main")
 """
 
 
 def output(script: str) -> list[str]:
     """What the script prints, as a process with the tests' modules at hand; it ends well, and by itself."""
-    command, env = [sys.executable, "-c", BEGIN + script], os.environ | {"PYTHONPATH": ":".join(sys.path)}
-    done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=60, check=False)
+    command, tests = [sys.executable, "-c", BEGIN + script], Path(list_store.__file__).parent
+    done = subprocess.run(command, cwd=tests, capture_output=True, text=True, timeout=60, check=False)
     assert (done.returncode, done.stderr) == (0, "")
     return done.stdout.splitlines()
 
@@ -31,13 +37,13 @@ def write_late(session, items):
     return write(session, items)
 
 for number in range(3):
-    threading.Thread(target=lambda number=number: print(transactor.call(write_late, number))).start()
+    threading.Thread(target=call, args=(write_late, number)).start()
 """
     assert sorted(output(script)) == ["wrote 0", "wrote 1", "wrote 2", "wrote main"]
 
 
 def test_a_call_at_the_very_end_is_served():
-    assert output("atexit.register(lambda: print(transactor.call(write, 'last')))") == ["wrote main", "wrote last"]
+    assert output("atexit.register(call, write, 'last')") == ["wrote main", "wrote last"]
 
 
 def test_a_unit_that_hangs_does_not_keep_the_process():

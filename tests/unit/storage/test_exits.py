@@ -8,7 +8,7 @@ from pathlib import Path
 
 import list_store
 
-BEGIN = """
+BEGIN = r"""
 import atexit, sys, threading
 from list_store import Hang, ListStore, write
 

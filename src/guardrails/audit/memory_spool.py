@@ -8,6 +8,7 @@ from contextlib import AbstractContextManager, nullcontext
 from itertools import islice
 
 from guardrails.audit.line_files import check_lines
+from guardrails.decide.spool import Backlog
 
 __all__ = ["MemorySpool"]
 
@@ -25,6 +26,11 @@ class MemorySpool:
     def is_empty(self) -> bool:
         """Whether nothing is in it."""
         return not self._entries
+
+    def backlog(self) -> Backlog:
+        """How much waits."""
+        with self._lock:
+            return Backlog(len(self._entries), sum(map(len, self._entries.values())))
 
     def alone(self, _candidate_ids: Iterable[str], /, *, timeout_seconds: float) -> AbstractContextManager[None]:  # noqa: ARG002
         """No other process has it."""

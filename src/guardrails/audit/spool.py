@@ -18,6 +18,7 @@ from pathlib import Path
 
 import msgspec
 
+from guardrails.audit.backlog import IN_LOG, BacklogCount
 from guardrails.audit.in_flight_file import InFlightFile
 from guardrails.audit.line_files import (
     add_lines,
@@ -30,6 +31,7 @@ from guardrails.audit.line_files import (
     opened,
     tried_lock,
 )
+from guardrails.decide.spool import Backlog
 
 __all__ = ["FileSpool"]
 
@@ -40,14 +42,13 @@ HAND_OVER_BYTES = 256 * 2**10
 """So much is handed over at a time, or one entry that is larger: an entry may take thousands of slots of the caps, and
 it is as long as it takes many."""
 
-_IN_LOG = b"#"
-
 
 class FileSpool:
     """Entries in the file at `path`, which is made, with its directory, when the first one comes."""
 
     def __init__(self, path: Path, *, reach_bytes: int = REACH_BYTES) -> None:
         self._path = path
+        self._backlog = BacklogCount(path)
         self._in_flight = InFlightFile(self._beside(".in-flight"))
         self._answers = _Answers(reach_bytes)  # touched by whoever holds the file's lock
         self._in_log = _Place()  # touched by whoever drains, and so is what follows
@@ -60,6 +61,10 @@ class FileSpool:
             return self._path.stat().st_size == 0
         except (FileNotFoundError, NotADirectoryError):
             return True
+
+    def backlog(self) -> Backlog:
+        """How much waits, and how large the file is."""
+        return self._backlog.look()
 
     def alone(self, candidate_ids: Iterable[str], /, *, timeout_seconds: float) -> AbstractContextManager[None]:
         """Held while candidates are decided, so that no other process decides any of them meanwhile.
@@ -157,7 +162,7 @@ class FileSpool:
 
     def _put_aside(self, file: int, *, may_fail: bool) -> None:
         """Move what can't be read out of the way. Where it `may_fail`, the next time does it."""
-        waiting = [(offset, line) for offset, line in self._unreadable if os.pread(file, 1, offset) != _IN_LOG]
+        waiting = [(offset, line) for offset, line in self._unreadable if os.pread(file, 1, offset) != IN_LOG]
         if waiting:
             try:
                 with opened(self._beside(".rejected"), os.O_CREAT) as rejected:
@@ -250,16 +255,16 @@ def _mark(file: int, offsets: Iterable[int]) -> None:
     A mark that is lost with the power has its entry handed over again, and passed over.
     """
     for offset in offsets:
-        os.pwrite(file, _IN_LOG, offset)
+        os.pwrite(file, IN_LOG, offset)
 
 
 def _waits(line: bytes) -> bool:
-    return bool(line) and not line.startswith(_IN_LOG)
+    return bool(line) and not line.startswith(IN_LOG)
 
 
 def _entry_of(line: bytes) -> bytes:
     """The entry as it was before its line was marked."""
-    return b"{" + line[1:] if line.startswith(_IN_LOG) else line
+    return b"{" + line[1:] if line.startswith(IN_LOG) else line
 
 
 def _candidate_of(line: bytes) -> str | None:

@@ -8,14 +8,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import msgspec
 
 from guardrails.decide.entry import DecisionEntry, decode_entry
 from guardrails.errors import GuardrailsError
 
-__all__ = ["Spool", "Spooled", "Unreadable", "read_spooled"]
+__all__ = ["Backlog", "Spool", "Spooled", "Unreadable", "read_spooled"]
+
+
+class Backlog(NamedTuple):
+    """What waits in a spool: how many entries, and how many bytes they take, with those not yet let go of."""
+
+    entries: int
+    size_bytes: int
 
 
 class Spool(Protocol):
@@ -27,6 +34,9 @@ class Spool(Protocol):
     @property
     def is_empty(self) -> bool:
         """Whether nothing is in it; so cheap that it is asked before every decision."""
+
+    def backlog(self) -> Backlog:
+        """How much waits. Asked now and then, not before every decision."""
 
     def alone(self, candidate_ids: Iterable[str], /, *, timeout_seconds: float) -> AbstractContextManager[None]:
         """Held while candidates are decided, so that no other process that shares the spool decides any meanwhile.

@@ -70,6 +70,7 @@ def test_what_returned_is_durable_once_and_of_what_raised_nothing_is_kept_but_in
                 told[item] = transactor.call(store.handle, item, timeout_seconds=timeout_seconds, size=size)
             except (DependencyError, ZeroDivisionError) as error:
                 told[item] = error
+                time.sleep(0.001)  # whoever is refused at once would be through before the store is itself again
 
     threads = [threading.Thread(target=work, args=(number,)) for number in range(THREADS)]
     for thread in threads:
@@ -91,7 +92,7 @@ def test_what_returned_is_durable_once_and_of_what_raised_nothing_is_kept_but_in
             assert kept[item] == 0
     assert len(told) == THREADS * CALLS
     assert kept.keys() <= told.keys()
-    assert {"returned", "in doubt", "raised"} <= endings.keys()
+    assert {"returned", "in doubt", "raised"} <= endings.keys(), endings
 
 
 def ending_of(outcome: object) -> str:

@@ -114,6 +114,7 @@ class Application:
     audit: AuditService
     housekeeping: Housekeeping
     drain: Drain
+    spool: Spool
     caps_rebuild: CapsRebuild | None
     transactor: Transactor
 
@@ -233,6 +234,7 @@ def build_application(
         audit=AuditService(transactor),
         housekeeping=Housekeeping(transactor, keep=terms.keep),
         drain=Drain(transactor, spool, clock=clock, keep=terms.keep),
+        spool=spool,
         caps_rebuild=None if redis is None else _rebuild(transactor, redis, clock=clock, new_id=make_id),
         transactor=transactor,
     )

@@ -24,6 +24,7 @@ from guardrails.web.policies import Policies
 from guardrails.web.preferences import PreferenceRoom
 from guardrails.web.route import Route, blueprint
 from guardrails.web.service import Service
+from guardrails.web.stores import Stores
 from guardrails.web.usage import UsageRoom
 
 __all__ = ["create_app"]
@@ -57,9 +58,7 @@ def _rooms(application: Application, metrics: Metrics) -> dict[str, tuple[Route,
         "preferences": PreferenceRoom(application.preferences, utc_now).routes(),
         "usage": UsageRoom(application.usage).routes(),
         "policies": Policies(application.policies).routes(),
-        "service": Service(
-            transactor=application.transactor, policies=application.policies, metrics=metrics, clock=utc_now
-        ).routes(),
+        "service": Service(Stores(application.transactor, utc_now), application.policies, metrics).routes(),
     }
 
 

@@ -1,4 +1,4 @@
-"""What is counted for operators, in the Prometheus format: decisions, requests, engine disagreements, policy reloads.
+"""What is counted for operators, in the Prometheus format: decisions, requests, disagreements, reloads, the spool.
 
 A label's child is looked up once and kept, because `labels()` costs more than counting. Where several workers serve,
 each counts into files in `PROMETHEUS_MULTIPROC_DIR`, and whichever is asked answers for all.
@@ -7,29 +7,36 @@ each counts into files in `PROMETHEUS_MULTIPROC_DIR`, and whichever is asked ans
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
+from typing import NamedTuple
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import Collector
 
-from guardrails.decide.active_policies import ActivePolicies
 from guardrails.decide.decider import ENGINE_DISAGREEMENT
 
-__all__ = ["CONTENT_TYPE", "Metrics", "policy_gauges"]
+__all__ = ["CONTENT_TYPE", "Gauge", "Metrics"]
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 BUCKETS_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
 
-Sample = tuple[str, str, Callable[[], float]]
-"""A gauge that is read when it is asked for: its name, what it says, its value."""
+
+class Gauge(NamedTuple):
+    """A value that is read when it is asked for; where it has a `label`, one by each of the label's values."""
+
+    name: str
+    meaning: str
+    read: Callable[[], float | Mapping[str, float]]
+    label: str = ""
 
 
 class Metrics:
     """The metrics of one app. `shared` says that several processes count together."""
 
-    def __init__(self, gauges: Iterable[Sample] = (), *, shared: bool = False) -> None:
+    def __init__(self, gauges: Iterable[Gauge] = (), *, shared: bool = False) -> None:
         self._registry = CollectorRegistry()
         self._shared = shared
         self._gauges = _Gauges(tuple(gauges))
@@ -46,6 +53,12 @@ class Metrics:
         reloads = Counter(
             "guardrails_policy_reloads", "Edits of the policy files, by result", ("result",), registry=self._registry
         )
+        drained = Counter(
+            "guardrails_spool_drained",
+            "Spooled audit entries taken out of the spool, by result",
+            ("result",),
+            registry=self._registry,
+        )
         requests = Counter(
             "guardrails_requests", "HTTP requests answered", ("route", "status"), registry=self._registry
         )
@@ -60,6 +73,7 @@ class Metrics:
         self._reason = functools.cache(lambda code: reasons.labels(code).inc)
         self._disagreement = disagreements.inc
         self._reload = functools.cache(lambda result: reloads.labels(result).inc)
+        self._drained = functools.cache(lambda result: drained.labels(result).inc)
         self._request = functools.cache(lambda route, status: requests.labels(route, status).inc)
         self._seconds = functools.cache(lambda route: seconds.labels(route).observe)
 
@@ -74,6 +88,11 @@ class Metrics:
     def reload(self, *, good: bool) -> None:
         """Count one edit of the policies that became active (`good`) or did not load."""
         self._reload("active" if good else "broken")()
+
+    def drained(self, *, into_log: int, rejected: int) -> None:
+        """Count spooled entries that are in the log now, and those that were none and are put aside."""
+        self._drained("log")(into_log)
+        self._drained("rejected")(rejected)
 
     def request(self, route: str, status: int, seconds: float) -> None:
         """Count one request. `route` is the path's pattern, so that ids make no labels."""
@@ -90,33 +109,18 @@ class Metrics:
         return generate_latest(registry)
 
 
-def policy_gauges(policies: ActivePolicies) -> tuple[Sample, ...]:
-    """What operators watch of the policies: how many decide, since when, and whether an edit waits to be mended."""
-    return (
-        (
-            "guardrails_policies",
-            "Policies in the active set",
-            lambda: float(len(policies.snapshot.policy_set.policies)),
-        ),
-        (
-            "guardrails_policies_loaded_timestamp_seconds",
-            "When the active set was loaded",
-            lambda: policies.status.loaded_at.timestamp(),  # noqa: PLW0108 - of whichever status holds then
-        ),
-        (
-            "guardrails_policies_broken_edit",
-            "1 while the newest edit does not load and an older set decides",
-            lambda: float(policies.status.error is not None),
-        ),
-    )
-
-
 class _Gauges(Collector):
     """Values that belong to somebody else and are read at the time of asking."""
 
-    def __init__(self, gauges: tuple[Sample, ...]) -> None:
+    def __init__(self, gauges: tuple[Gauge, ...]) -> None:
         self._gauges = gauges
 
     def collect(self) -> Iterable[Metric]:
-        for name, meaning, read in self._gauges:
-            yield GaugeMetricFamily(name, meaning, value=read())
+        for gauge in self._gauges:
+            family = GaugeMetricFamily(gauge.name, gauge.meaning, labels=[gauge.label] if gauge.label else None)
+            with suppress(OSError):  # what can't be read now is left out
+                value = gauge.read()
+                values = value if isinstance(value, Mapping) else {None: value}
+                for label, number in values.items():
+                    family.add_metric([] if label is None else [label], number)
+            yield family

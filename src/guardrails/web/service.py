@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from datetime import datetime
 from typing import Literal
 
 import msgspec
 
 from guardrails.core.candidate import Instant
-from guardrails.core.needs import UsageQuery
 from guardrails.decide.active_policies import ActivePolicies
-from guardrails.decide.ports import Session, Transactor
-from guardrails.errors import DependencyError
+from guardrails.decide.ports import PATIENCE_SECONDS
 from guardrails.policyfile.problems import PolicyProblems
 from guardrails.web.exchange import Exchange, Reply
 from guardrails.web.metrics import CONTENT_TYPE, Metrics
 from guardrails.web.route import Route
+from guardrails.web.stores import Stores
 
 __all__ = ["PolicyCheck", "Readiness", "Service", "StoreCheck"]
 
@@ -58,16 +55,8 @@ class Readiness(msgspec.Struct, frozen=True):
 class Service:
     """The handlers."""
 
-    def __init__(
-        self,
-        *,
-        transactor: Transactor,
-        policies: ActivePolicies,
-        metrics: Metrics,
-        clock: Callable[[], datetime],
-    ) -> None:
-        self._transactor = transactor
-        self._clock = clock
+    def __init__(self, stores: Stores, policies: ActivePolicies, metrics: Metrics) -> None:
+        self._stores = stores
         self._policies = policies
         self._metrics = metrics
 
@@ -77,7 +66,7 @@ class Service:
 
     def readyz(self, exchange: Exchange) -> Reply:
         """`GET /readyz`."""
-        store, caps = self._stores()
+        store, caps = self._stores.look(timeout_seconds=PATIENCE_SECONDS)
         status: Literal["ready", "degraded", "unavailable"] = "ready" if caps else "degraded"
         readiness = Readiness(
             status if store else "unavailable", StoreCheck(store), StoreCheck(caps), self._policy_check(exchange)
@@ -87,13 +76,6 @@ class Service:
     def metrics(self, _: Exchange) -> Reply:
         """`GET /metrics`."""
         return Reply(200, self._metrics.render(), CONTENT_TYPE)
-
-    def _stores(self) -> tuple[bool, bool | None]:
-        """Whether the database answers, and whether the caps do, which may live elsewhere."""
-        try:
-            return True, self._transactor.call(_look, self._clock())
-        except DependencyError:
-            return False, None
 
     def _policy_check(self, exchange: Exchange) -> PolicyCheck:
         status = self._policies.status
@@ -144,16 +126,6 @@ class Service:
                 answers="text/plain",
             ),
         )
-
-
-def _look(session: Session, instants: list[datetime]) -> list[bool]:
-    """Have the stores answer something that depends on what they hold; whether the caps do."""
-    session.audit.next_index()
-    try:
-        session.caps.read((UsageQuery("", "", instants[0], 0),), instants[0])
-    except DependencyError:
-        return [False] * len(instants)
-    return [True] * len(instants)
 
 
 def _problems_of(error: Exception | None) -> tuple[str, ...]:

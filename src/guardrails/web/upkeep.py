@@ -98,12 +98,14 @@ class PolicyReload:
 class SpoolDrain:
     """A step of taking what was spooled into the log, and the telling of it."""
 
-    def __init__(self, drain: Drain) -> None:
+    def __init__(self, drain: Drain, metrics: Metrics) -> None:
         self._drain = drain
+        self._metrics = metrics
 
     def __call__(self) -> int:
         """Take some entries; returns how many."""
         drained = self._drain.step()
+        self._metrics.drained(into_log=drained.entries - drained.rejected, rejected=drained.rejected)
         if drained.entries:
             _log.info("spool.drained", entries=drained.entries)
         if drained.rejected:

@@ -13,8 +13,9 @@ import structlog
 from guardrails.bootstrap import Application, open_application, utc_now
 from guardrails.settings import Settings
 from guardrails.web.app import create_app
+from guardrails.web.gauges import gauges_of
 from guardrails.web.logs import configure_logs
-from guardrails.web.metrics import Metrics, policy_gauges
+from guardrails.web.metrics import Metrics
 from guardrails.web.upkeep import ClockWatch, Periodic, PolicyReload, SpoolDrain, Steps
 
 __all__ = ["Worker"]
@@ -36,7 +37,7 @@ class Worker:
         """Open it all. Raises SettingsError, PolicyError or DependencyError where that can't be."""
         configure_logs(settings.log_level)
         self._application = open_application(settings)
-        metrics = Metrics(policy_gauges(self._application.policies), shared=settings.workers > 1)
+        metrics = Metrics(gauges_of(self._application), shared=settings.workers > 1)
         self.app = create_app(self._application, settings, metrics)
         threading.Thread(target=_end_with_parent, name="parent", daemon=True).start()
         self._upkeep = _upkeep(self._application, settings, metrics)
@@ -57,7 +58,7 @@ class Worker:
 def _upkeep(application: Application, settings: Settings, metrics: Metrics) -> list[Periodic]:
     upkeep = [
         Periodic("policies", PolicyReload(application.policies, metrics), seconds=POLICIES_SECONDS),
-        Periodic("spool", Steps(SpoolDrain(application.drain)), seconds=SPOOL_SECONDS),
+        Periodic("spool", Steps(SpoolDrain(application.drain, metrics)), seconds=SPOOL_SECONDS),
     ]
     if application.caps_rebuild is not None:
         upkeep.append(Periodic("caps", Steps(application.caps_rebuild.step), seconds=CAPS_SECONDS))

@@ -13,7 +13,8 @@ from guardrails.decide.active_policies import ActivePolicies
 from guardrails.policyfile.loader import load_policies
 from guardrails.settings import Settings
 from guardrails.web import create_app
-from guardrails.web.metrics import Metrics, policy_gauges
+from guardrails.web.gauges import gauges_of
+from guardrails.web.metrics import Metrics
 
 ONE_POLICY = """
 apiVersion: guardrails/v1
@@ -76,7 +77,7 @@ def watched(tmp_path, log_lines):
 
 
 def _client(application, settings):
-    client = create_app(application, settings, Metrics(policy_gauges(application.policies))).test_client()
+    client = create_app(application, settings, Metrics(gauges_of(application))).test_client()
     client.environ_base["HTTP_HOST"] = "127.0.0.1:8080"
     return client
 

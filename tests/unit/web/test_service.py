@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import time
+from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 
+from guardrails.errors import DependencyError
 from guardrails.settings import Key, Settings
 from guardrails.web import create_app
+from guardrails.web.gauges import gauges_of
 from guardrails.web.metrics import Metrics
 from guardrails.web.upkeep import Periodic, PolicyReload
 
@@ -143,3 +148,57 @@ def test_a_decision_without_the_store_is_answered_and_its_cause_is_in_the_log(ma
     (line,) = [line for line in log_lines if line["event"] == "decision.degraded"]
     assert (line["log_level"], line["decision_id"]) == ("error", decision["decision_id"])
     assert line["fault"].startswith("DependencyError: ")
+
+
+# --- what a scrape reads ------------------------------------------------------------------------------------------
+
+
+def samples(client, name):
+    """The values of a metric, by what stands between its braces."""
+    found = re.findall(rf"^{name}(?:{{(.*)}})? (.*)$", client.get("/metrics").text, re.MULTILINE)
+    return {labels: float(value) for labels, value in found}
+
+
+RECEIPT = {
+    "lane": "transactional",
+    "channel": "email",
+    "recipient": {"id": "r-1"},
+    "content": {"class": "transactional"},
+}
+
+
+def test_the_stores_and_the_spool_are_told_of_before_and_in_an_outage(make_client, tmp_path):
+    client = make_client(database_url=f"sqlite:///{tmp_path}/g.db")
+    assert samples(client, "guardrails_store_up") == {'store="database"': 1.0, 'store="caps"': 1.0}
+    assert samples(client, "guardrails_spool_entries") == {"": 0.0}
+    for path in tmp_path.glob("g.db*"):
+        path.write_bytes(b"no database any more " * 1000)
+    for number in range(3):
+        client.post("/v1/decisions", json=RECEIPT | {"id": f"c-{number}"})
+    assert samples(client, "guardrails_store_up") == {'store="database"': 0.0}
+    assert samples(client, "guardrails_spool_entries") == {"": 3.0}
+    assert samples(client, "guardrails_spool_bytes") == {"": (tmp_path / "spool.jsonl").stat().st_size}
+
+
+def test_caps_that_are_out_of_reach_by_themselves_are_told_of(watched):
+    application, _, _ = watched
+
+    class WithoutCaps:
+        def call(self, handler, item, **_):
+            return handler(SimpleNamespace(audit=self, caps=self), [item])[0]
+
+        def next_index(self):
+            return 7
+
+        def read(self, _queries, _now):
+            raise DependencyError("connection refused", dependency="caps")
+
+    up = next(gauge for gauge in gauges_of(replace(application, transactor=WithoutCaps())) if gauge.label == "store")
+    assert up.read() == {"database": 1.0, "caps": 0.0}
+
+
+def test_a_spool_that_can_not_be_read_spoils_no_scrape(watched):
+    application, client, _ = watched
+    application.spool._path.mkdir(parents=True)  # a directory in its place
+    assert samples(client, "guardrails_spool_entries") == {}
+    assert samples(client, "guardrails_policies_broken_edit") == {"": 0.0}

@@ -14,6 +14,7 @@ from guardrails.core.decision import Decision
 from guardrails.decide.drain import Drain
 from guardrails.decide.entry import DecisionEntry, encode_entry
 from guardrails.errors import DependencyError
+from guardrails.web.metrics import Metrics
 from guardrails.web.upkeep import ClockWatch, Periodic, SpoolDrain, Steps
 from sends import KEEP
 from stores import open_stores, run
@@ -238,7 +239,8 @@ def spooled(number) -> bytes:
 
 def test_what_was_spooled_is_drained_and_told_of(log_lines):
     spool, transactor = MemorySpool(), open_stores("memory:")
-    drain = SpoolDrain(Drain(transactor, spool, clock=lambda: NOON, keep=KEEP))
+    metrics = Metrics()
+    drain = SpoolDrain(Drain(transactor, spool, clock=lambda: NOON, keep=KEEP), metrics)
     spool.append({"c-1": spooled(1), "c-2": b"no entry", "c-3": spooled(3)})
     assert (drain(), drain()) == (3, 0)
     kept = run(transactor, lambda session: set(session.decisions.by_id(["d-1", "d-2", "d-3"])))
@@ -247,3 +249,6 @@ def test_what_was_spooled_is_drained_and_told_of(log_lines):
         ("spool.drained", "info", 3),
         ("spool.rejected", "error", 1),
     ]
+    lines = metrics.render().decode().splitlines()
+    assert 'guardrails_spool_drained_total{result="log"} 2.0' in lines
+    assert 'guardrails_spool_drained_total{result="rejected"} 1.0' in lines

@@ -29,6 +29,7 @@ NOW = datetime(2026, 12, 1, 12, tzinfo=UTC)
 LEASE = timedelta(minutes=10)
 KEEP = timedelta(days=7)
 DEADLINE = timedelta(seconds=60)
+LAST = datetime.max.replace(tzinfo=UTC)
 
 POLICIES = """
 apiVersion: guardrails/v1
@@ -122,7 +123,7 @@ class Route:
 
     def rows(self) -> dict[str, StoredDecision]:
         """The decisions as they are stored, by id."""
-        stored = self.read(lambda session: session.decisions.page("", 1000))
+        stored = self.read(lambda session: session.decisions.due(LAST, 1000))
         return {row.decision_id: row for row in stored}
 
     def read(self, work: Callable[[Any], Any]) -> Any:

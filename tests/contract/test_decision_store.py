@@ -1,10 +1,12 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta, timezone
+from typing import get_args
 
 import pytest
 
 from guardrails.core.needs import Take
+from guardrails.decide.holdings import HOLDING_STATES, ReservationState
 from guardrails.decide.ports import StoredDecision
 from guardrails.errors import ConflictError
 from stores import instant, stored_decision
@@ -214,10 +216,13 @@ def test_those_whose_caps_are_pending_are_found_and_no_other(do, insert):
     assert ids(do(lambda session: session.decisions.caps_pending(10))) == ["d-0", "d-4", "d-6"]
 
 
-def test_pages_hold_every_decision_once_in_the_order_of_the_bytes_of_their_ids(do, insert):
+def test_those_that_hold_slots_are_found_once_in_the_order_of_the_bytes_of_their_ids(do, insert):
     insert(*(stored_decision(number, decision_id=f"d{id_}", candidate_id=id_) for number, id_ in enumerate(IDS)))
+    states = get_args(ReservationState)
+    others = sorted(set(states) - HOLDING_STATES)
+    insert(*(stored_decision(1000 + number, state=state) for number, state in enumerate(others)))
     found, after = [], ""
-    while page := ids(do(lambda session, after=after: session.decisions.page(after, 4))):
+    while page := ids(do(lambda session, after=after: session.decisions.holding(after, 4))):
         assert len(page) <= 4
         found += page
         after = page[-1]

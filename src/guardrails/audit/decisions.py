@@ -17,6 +17,7 @@ from sqlalchemy import BigInteger, Connection, Integer, Row, Text, bindparam, de
 from sqlalchemy.exc import IntegrityError
 
 from guardrails.core.needs import Take
+from guardrails.decide.holdings import HOLDING_STATES
 from guardrails.decide.ports import StoredDecision
 from guardrails.errors import ConflictError
 from guardrails.storage.inserts import insert_rows
@@ -89,9 +90,10 @@ class MemoryDecisions:
         """At most `most` decisions with `is_caps_pending`, by id."""
         return [self._by_id[each] for each in heapq.nsmallest(most, self._pending)]
 
-    def page(self, after: str, most: int, /) -> Sequence[StoredDecision]:
-        """At most `most` decisions whose id is greater than `after`, by id."""
-        return [self._by_id[each] for each in heapq.nsmallest(most, (each for each in self._by_id if each > after))]
+    def holding(self, after: str, most: int, /) -> Sequence[StoredDecision]:
+        """At most `most` decisions in one of `HOLDING_STATES` whose id is greater than `after`, by id."""
+        found = (each for each, row in self._by_id.items() if each > after and row.state in HOLDING_STATES)
+        return [self._by_id[each] for each in heapq.nsmallest(most, found)]
 
     def _put(self, decision: StoredDecision) -> None:
         self._journal.put(self._by_id, decision.decision_id, decision)
@@ -165,9 +167,9 @@ _CAPS_PENDING = (
     .order_by(decisions.c.decision_id)
     .limit(bindparam("most"))
 )
-_PAGE = (
+_HOLDING = (
     select(decisions)
-    .where(decisions.c.decision_id > bindparam("after"))
+    .where(decisions.c.decision_id > bindparam("after"), decisions.c.state.in_(HOLDING_STATES))
     .order_by(decisions.c.decision_id)
     .limit(bindparam("most"))
 )
@@ -223,9 +225,9 @@ class SqlDecisions:
         """At most `most` decisions with `is_caps_pending`, by id."""
         return [_from_row(row) for row in self._connection.execute(_CAPS_PENDING, {"most": most})]
 
-    def page(self, after: str, most: int, /) -> Sequence[StoredDecision]:
-        """At most `most` decisions whose id is greater than `after`, by id."""
-        return [_from_row(row) for row in self._connection.execute(_PAGE, {"after": after, "most": most})]
+    def holding(self, after: str, most: int, /) -> Sequence[StoredDecision]:
+        """At most `most` decisions in one of `HOLDING_STATES` whose id is greater than `after`, by id."""
+        return [_from_row(row) for row in self._connection.execute(_HOLDING, {"after": after, "most": most})]
 
 
 _encode_takes = msgspec.json.Encoder().encode

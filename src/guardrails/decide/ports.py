@@ -166,8 +166,8 @@ class DecisionStore(Protocol):
     def caps_pending(self, most: int, /) -> Sequence[StoredDecision]:
         """At most `most` decisions with `is_caps_pending`."""
 
-    def page(self, after: str, most: int, /) -> Sequence[StoredDecision]:
-        """At most `most` decisions whose id is greater than `after`, by id."""
+    def holding(self, after: str, most: int, /) -> Sequence[StoredDecision]:
+        """At most `most` decisions in one of `HOLDING_STATES` whose id is greater than `after`, by id."""
 
 
 class AuditLog(Protocol):

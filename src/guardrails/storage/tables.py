@@ -145,8 +145,10 @@ cap_epochs = Table(
     "cap_epochs",
     METADATA,
     Column("only", WideInteger, primary_key=True, autoincrement=False),  # always 0
+    Column("home", Words, nullable=False),  # the database that wrote this: a copy of it is another
     Column("epoch", Words, nullable=False),
-    Column("servers", Words, nullable=False),  # a JSON array of run ids
+    Column("servers", Words, nullable=False),  # a JSON array of their ids
+    Column("keeps", Words, nullable=False),  # a JSON object: for how many seconds the slots of each cap are kept there
     Column("rebuilder", Words),  # who is building the next epoch,
     Column("rebuilding_until", WideInteger),  # and until when nobody else begins to
     sqlite_strict=True,

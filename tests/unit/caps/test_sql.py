@@ -89,7 +89,7 @@ def statements_of(database, work) -> list[str]:
 def test_caps_that_live_in_redis_are_not_counted_here(database):
     with database.unit() as connection:
         assert sql.SqlCaps(connection).keys_of("r-1") == []
-        connection.execute(insert(cap_epochs).values(only=0, epoch="e.1", servers="[]"))
+        connection.execute(insert(cap_epochs).values(only=0, home="h", epoch="e.1", servers="[]", keeps="{}"))
     with database.unit() as connection, pytest.raises(DependencyError, match="live in Redis") as caught:
         sql.SqlCaps(connection).keys_of("r-1")
     assert caught.value.dependency == "caps"

@@ -13,6 +13,7 @@ from typing import Any
 
 from redis.exceptions import MovedError, RedisError
 
+from guardrails.caps.redis.keeps import Keeps, OutgrownError, outgrown, together
 from guardrails.caps.redis.layout import SHARDS, Call, Calls
 from guardrails.caps.redis.leftovers import Leftovers
 from guardrails.caps.redis.node import NO_ANSWER, Node, NodeLeftAloneError, Reply, Terms
@@ -52,6 +53,8 @@ class RedisGateway:
         self.is_behind = False
         self.trouble: str | None = None
         """Why the caps could not be mended the last time, if so."""
+        self.wanted: dict[str, int] = {}
+        """For how long caps are to be kept from the next epoch on that the present one keeps for less."""
         self._missed: dict[str, Placement] = {}
         self._missed_of = ""
         self._servers = Servers(url, timeout_seconds=deadline_seconds / 2)
@@ -69,7 +72,7 @@ class RedisGateway:
             return Calls(script, epoch, apart=self._servers.is_cluster)
 
     def run(self, calls: Iterable[Call], servers: frozenset[str], *, now: datetime | None = None) -> dict[Call, Reply]:
-        """Carry out calls on `servers` (run ids), each server's in one round trip; what each of them answers.
+        """Carry out calls on `servers`, each server's in one round trip; what each of them answers.
 
         Raises EpochLostError where one of them found its epoch gone, DependencyError where one failed otherwise; the
         others may have taken effect.
@@ -87,6 +90,20 @@ class RedisGateway:
             if reply.status == "LATE":
                 raise DependencyError(f"the caps at `{self.address}` answered too late", dependency="caps")
         return replies
+
+    def check_keeps(self, keeps: Keeps, wanted: Keeps) -> None:
+        """Raises OutgrownError where a cap is wanted for longer than it is kept, and wants it from then on.
+
+        Where time is what each call says nothing is let go of, so nothing can be missing.
+        """
+        longer = outgrown(keeps, wanted)
+        if longer and self._grace is not None:
+            self.wanted = together(self.wanted, longer)
+            self.needs_care = True
+            raise OutgrownError(
+                f"the caps at `{self.address}` must be kept for longer: the window of `{min(longer)}` has grown",
+                dependency="caps",
+            )
 
     def plant(self, epoch: str, servers: frozenset[str]) -> None:
         """Begin an epoch: from now on it is seen where one of `servers` loses it. Raises DependencyError."""
@@ -107,10 +124,14 @@ class RedisGateway:
         self.run(calls, servers)
 
     def survey(self) -> frozenset[str]:
-        """The run ids of the servers. Raises DependencyError where one does not answer, or is not fit for caps."""
+        """The ids of the servers. Raises DependencyError where one does not answer, or is not fit for caps.
+
+        Such an id is of one process and one history: a server that was restarted is another, and so is one that has
+        followed another since.
+        """
         servers = {}
         for info in self._infos():
-            servers[str(info.get("run_id"))] = _unfitness(info)
+            servers[f"{info.get('run_id')}:{info.get('master_replid')}"] = _unfitness(info)
         for unfit in filter(None, servers.values()):
             raise DependencyError(f"the caps can't live at `{self.address}`: {unfit}", dependency="caps")
         return frozenset(servers)
@@ -201,8 +222,8 @@ def _unfitness(info: Mapping[str, Any]) -> str | None:
         return f"it is Redis {info['redis_version']}; 6.0 or newer is needed"
     if info["role"] != "master":
         return "it is a replica"
-    if not info.get("run_id"):
-        return "it does not say its run id, by which it is seen that it was restarted"
+    if not info.get("run_id") or not info.get("master_replid"):
+        return "it does not say its run id and its replication id, by which it is seen that it was restarted"
     if info["maxmemory_policy"] != "noeviction":
         return f"it may forget them: its maxmemory-policy is `{info['maxmemory_policy']}`, and must be `noeviction`"
     return None

@@ -17,7 +17,7 @@ from guardrails.caps.redis.layout import Call
 from guardrails.caps.redis.scripts import script
 from guardrails.storage.instants import MICROS_PER_SECOND
 
-__all__ = ["Node", "NodeLeftAloneError", "Pauses", "Reply", "Status", "Terms"]
+__all__ = ["Ahead", "Node", "NodeLeftAloneError", "Pauses", "Reply", "Status", "Terms"]
 
 Status = Literal["OK", "MOVED", "STALE", "LATE"]
 
@@ -72,6 +72,26 @@ class Pauses:
             raise
 
 
+class Ahead:
+    """By how many microseconds at least a server's clock is ahead of the monotonic one here.
+
+    What the server's showed when it answered lies between what ours showed when it was asked and when the answer was
+    there. INVARIANT: it is never more than the least that the last answer leaves room for, or an earlier one did that
+    the last does not contradict. So no call that was given up takes effect later, unless the server's clock was just
+    set back, by less than its last answer took; and a clock that was set forward costs one call, whose answer tells it.
+    """
+
+    def __init__(self) -> None:
+        self.least: int | None = None
+
+    def learn(self, server_time: int, *, asked_at: int, answered_at: int) -> int:
+        """What follows from an answer; returns it."""
+        least, most = server_time - answered_at, server_time - asked_at
+        known = self.least
+        self.least = least if known is None or known > most else max(known, least)
+        return self.least
+
+
 class Node:
     """One server, and what its clock shows. What it raises is redis-py's, or an OSError."""
 
@@ -81,7 +101,7 @@ class Node:
         self.address = address
         self._timeout = round(timeout_seconds * MICROS_PER_SECOND)
         self._pauses = pauses
-        self._ahead: int | None = None
+        self._ahead = Ahead()
 
     def check(self) -> None:
         """Raises NodeLeftAloneError where it is too early to ask again."""
@@ -110,28 +130,27 @@ class Node:
 
     def _send(self, calls: Sequence[Call], terms: Terms) -> list[Reply | RedisError]:
         ahead = self._clock_ahead()
-        sent_at = _monotonic()
+        asked_at = _monotonic()
         pipeline = self.client.pipeline(transaction=False)
         for call in calls:
-            names, arguments = _told(call, terms, not_after=sent_at + ahead + self._timeout)
+            names, arguments = _told(call, terms, not_after=asked_at + ahead + self._timeout)
             sha = script(call.script).sha
             pipeline.execute_command("EVALSHA", sha, len(names), *names, *arguments)  # type: ignore[no-untyped-call]
         replies = pipeline.execute(raise_on_error=False)
-        answered = [reply for reply in replies if not isinstance(reply, RedisError)]
-        if answered:
-            self._ahead = int(answered[0][1]) - sent_at
+        answered_at = _monotonic()
+        for reply in replies:
+            if not isinstance(reply, RedisError):
+                self._ahead.learn(int(reply[1]), asked_at=asked_at, answered_at=answered_at)
         return [reply if isinstance(reply, RedisError) else _reply(*reply) for reply in replies]
 
     def _clock_ahead(self) -> int:
-        """By how much the server's clock is ahead of the monotonic one here, or by a little less.
-
-        The little is what a call waited there: so much later than it should it may still take effect.
-        """
-        if self._ahead is None:
-            asked_at = _monotonic()
-            seconds, micros = self.client.time()
-            self._ahead = seconds * MICROS_PER_SECOND + micros - asked_at
-        return self._ahead
+        """By how much the server's clock is ahead; it is asked where that is not known yet."""
+        if self._ahead.least is not None:
+            return self._ahead.least
+        asked_at = _monotonic()
+        seconds, micros = self.client.time()
+        server_time = seconds * MICROS_PER_SECOND + micros
+        return self._ahead.learn(server_time, asked_at=asked_at, answered_at=_monotonic())
 
 
 def _told(call: Call, terms: Terms, *, not_after: int) -> tuple[list[str], list[bytes]]:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import timedelta
 from typing import Any, Literal
 
 import msgspec
 
+from guardrails.caps.redis.keeps import SLACK, Keeps, keep_seconds
 from guardrails.caps.redis.layout import Call, Calls, name_of, shard_of
 from guardrails.caps.slot import instant_micros
 from guardrails.core.needs import CapCheck, Take, UsageQuery
@@ -14,10 +16,9 @@ from guardrails.decide.holdings import Holding, Reservation
 from guardrails.decide.ports import StoredDecision
 from guardrails.storage.instants import MICROS_PER_SECOND, to_micros
 
-__all__ = ["CLOCK_SLACK_SECONDS", "Placement", "add_placement", "add_question"]
+__all__ = ["Placement", "add_placement", "add_question"]
 
-CLOCK_SLACK_SECONDS = 3600
-"""How much longer than caps need them slots are kept: the clocks of services and of Redis may differ by as much."""
+_SLACK = SLACK // timedelta(microseconds=1)
 
 
 class Placement(msgspec.Struct, frozen=True, kw_only=True):
@@ -86,7 +87,7 @@ def add_question(calls: Calls, query: UsageQuery) -> tuple[Call, int]:
     return call, len(call.items) - 1
 
 
-def add_placement(calls: Calls, placement: Placement) -> None:
+def add_placement(calls: Calls, placement: Placement, keeps: Keeps) -> None:
     """Place; each call gets the part of it that lies in its shards."""
     parts: dict[Call, tuple[list[Any], list[Any]]] = {}
     for check in placement.checks:
@@ -98,16 +99,17 @@ def add_placement(calls: Calls, placement: Placement) -> None:
     for take, instant in placement.slots:
         call = calls.at(shard_of(take.cap, take.key, take.owner))
         _, slots = parts.setdefault(call, ([], []))
-        slots.append(_slot(call, take, instant))
+        keep = keep_seconds(take, keeps) * MICROS_PER_SECOND + _SLACK
+        slots.append(_slot(call, take, instant, keep))
     for call, (checks, slots) in parts.items():
         call.items.append((placement.decision_id, _or_false(placement.lease_until), checks, slots))
 
 
-def _slot(call: Call, take: Take, instant: int | None) -> tuple[int, int | Literal[False], int, int, str]:
+def _slot(call: Call, take: Take, instant: int | None, keep: int) -> tuple[int, int | Literal[False], int, int, str]:
     return (
         call.cap_place(take.cap, take.key, take.owner),
         _or_false(instant),
-        (take.keep_seconds + CLOCK_SLACK_SECONDS) * MICROS_PER_SECOND,
+        keep,
         0 if take.owner is None else call.index_place(take.owner),
         name_of(take.cap, take.key),
     )

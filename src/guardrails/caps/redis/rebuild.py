@@ -1,14 +1,17 @@
 """Builds the caps in Redis anew from the decisions, wherever Redis lost them, and brings over what waits for it.
 
     bring    where all is well, bring over what waits: outcomes that freed or moved slots
-    look     are the caps complete, on servers that still hold them? If not, claim a new epoch, unless somebody has
+    look     are the caps complete, on servers that still hold them, and kept for as long as is wanted? If not, claim a
+             new epoch, unless somebody has
     plant    set the epoch's markers, so that from here on the loss of a server is seen
-    copy     place what the decisions hold, page by page
+    copy     place what the decisions hold, page by page; from the first one on, where a cap is to be kept for longer
+             than the pages before knew
     finish   bring over what has changed meanwhile, make sure that nothing was lost, and say that the caps are complete
 
-Each step is small and a unit of work of its own, so decisions go on. While it runs the caps count as out of reach, so
-every decision that changes is marked `is_caps_pending`. It may be broken off anywhere: the claim runs out by itself,
-and whoever comes next begins a new epoch.
+Each step is small and a unit of work of its own, so decisions go on; only the last ones grow, until no more can change
+between two of them than one brings over. While it runs the caps count as out of reach, so every decision that changes
+is marked `is_caps_pending`. It may be broken off anywhere: the claim runs out by itself, and whoever comes next begins
+a new epoch.
 """
 
 from __future__ import annotations
@@ -22,11 +25,13 @@ import msgspec
 
 from guardrails.caps.redis.epochs import CapEpoch
 from guardrails.caps.redis.gateway import EpochLostError, RedisGateway
-from guardrails.caps.redis.plans import CLOCK_SLACK_SECONDS, Placement
+from guardrails.caps.redis.keeps import SLACK, Keeps, OutgrownError, keep_seconds, outgrown, together
+from guardrails.caps.redis.plans import Placement
 from guardrails.caps.redis.store import RedisCaps
-from guardrails.decide.holdings import last_needed
+from guardrails.caps.slot import instant_micros
 from guardrails.decide.ports import Session, StoredDecision, Transactor
 from guardrails.errors import DependencyError
+from guardrails.storage.instants import MICROS_PER_SECOND, to_micros
 
 __all__ = ["CapsRebuild"]
 
@@ -38,13 +43,21 @@ CLAIM = timedelta(seconds=5)
 
 PAGE_DECISIONS = 500
 
+ROUNDS_MOST = 16
+"""How often a step brings over what waits at most, which takes about half a second; the first does it once, and each
+that follows twice as often as the one before."""
+
 
 class _Build(msgspec.Struct, frozen=True, kw_only=True):
-    """How far one is that builds an epoch. `after` is the decision that was copied last, None once all are."""
+    """How far one is that builds an epoch.
+
+    `after` is the decision that was copied last, None once all are; `rounds` is how often what waits is brought over.
+    """
 
     epoch: CapEpoch
     is_planted: bool = False
     after: str | None = ""
+    rounds: int = 1
 
 
 class _Task(msgspec.Struct, frozen=True):
@@ -103,7 +116,7 @@ class CapsRebuild:
         self._build = None
         if isinstance(result, _Build):
             self._build, self._claimed = result, result.epoch.name
-        return result not in {"complete", "later"}
+        return result not in ("complete", "later")
 
     def _next(self) -> _Result:
         build = self._build
@@ -121,15 +134,17 @@ class CapsRebuild:
         return [_or_error(self._look_at, _caps_of(session), now) for now in instants]
 
     def _look_at(self, caps: RedisCaps, now: datetime) -> _Result:
-        epoch = caps.epochs.read()
-        if epoch.is_complete:
+        epoch, wanted = caps.epochs.read(), self._gateway.wanted
+        if epoch.building != self._claimed and epoch.building_until is not None and now < epoch.building_until:
+            return "later"
+        if epoch.is_complete and not outgrown(epoch.keeps, wanted):
+            self._gateway.wanted = {}
             with suppress(EpochLostError):
                 self._gateway.verify(epoch.name, epoch.servers)
-                return "complete" if caps.mend_missed(epoch) and caps.catch_up(epoch) else "more"
-        elif epoch.building != self._claimed and epoch.building_until is not None and now < epoch.building_until:
-            return "later"
+                return "complete" if caps.behind.mend_missed(epoch) and caps.behind.bring_over(epoch) else "more"
         claimed = CapEpoch(name=epoch.next_name(self._new_id), servers=self._gateway.survey())
         caps.epochs.claim(claimed.name, now + CLAIM)
+        caps.epochs.keep(wanted)
         return _Build(epoch=claimed)
 
     def _bring_over(self, session: Session, items: list[None]) -> list[Any]:
@@ -139,7 +154,7 @@ class CapsRebuild:
         epoch = caps.epochs.read()
         if not epoch.is_complete:
             return "later"
-        return "complete" if caps.catch_up(epoch) else "more"
+        return "complete" if caps.behind.bring_over(epoch) else "more"
 
     def _plant(self, session: Session, tasks: list[_Task]) -> list[Any]:
         return [_or_error(self._plant_markers, _caps_of(session), task) for task in tasks]
@@ -158,8 +173,13 @@ class CapsRebuild:
         caps, build = _caps_of(session), task.build
         if not _is_still_ours(caps, task):
             return "more"
-        rows = session.decisions.page(build.after or "", PAGE_DECISIONS)
-        caps.place(build.epoch, [Placement.of_decision(row) for row in rows if _is_needed(row, task.now)])
+        rows = session.decisions.holding(build.after or "", PAGE_DECISIONS)
+        try:
+            keeps = caps.writing.learn(build.epoch, (take for row in rows for take in row.takes)).keeps
+        except OutgrownError:
+            return self._again(caps, build)
+        needed = [Placement.of_decision(row) for row in rows if _is_needed(row, keeps, task.now)]
+        caps.writing.place(build.epoch, needed)
         after = rows[-1].decision_id if len(rows) == PAGE_DECISIONS else None
         return msgspec.structs.replace(build, after=after)
 
@@ -167,15 +187,24 @@ class CapsRebuild:
         return [_or_error(self._finish_build, _caps_of(session), task) for task in tasks]
 
     def _finish_build(self, caps: RedisCaps, task: _Task) -> _Result:
-        epoch = task.build.epoch
+        build, epoch = task.build, task.build.epoch
         if not _is_still_ours(caps, task):
             return "more"
-        if not caps.catch_up(epoch):
-            return task.build
+        try:
+            is_done = any(caps.behind.bring_over(epoch) for _ in range(build.rounds))
+        except OutgrownError:
+            return self._again(caps, build)
+        if not is_done:
+            return msgspec.structs.replace(build, rounds=min(2 * build.rounds, ROUNDS_MOST))
         # INVARIANT: nothing changes between here and the commit, because units are serial.
         self._gateway.verify(epoch.name, epoch.servers)
         caps.epochs.finish(epoch.name, epoch.servers)
         return "complete"
+
+    def _again(self, caps: RedisCaps, build: _Build) -> _Build:
+        """Copy from the start: what was passed over by the shorter time is needed."""
+        caps.epochs.keep(together(caps.epochs.read().keeps, self._gateway.wanted))
+        return msgspec.structs.replace(build, after="", rounds=1)
 
 
 def _or_error(
@@ -203,10 +232,14 @@ def _is_still_ours(caps: RedisCaps, task: _Task) -> bool:
     return True
 
 
-def _is_needed(row: StoredDecision, now: datetime) -> bool:
+def _is_needed(row: StoredDecision, keeps: Keeps, now: datetime) -> bool:
     """Whether it holds anything that a question may still ask for, by whatever clock.
 
     A lease that has ended here may not have ended by Redis's clock, so that is left to Redis.
     """
     holding = row.holding()
-    return holding is not None and last_needed(holding) > now - timedelta(seconds=CLOCK_SLACK_SECONDS)
+    return holding is not None and any(
+        instant + keep_seconds(take, keeps) * MICROS_PER_SECOND > to_micros(now - SLACK)
+        for take in holding.takes
+        if (instant := instant_micros(take, holding)) is not None
+    )

@@ -6,14 +6,23 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
+import msgspec
+
 from guardrails.core.needs import CapCheck, Take, Usage, UsageQuery
-from guardrails.decide.holdings import Holding, Reservation
+from guardrails.decide.holdings import Holding, Reservation, Settlement
 from guardrails.decide.ports import StoredDecision
+from guardrails.errors import CapsMoved
 from redis_stores import RedisStores
+from servers import RedisServer
 from stores import stored_decision
 
 HOUR = timedelta(hours=1)
 DAY = timedelta(days=1)
+MICROSECOND = timedelta(microseconds=1)
+
+
+class BrokenUnitError(Exception):
+    """What makes a unit fail."""
 
 
 @dataclass(frozen=True)
@@ -73,3 +82,48 @@ def used(stores: RedisStores, at: datetime, *caps: Cap) -> list[int]:
     queries = [cap.query(at) for cap in caps]
     answers: dict[UsageQuery, Usage] = stores.do(lambda session: session.caps.read(queries, at))
     return [answers[query].older + len(answers[query].times) for query in queries]
+
+
+def reserve(stores: RedisStores, *reservations: Reservation) -> None:
+    at = reservations[0].holding.at
+    stores.do(lambda session: session.caps.reserve(reservations, at))
+
+
+def refusal(stores: RedisStores, *reservations: Reservation) -> type[Exception] | None:
+    """What a store that asks once would hear; the transactor asks several times."""
+
+    def work(session):
+        try:
+            session.caps.reserve(reservations, reservations[0].holding.at)
+        except CapsMoved as error:
+            return type(error)
+        return None
+
+    return stores.do(work)
+
+
+def insert(stores: RedisStores, *decisions: StoredDecision) -> None:
+    stores.do(lambda session: session.decisions.insert(decisions))
+
+
+def end(stores: RedisStores, before: Holding, after: Holding | None = None) -> None:
+    """As an outcome that frees: the caps are told, and the row changes."""
+
+    def work(session):
+        session.caps.settle([Settlement(before=before, after=after)])
+        row = session.decisions.by_id([before.decision_id])[before.decision_id]
+        session.decisions.update([msgspec.structs.replace(row, state="failed")])
+
+    stores.do(work)
+
+
+def pending(stores: RedisStores) -> list[str]:
+    return [row.decision_id for row in stores.do(lambda session: session.decisions.caps_pending(10_000))]
+
+
+def keys_with_expiry(redis: RedisServer) -> dict[str, int]:
+    """Milliseconds since 1970 until which each key is kept."""
+    with redis.connect() as client:
+        seconds, micros = client.time()
+        now = seconds * 1000 + micros // 1000
+        return {key.split(":", 3)[3]: now + client.pttl(key) for key in client.keys("*") if "marker" not in key}

@@ -13,6 +13,7 @@ from servers import start_redis, wait_until
 from unit.caps.redis.making import BUDGET, OWN, decision, reservation, used
 
 IMPATIENT_SECONDS = 2.0
+NAMED = {"run_id": "f" * 40, "master_replid": "e" * 40}
 
 
 def do_patiently(stores, work) -> None:
@@ -109,7 +110,7 @@ def test_no_more_is_remembered_than_there_is_room_for_and_nothing_of_a_former_ep
 def test_a_call_that_reaches_the_server_too_late_does_nothing(redis, stores):
     stores.do(take(1, OWN))
     (node,) = stores.gateway._servers.nodes()
-    node._ahead -= 3_600_000_000  # as where the server's clock was set forward by an hour
+    node._ahead.least -= 3_600_000_000  # as where the server's clock was set forward by an hour
     assert "answered too late" in str(error_of(stores, take(2, OWN)))
     assert used(stores, real_now(), OWN) == [1]
     stores.do(take(3, OWN))
@@ -136,7 +137,7 @@ def test_a_redis_that_was_never_there_does_not_keep_anything_else_from_working(o
         assert caught.value.dependency == "caps"
         assert "No such file" in str(caught.value)
         assert "No such file" in str(error_of(stores, take(1, OWN))), "and not that they are being rebuilt"
-    assert stores.do(lambda session: session.decisions.page("", 10)) == []
+    assert stores.do(lambda session: session.decisions.holding("", 10)) == []
     assert stores.do(lambda session: session.caps.read([], real_now())) == {}
     with pytest.raises(DependencyError):
         stores.gateway.check()
@@ -213,12 +214,16 @@ def test_a_replica_is_refused():
 
 @pytest.mark.parametrize(("version", "is_fit"), [("5.0.14", False), ("6.0.0", True), ("7.2.4", True), ("10.1", True)])
 def test_a_redis_that_is_too_old_is_refused(version, is_fit):
-    info = {"redis_version": version, "role": "master", "maxmemory_policy": "noeviction", "run_id": "f" * 40}
-    assert is_fit is (_unfitness(info) is None)
+    info = {"redis_version": version, "role": "master", "maxmemory_policy": "noeviction"}
+    assert is_fit is (_unfitness(info | NAMED) is None)
 
 
-def test_what_does_not_say_who_it_is_is_refused():
-    assert "run id" in _unfitness({"redis_version": "7.2.4", "role": "master", "maxmemory_policy": "noeviction"})
+@pytest.mark.parametrize("name", NAMED)
+def test_what_does_not_say_who_it_is_is_refused(name):
+    fit = {"redis_version": "7.2.4", "role": "master", "maxmemory_policy": "noeviction"} | NAMED
+    assert _unfitness(fit) is None
+    del fit[name]
+    assert "does not say its run id" in _unfitness(fit)
 
 
 def test_a_redis_without_memory_left_takes_nothing_and_frees_all_the_same(redis, stores):

@@ -44,13 +44,8 @@ local function put(id, lease, slot)
   end
 end
 
--- Keep a key until then, or as long as it is kept anyway: a window that an edit made shorter may become long again.
 local function keep_until(place, instant)
-  local until_ms = math.ceil(instant / 1000)
-  local left = redis.call('PTTL', key(place))
-  if left == -1 or server_time / 1000 + left < until_ms then
-    redis.call('PEXPIREAT', key(place), until_ms)
-  end
+  redis.call('PEXPIREAT', key(place), math.ceil(instant / 1000))
 end
 
 -- Until when what lies under the key is needed. Where time is what each call says, that counts from today if later.
@@ -61,9 +56,12 @@ local function needed_until(latest, microseconds)
   return math.max(latest, server_time) + microseconds
 end
 
--- Keep what is under the key for as long as it is needed, and note it in the recipient's index. Single slots are never
--- forgotten for their age here: each leaves with its decision.
+-- Forget what is under the key once it is needed no more, slot by slot and as a whole, and note until when the key is
+-- needed in the recipient's index.
 local function keep(p, microseconds, index, name)
+  if call.grace then
+    redis.call('ZREMRANGEBYSCORE', key(p), '-inf', server_time - microseconds)
+  end
   local latest = tonumber(redis.call('ZREVRANGE', key(p), 0, 0, 'WITHSCORES')[2])
   local needed = latest and needed_until(latest, microseconds)
   if needed then
@@ -75,8 +73,7 @@ local function keep(p, microseconds, index, name)
   end
   indexes[index] = true
   if needed then
-    local noted = tonumber(redis.call('ZSCORE', key(index), name)) or needed
-    redis.call('ZADD', key(index), math.max(noted, needed), name)
+    redis.call('ZADD', key(index), needed, name)
   else
     redis.call('ZREM', key(index), name)
   end

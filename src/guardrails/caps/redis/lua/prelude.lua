@@ -1,12 +1,13 @@
 -- The beginning of every script: nothing is done unless this server still holds the epoch, and in time.
 --
 -- KEYS       first the marker of each shard that the call touches, then the script's own keys
--- ARGV[1]    JSON {"markers": how many, "servers": {run id: true, ...}, "not_after": instant,
+-- ARGV[1]    JSON {"markers": how many, "servers": {id: true, ...}, "not_after": instant,
 --                  "now": instant or false, "grace": microseconds or false}
 -- ARGV[2]    JSON, the script's own plan; it names its keys by their places among them, from 1
 -- Result     {status, the server's time, the script's own result}; of the statuses, two are given here:
 --            LATE   the caller has given up by now
---            STALE  this server is another one, was restarted or emptied: it does not hold all of the epoch
+--            STALE  this server is another one, was restarted, emptied, or follows or followed another: it does not hold
+--                   all of the epoch
 -- Atomic     all of it
 --
 -- Instants are microseconds since 1970. A lease has ended where it has by `now` and by the server's clock, and is
@@ -32,7 +33,8 @@ if server_time > call.not_after then
   return answer('LATE')
 end
 local run_id = string.match(redis.call('INFO', 'server'), 'run_id:(%x+)')
-if not call.servers[run_id] then
+local role, history = string.match(redis.call('INFO', 'replication'), 'role:(%a+).-master_replid:(%x+)')
+if role ~= 'master' or not call.servers[run_id .. ':' .. history] then
   return answer('STALE')
 end
 if call.markers > 0 and redis.call('EXISTS', unpack(KEYS, 1, call.markers)) < call.markers then

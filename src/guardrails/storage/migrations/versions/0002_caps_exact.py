@@ -66,8 +66,10 @@ def _create_caps() -> None:
     op.create_table(
         "cap_epochs",
         sa.Column("only", _WIDE, autoincrement=False, nullable=False),
+        sa.Column("home", _WORDS, nullable=False),
         sa.Column("epoch", _WORDS, nullable=False),
         sa.Column("servers", _WORDS, nullable=False),
+        sa.Column("keeps", _WORDS, nullable=False),
         sa.Column("rebuilder", _WORDS),
         sa.Column("rebuilding_until", _WIDE),
         sa.PrimaryKeyConstraint("only", name="pk_cap_epochs"),

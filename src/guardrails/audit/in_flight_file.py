@@ -48,12 +48,12 @@ class InFlightFile:
             os.close(file)
 
     def _open(self) -> int:
-        flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC
+        flags = os.O_RDWR | os.O_CLOEXEC
         try:
-            return os.open(self._path, flags, 0o600)
-        except FileNotFoundError:
+            return os.open(self._path, flags)
+        except FileNotFoundError:  # only now O_CREAT: on a disk that is frozen it waits, though the file is there
             self._path.parent.mkdir(parents=True, exist_ok=True)
-            return os.open(self._path, flags, 0o600)
+            return os.open(self._path, flags | os.O_CREAT, 0o600)
 
 
 def _place(candidate_id: str) -> int:

@@ -65,8 +65,8 @@ class SqliteFile:
         return self._opened is not None and self._opened != self._identity()
 
     def is_gone(self) -> bool:
-        """Whether there is no file: SQLite would make one."""
-        return not self._path.exists()
+        """Whether there is no file, or none that can be seen: SQLite would make one."""
+        return self._identity() is None
 
     def busy_at(self) -> float:
         """When another process last was found to hold the file."""

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import itertools
 import os
-import resource
-import subprocess
-from contextlib import contextmanager
 
 import pytest
 
+from disks import as_nobody, bounded
 from guardrails.audit import FileSpool
 from spooling import entries, entry
 
@@ -31,19 +29,29 @@ def test_a_place_that_can_not_be_written_is_an_error(path):
         FileSpool(path).append(entries("a"))
 
 
-@contextmanager
-def bounded(path, size):
-    """No file below `path` can grow beyond `size` bytes, all together: a disk of its own or, unless root, a limit."""
-    mounted = os.geteuid() == 0 and not subprocess.call(["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", path])
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    if not mounted:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
-        if mounted:
-            subprocess.run(["umount", "--lazy", path], check=True)
+def test_a_file_that_may_not_be_read_is_an_error_and_not_an_empty_spool(log):
+    with as_nobody() as directory:
+        spool = FileSpool(directory / "spool.jsonl")
+        spool.append(entries("a"))
+        (directory / "spool.jsonl").chmod(0)
+        for refused in (
+            lambda: spool.append(entries("b")),
+            lambda: spool.answered(["a"]),
+            lambda: spool.hand_over(log.take, 10),
+        ):
+            with pytest.raises(PermissionError):
+                refused()
+        (directory / "spool.jsonl").chmod(0o600)
+        assert (spool.hand_over(log.take, 10), log.taken) == (1, [entry("a")])
+
+
+def test_a_directory_that_may_not_be_entered_is_an_error_and_not_an_empty_spool():
+    with as_nobody() as directory:
+        spool = FileSpool(directory / "spool.jsonl")
+        spool.append(entries("a"))
+        directory.chmod(0)
+        with pytest.raises(PermissionError):
+            bool(spool.is_empty)
 
 
 def test_what_does_not_fit_on_the_disk_leaves_nothing_behind(path, log):

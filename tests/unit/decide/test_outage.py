@@ -9,6 +9,7 @@ from datetime import timedelta
 import msgspec
 import pytest
 
+from disks import as_nobody, bounded
 from guardrails.audit import FileSpool, MemorySpool
 from guardrails.bootstrap import open_stores
 from guardrails.decide.entry import decode_entry
@@ -315,6 +316,38 @@ def test_what_the_spool_holds_and_nobody_can_read_answers_nobody(line):
     with pytest.raises(DependencyError, match="holds what can't be read"):
         route.decide(candidate("c-1"))
     assert route.decide(candidate("c-2"))[0].decision.effect == "deny"
+
+
+def test_on_a_full_disk_all_that_is_answered_is_recorded(tmp_path):
+    receipts = [candidate(str(number), **TRANSACTIONAL) for number in range(60)]
+    path = tmp_path / "state"
+    path.mkdir()
+    answered, refused = [], 0
+    with bounded(path, 16_384):
+        route = out_of_reach(spool=FileSpool(path / "spool"))
+        for first in range(0, 60, 3):
+            try:
+                answered += route.decide(*receipts[first : first + 3])
+            except DependencyError as error:
+                refused += error.dependency == "spool"
+        assert [entry.decision for entry in spooled(route)] == [answer.decision for answer in answered]
+        route.stores.is_down = False
+        assert route.drain() == len(answered)
+        assert [entry.decision for entry in route.entries()] == [answer.decision for answer in answered]
+        route.stores.is_down = True
+        assert not route.decide(candidate("once more", **TRANSACTIONAL))[0].repeated
+    assert (len(answered) > 3, refused > 0) == (True, True)
+
+
+def test_a_state_directory_that_may_not_be_written_costs_nothing_but_the_answers_of_an_outage():
+    with as_nobody() as directory:
+        directory.chmod(0o500)
+        route = Route(spool=FileSpool(directory / "spool"))
+        (answer,) = route.decide(candidate("a"))
+        assert [entry.decision for entry in route.entries()] == [answer.decision]
+        route.stores.is_down = True
+        with pytest.raises(DependencyError, match=r"can't be written: .*Permission denied"):
+            route.decide(candidate("b", **TRANSACTIONAL))
 
 
 # --- where only the caps are out of reach ----------------------------------------------------------------------------

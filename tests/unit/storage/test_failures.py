@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 import sqlite3
-import tempfile
 from pathlib import Path
 
 import pytest
 from sqlalchemy import event
 
+from disks import as_nobody
 from guardrails.errors import DependencyError
 from guardrails.storage.connections import Database
 from guardrails.storage.transactors import sql_transactor
@@ -129,20 +127,8 @@ def test_a_full_disk(path):
 
 @pytest.fixture
 def unprivileged():
-    """A directory of a user who can be refused something, which root can't."""
-    directory = Path(tempfile.mkdtemp())
-    if os.geteuid() != 0:
+    with as_nobody() as directory:
         yield directory
-    else:
-        nobody = 65_534
-        os.chown(directory, nobody, nobody)
-        os.seteuid(nobody)
-        try:
-            yield directory
-        finally:
-            os.seteuid(0)
-    directory.chmod(0o700)
-    shutil.rmtree(directory)
 
 
 def test_a_file_that_became_read_only(unprivileged):
@@ -157,6 +143,16 @@ def test_a_file_that_became_read_only(unprivileged):
     assert_fails(transactor, "readonly database|unable to open")
     unprivileged.chmod(0o700)
     path.chmod(0o600)
+    assert run(transactor, append) == 1
+    transactor.close()
+
+
+def test_a_directory_that_may_not_be_entered_any_more(unprivileged):
+    transactor = open_stores(sqlite_url(unprivileged / "guardrails.db"))
+    assert run(transactor, append) == 0
+    unprivileged.chmod(0)
+    assert_fails(transactor, "is gone")
+    unprivileged.chmod(0o700)
     assert run(transactor, append) == 1
     transactor.close()
 

@@ -27,11 +27,11 @@ import click
 import msgspec
 from granian.constants import Interfaces
 from granian.log import LogLevels
-from granian.server.mp import MPServer
 
 from guardrails.bootstrap import open_application
 from guardrails.cli import exit_codes
 from guardrails.cli.documented import Documented
+from guardrails.cli.workers import Workers
 from guardrails.errors import DependencyError, SettingsError
 from guardrails.settings import EngineName, LogLevel, Settings, parse_deadline, parse_keep, parse_lease, read_keys
 
@@ -193,8 +193,8 @@ def _counted_together(settings: Settings) -> Iterator[None]:
         yield
 
 
-def _server(settings: Settings) -> MPServer:
-    return MPServer(
+def _server(settings: Settings) -> Workers:
+    return Workers(
         WORKER,
         address=settings.host,
         port=settings.port,
@@ -203,7 +203,6 @@ def _server(settings: Settings) -> MPServer:
         blocking_threads=settings.threads,
         backpressure=CONNECTIONS_MOST,
         websockets=False,
-        respawn_failed_workers=True,
         respawn_interval=0.1,
         workers_kill_timeout=STOP_SECONDS,
         log_level=LogLevels.warning,
@@ -219,14 +218,13 @@ def _load_worker(settings: Settings) -> Wsgi:
     return application
 
 
-def _attend_in_background(server: MPServer, settings: Settings) -> None:
+def _attend_in_background(server: Workers, settings: Settings) -> None:
     threading.Thread(target=_attend, args=(server, settings), name="attend", daemon=True).start()
 
 
-def _attend(server: MPServer, settings: Settings) -> None:
+def _attend(server: Workers, settings: Settings) -> None:
     """Say where the service is, and when it is told to stop, see to it that every worker hears it."""
     _announce(server, settings)
-    server.main_loop_interrupt.wait()
     while True:
         # A signal that comes while a worker starts, or just as its main thread falls asleep, is lost on it: it would
         # serve on until it is killed. One that has heard it already takes no notice of the next.
@@ -235,11 +233,12 @@ def _attend(server: MPServer, settings: Settings) -> None:
             worker.terminate()  # type: ignore[no-untyped-call]
 
 
-def _announce(server: MPServer, settings: Settings) -> None:
+def _announce(server: Workers, settings: Settings) -> None:
     """Say where the service is, once it answers and not before."""
     while not _answers(settings):
-        if server.main_loop_interrupt.wait(LOOK_SECONDS):
+        if server.interrupt_signal:
             return
+        time.sleep(LOOK_SECONDS)
     host = f"[{settings.host}]" if ":" in settings.host else settings.host
     note = " · no keys are configured, so only this machine can reach it" if settings.is_open else ""
     clock = " · the replay clock is on" if settings.replay_clock else ""

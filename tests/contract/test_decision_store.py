@@ -221,6 +221,7 @@ def test_those_that_hold_slots_are_found_once_in_the_order_of_the_bytes_of_their
     states = get_args(ReservationState)
     others = sorted(set(states) - HOLDING_STATES)
     insert(*(stored_decision(1000 + number, state=state) for number, state in enumerate(others)))
+    insert(stored_decision(2000, is_caps_pending=True))
     found, after = [], ""
     while page := ids(do(lambda session, after=after: session.decisions.holding(after, 4))):
         assert len(page) <= 4

@@ -13,7 +13,7 @@ from datetime import datetime
 from typing import Any
 
 import msgspec
-from sqlalchemy import BigInteger, Connection, Integer, Row, Text, bindparam, delete, select, true, update
+from sqlalchemy import BigInteger, Connection, Integer, Row, Text, bindparam, delete, false, select, true, update
 from sqlalchemy.exc import IntegrityError
 
 from guardrails.core.needs import Take
@@ -91,9 +91,10 @@ class MemoryDecisions:
         return [self._by_id[each] for each in heapq.nsmallest(most, self._pending)]
 
     def holding(self, after: str, most: int, /) -> Sequence[StoredDecision]:
-        """At most `most` decisions in one of `HOLDING_STATES` whose id is greater than `after`, by id."""
-        found = (each for each, row in self._by_id.items() if each > after and row.state in HOLDING_STATES)
-        return [self._by_id[each] for each in heapq.nsmallest(most, found)]
+        """At most `most` decisions whose slots count or will, and are in the caps, whose id is greater than `after`."""
+        rows = (row for row in self._by_id.values() if row.state in HOLDING_STATES and not row.is_caps_pending)
+        found = heapq.nsmallest(most, (row.decision_id for row in rows if row.decision_id > after))
+        return [self._by_id[each] for each in found]
 
     def _put(self, decision: StoredDecision) -> None:
         self._journal.put(self._by_id, decision.decision_id, decision)
@@ -169,7 +170,11 @@ _CAPS_PENDING = (
 )
 _HOLDING = (
     select(decisions)
-    .where(decisions.c.decision_id > bindparam("after"), decisions.c.state.in_(HOLDING_STATES))
+    .where(
+        decisions.c.decision_id > bindparam("after"),
+        decisions.c.state.in_(sorted(HOLDING_STATES)),
+        decisions.c.is_caps_pending == false(),
+    )
     .order_by(decisions.c.decision_id)
     .limit(bindparam("most"))
 )
@@ -226,7 +231,7 @@ class SqlDecisions:
         return [_from_row(row) for row in self._connection.execute(_CAPS_PENDING, {"most": most})]
 
     def holding(self, after: str, most: int, /) -> Sequence[StoredDecision]:
-        """At most `most` decisions in one of `HOLDING_STATES` whose id is greater than `after`, by id."""
+        """At most `most` decisions whose slots count or will, and are in the caps, whose id is greater than `after`."""
         return [_from_row(row) for row in self._connection.execute(_HOLDING, {"after": after, "most": most})]
 
 

@@ -167,7 +167,10 @@ class DecisionStore(Protocol):
         """At most `most` decisions with `is_caps_pending`."""
 
     def holding(self, after: str, most: int, /) -> Sequence[StoredDecision]:
-        """At most `most` decisions in one of `HOLDING_STATES` whose id is greater than `after`, by id."""
+        """At most `most` decisions whose slots count or will, and are in the caps, whose id is greater than `after`.
+
+        They stand in the order of their ids.
+        """
 
 
 class AuditLog(Protocol):

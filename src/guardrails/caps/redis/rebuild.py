@@ -4,8 +4,8 @@
     look     are the caps complete, on servers that still hold them, and kept for as long as is wanted? If not, claim a
              new epoch, unless somebody has
     plant    set the epoch's markers, so that from here on the loss of a server is seen
-    copy     place what the decisions hold, page by page; from the first one on, where a cap is to be kept for longer
-             than the pages before knew
+    copy     place what the decisions hold that have not changed since, page by page; from the first one on, where a
+             cap is to be kept for longer than the pages before knew
     finish   bring over what has changed meanwhile, make sure that nothing was lost, and say that the caps are complete
 
 Each step is small and a unit of work of its own, so decisions go on; only the last ones grow, until no more can change

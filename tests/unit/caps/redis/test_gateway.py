@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from socket import socket
+
 import pytest
 from redis.exceptions import AskError, MovedError, ResponseError
 
@@ -306,6 +308,50 @@ def test_a_redis_that_kept_its_data_over_a_restart_is_not_trusted_either(open_st
             assert client.keys("*:slots:*")
         with pytest.raises(EpochLostError):
             stores.do(take(2, OWN))
+
+
+@pytest.fixture
+def pair():
+    """A server, another that it may follow, and the other's port."""
+    with socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    with start_redis() as server, start_redis(parameters={"port": str(port)}) as other:
+        yield server, other, port
+
+
+def test_a_server_that_has_followed_another_is_not_trusted_though_it_never_stopped(pair, open_stores):
+    server, _, port = pair
+    stores = open_stores(server)
+    stores.mend()
+    stores.do(take(1, OWN))
+    with server.connect() as client:
+        run_id = client.info("server")["run_id"]
+        client.replicaof("127.0.0.1", port)
+        with pytest.raises(EpochLostError):
+            used(stores, real_now(), OWN)
+        client.replicaof("NO", "ONE")
+        assert client.info("server")["run_id"] == run_id
+        assert client.keys("*:marker"), "and nothing is lost yet"
+    with pytest.raises(EpochLostError):
+        stores.do(take(2, OWN))
+    stores.mend()
+    stores.do(take(3, OWN))
+    assert used(stores, real_now(), OWN) == [1]
+
+
+def test_a_replica_that_joins_costs_a_rebuild_and_nothing_else(pair, open_stores):
+    replica, server, port = pair
+    stores = open_stores(server)
+    stores.mend()
+    stores.do(lambda session: session.decisions.insert([decision(1, real_now(), OWN)]))
+    stores.do(take(1, OWN))
+    with replica.connect() as client:
+        client.replicaof("127.0.0.1", port)
+        wait_until(lambda: client.info()["master_link_status"] == "up", lambda: "it does not join")
+    stores.gateway.needs_care = True
+    stores.mend()
+    assert used(stores, real_now(), OWN) == [1]
 
 
 def test_nothing_is_waited_for_between_two_services(redis, open_stores):

@@ -1,15 +1,16 @@
 from __future__ import annotations
 
+import shutil
 from datetime import timedelta
 
 import msgspec
 import pytest
 
 from guardrails.caps.redis import CapsRebuild, RedisGateway, rebuild
-from guardrails.caps.redis.epochs import CapEpoch
+from guardrails.caps.redis.epochs import CapEpoch, lineage_of
 from guardrails.decide.holdings import Settlement
 from guardrails.errors import DependencyError
-from redis_stores import PATIENT_SECONDS, real_now
+from redis_stores import PATIENT_SECONDS, open_redis_stores, real_now
 from stores import open_stores as open_sql_stores
 from stores import sqlite_url
 from unit.caps.redis.making import BUDGET, HOUR, OWN, Cap, decision, reservation, used
@@ -185,6 +186,107 @@ def test_more_changes_than_a_unit_brings_over_are_brought_over_in_several(redis,
     stores.do(lambda session: session.decisions.insert(rows))
     stores.mend()
     assert used(stores, at, OWN) == [1_100]
+
+
+@pytest.mark.parametrize("number", [300, 700, 3_000])
+def test_it_ends_however_many_decisions_change_between_its_steps(redis, stores, number):
+    redis.flush()
+    stores.gateway.needs_care = True
+    at = real_now()
+    decided = 0
+    while stores.rebuild.step():
+        rows = [decision(decided + each, at, OWN, is_caps_pending=True) for each in range(number)]
+        stores.do(lambda session, rows=rows: session.decisions.insert(rows))
+        decided += number
+        assert decided <= 12 * number
+    stores.mend()
+    assert used(stores, at, OWN) == [decided]
+
+
+def test_decisions_that_hold_nothing_are_not_even_looked_at(redis, stores):
+    at = real_now()
+    rows = [decision(number, at, state="none", takes=()) for number in range(1_200)]
+    stores.do(lambda session: session.decisions.insert([*rows, decision(9_999, at, OWN)]))
+    redis.flush()
+    stores.gateway.needs_care = True
+    assert stores.mend() == 3
+    assert used(stores, at, OWN) == [1]
+
+
+def test_what_a_later_page_says_of_a_window_is_so_for_the_pages_before(redis, stores):
+    at = real_now() - 5 * HOUR
+    shorter, longer = Cap(keep_seconds=3600, limit=9999), Cap(limit=9999)
+    rows = [decision(number, at, shorter, state="sent", sent_at=at) for number in range(600)]
+    last = decision(999, at, longer, state="sent", sent_at=at)
+    stores.do(lambda session: session.decisions.insert([*rows, last]))
+    redis.flush()
+    stores.gateway.needs_care = True
+    stores.mend()
+    assert used(stores, real_now(), longer) == [601]
+
+
+def test_what_is_decided_while_it_runs_by_a_longer_window_is_so_for_all(redis, stores):
+    at = real_now() - 5 * HOUR
+    shorter, longer = Cap(keep_seconds=3600, limit=9999), Cap(limit=9999)
+    stores.do(lambda session: session.decisions.insert([decision(1, at, shorter, state="sent", sent_at=at)]))
+    redis.flush()
+    stores.gateway.needs_care = True
+    for _ in range(3):
+        stores.rebuild.step()
+    stores.do(lambda session: session.decisions.insert([decision(2, real_now(), longer, is_caps_pending=True)]))
+    stores.mend()
+    assert used(stores, real_now(), longer) == [2]
+
+
+# --- copies of the database
+
+
+@pytest.fixture
+def home(request, tmp_path):
+    """A database, and how to copy it."""
+    if request.param == "sqlite":
+        url = sqlite_url(tmp_path / "original.db")
+
+        def copy() -> str:
+            shutil.copy(tmp_path / "original.db", tmp_path / "copy.db")
+            return sqlite_url(tmp_path / "copy.db")
+
+        return url, copy
+    server = request.getfixturevalue("postgres_server")
+    url = server.create_database()
+    return url, lambda: server.create_database(template=url)
+
+
+@pytest.mark.parametrize("home", ["sqlite", "postgresql"], indirect=True)
+def test_a_copied_database_keeps_its_caps_apart_from_those_of_the_original(redis, home):
+    url, copied = home
+    with open_redis_stores(url, redis.url) as original:
+        original.mend()
+        decide(original, 1, OWN)
+        before = epoch(original)
+    with open_redis_stores(copied(), redis.url) as copy:
+        with pytest.raises(DependencyError, match="are being rebuilt"):
+            used(copy, real_now(), OWN)
+        copy.mend()
+        end(copy, 1)
+        assert used(copy, real_now(), OWN) == [0]
+        assert lineage_of(epoch(copy).name) != lineage_of(before.name)
+    with open_redis_stores(url, redis.url) as original:
+        assert epoch(original) == before
+        assert used(original, real_now(), OWN) == [1]
+
+
+def test_a_database_that_was_moved_is_the_same(redis, tmp_path):
+    before, after = tmp_path / "before.db", tmp_path / "after.db"
+    with open_redis_stores(sqlite_url(before), redis.url) as stores:
+        stores.mend()
+        known = epoch(stores)
+    before.rename(after)
+    with open_redis_stores(sqlite_url(after), redis.url) as stores:
+        assert epoch(stores) == known
+
+
+# --- when Redis is lost again
 
 
 def test_a_redis_that_is_lost_again_while_it_runs_is_rebuilt_from_the_start(redis, open_stores):

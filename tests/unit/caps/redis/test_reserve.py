@@ -170,6 +170,17 @@ def test_many_reservations_and_questions_are_told_in_calls_of_a_bounded_size(red
         assert client.info("commandstats")["cmdstat_evalsha"]["calls"] == 6
 
 
+def test_of_a_key_that_many_ask_about_redis_is_asked_once(redis, stores):
+    at = real_now()
+    reserve(stores, *(reservation(number, at, Cap("budget", "[]", None, limit=9)) for number in range(5)))
+    queries = [BUDGET.query(at + number * MICROSECOND) for number in range(100)]
+    with redis.connect() as client:
+        client.config_resetstat()
+        answers = stores.do(lambda session: session.caps.read(queries, at))
+        assert client.info("commandstats")["cmdstat_zrevrangebyscore"]["calls"] == 1
+    assert {len(answers[query].times) for query in queries} == {5}
+
+
 def test_where_a_later_call_refuses_what_the_earlier_ones_took_is_taken_back(either):
     at = real_now()
     caps = [Cap("cap", f"[{number}]", f"u-{number}") for number in range(600)]

@@ -6,6 +6,7 @@ that the one that has just written goes again while others starve: `turns` queue
 
 from __future__ import annotations
 
+import os
 import sqlite3
 import threading
 import time
@@ -43,6 +44,7 @@ class SqliteFile:
         _check_library(sqlite3.sqlite_version_info)
         self.name = url.render_as_string()
         self._path = Path(url.database or "").absolute()
+        self._shared_memory = self._path.with_name(self._path.name + "-shm")
         self._busy_seconds = busy_seconds
         self._deadline = 0.0
         self._busy_at = -inf
@@ -107,6 +109,7 @@ class SqliteFile:
         return engine
 
     def _configure(self, connection: Any, _record: object) -> None:  # noqa: ANN401 - whatever the driver gives
+        self._check_writable()
         connection.isolation_level = None  # the driver begins nothing by itself: `_begin` does
         for pragma in _PRAGMAS:
             self._insist(connection, f"PRAGMA {pragma}")
@@ -116,11 +119,17 @@ class SqliteFile:
     def _begin(self, connection: Connection) -> None:
         # INVARIANT: the write lock is taken before anything is read, so units are serial across processes.
         try:
+            self._check_writable()
             was_free = self._insist(connection.connection.dbapi_connection, "BEGIN IMMEDIATE")
         except sqlite3.Error as error:
             raise OperationalError("BEGIN IMMEDIATE", None, error) from error
         if was_free:
             self._turns.found_free()
+
+    def _check_writable(self) -> None:
+        """Say what SQLite can't: it maps `-shm`, and to write there is a SIGBUS once the disk has become read-only."""
+        if not os.access(self._shared_memory, os.W_OK) and os.access(self._shared_memory, os.F_OK):
+            raise sqlite3.OperationalError("it is read-only")
 
     def _insist(self, connection: Any, statement: str) -> bool:  # noqa: ANN401 - whatever the driver gives
         """Execute `statement` again and again while another process holds the file, until it is too late.

@@ -1,13 +1,14 @@
 """The composition root: settings in, a running application out. The only place that chooses implementations.
 
 application = open_application(Settings.load(environ))
-(answer,) = application.decider.decide([candidate])
+(answer,) = application.decide([candidate])
 """
 
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Mapping
+import time
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -15,6 +16,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import msgspec
 from sqlalchemy import Connection
 
 from guardrails.audit import (
@@ -30,12 +32,13 @@ from guardrails.audit import (
 )
 from guardrails.caps import MemoryCaps, SqlCaps
 from guardrails.consent import ConsentService, MemoryConsents, SqlConsents
+from guardrails.core.candidate import Candidate
 from guardrails.core.policy_set import PolicySet
 from guardrails.decide.active_policies import ActivePolicies
 from guardrails.decide.case import Compiled, compile_policies
 from guardrails.decide.decider import Decider
 from guardrails.decide.drain import Drain
-from guardrails.decide.explain import Explainer
+from guardrails.decide.explain import Explainer, Explanation
 from guardrails.decide.housekeeping import Housekeeping
 from guardrails.decide.outcomes import Outcomes
 from guardrails.decide.ports import (
@@ -52,8 +55,10 @@ from guardrails.decide.ports import (
 from guardrails.decide.records import Records
 from guardrails.decide.spool import Spool
 from guardrails.decide.usage import UsageReader
+from guardrails.decide.writes import Answer
+from guardrails.decoding import Decoder, in_place
 from guardrails.engine.native import NativeEngine
-from guardrails.errors import DependencyError, SettingsError
+from guardrails.errors import CandidateError, DependencyError, SettingsError
 from guardrails.policyfile.loader import load_policy_files
 from guardrails.preferences import MemoryPreferences, PreferenceService, SqlPreferences
 from guardrails.settings import EngineName, Settings
@@ -79,6 +84,8 @@ __all__ = [
     "utc_now",
 ]
 
+
+_CANDIDATE = Decoder(Candidate)
 
 DEADLINE = timedelta(milliseconds=250)
 MIGRATION_SECONDS = 86_400.0
@@ -117,6 +124,21 @@ class Application:
     spool: Spool
     caps_rebuild: CapsRebuild | None
     transactor: Transactor
+
+    def decide(self, candidates: Iterable[Candidate], *, now: datetime | None = None) -> list[Answer | CandidateError]:
+        """Decide candidates in order, as `Decider.decide` does, however they were made: each is checked first.
+
+        What was decoded (`msgspec.convert`, `msgspec.json.decode`) is checked already, and its decider may be asked
+        itself. A candidate that is none is an error in its place, with everything that is wrong with it.
+        """
+        return in_place([_checked(candidate) for candidate in candidates], partial(self.decider.decide, now=now))
+
+    def explain(self, candidate: Candidate, *, now: datetime | None = None) -> Explanation:
+        """What would be decided, and why, as `Explainer.explain` says it; the candidate is checked first."""
+        checked = _checked(candidate)
+        if isinstance(checked, CandidateError):
+            raise checked
+        return self.explainer.explain(checked, now=now)
 
     def make_ready(self) -> None:
         """Reach the database now, and not with the first decision; bring its schema up to date, however long it takes.
@@ -277,7 +299,16 @@ def new_id() -> str:
 
     What is written together has ids that stand together: a store's index then grows at its end, and not all over.
     """
-    return f"{int(utc_now().timestamp() * 1000):012x}{secrets.token_hex(10)}"
+    milliseconds = time.time_ns() // 1_000_000  # noqa: TID251 - chance and time both come from here
+    return f"{milliseconds:012x}{secrets.token_hex(10)}"
+
+
+def _checked(candidate: Candidate) -> Candidate | CandidateError:
+    """The candidate as it would have been decoded: built in Python it may hold anything."""
+    try:
+        return _CANDIDATE.try_decode(msgspec.json.encode(candidate))
+    except (UnicodeError, TypeError, ValueError, OverflowError, msgspec.EncodeError) as error:
+        return CandidateError(f"the candidate can't be written as JSON: {error}")
 
 
 def _look(session: Session, looks: list[None]) -> list[str | None]:

@@ -120,30 +120,35 @@ class Changes:
         self.dropped_leases: dict[LeaseKey, None] = {}
         self._counts: dict[QuarterKey, tuple[int, int]] = {}
         for settlement in settlements:
-            self._add(_Footprint(settlement.before), _Footprint(settlement.after))
+            after = _Footprint(settlement.after)
+            if settlement.before is not None:
+                self._take_off(_Footprint(settlement.before), after)
+            self._put(after)
 
     @property
     def counts(self) -> dict[QuarterKey, tuple[int, int]]:
         """By how many each quarter changes, and until when it is kept, as far as it changes."""
         return {key: (sends, keep_until) for key, (sends, keep_until) in self._counts.items() if sends != 0}
 
-    def _add(self, before: _Footprint, after: _Footprint) -> None:
+    def _take_off(self, before: _Footprint, after: _Footprint) -> None:
         for slot in before.slots.keys() - after.slots.keys():
             self.slots.pop(slot, None)
             self.dropped_slots[slot] = None
-        for slot, lease_until in after.slots.items():
-            self.dropped_slots.pop(slot, None)
-            self.slots[slot] = lease_until
         for lease in before.leases.keys() - after.leases.keys():
             self.leases.pop(lease, None)
             self.dropped_leases[lease] = None
+        for quarter, keep_until in before.keep_until.items():
+            self._count(quarter, -1, keep_until)
+
+    def _put(self, after: _Footprint) -> None:
+        for slot, lease_until in after.slots.items():
+            self.dropped_slots.pop(slot, None)
+            self.slots[slot] = lease_until
         for lease, instant in after.leases.items():
             self.dropped_leases.pop(lease, None)
             self.leases[lease] = instant
-        for quarter in before.keep_until:
-            self._count(quarter, -1, before.keep_until[quarter])
-        for quarter in after.keep_until:
-            self._count(quarter, +1, after.keep_until[quarter])
+        for quarter, keep_until in after.keep_until.items():
+            self._count(quarter, +1, keep_until)
 
     def _count(self, quarter: QuarterKey, more: int, keep_until: int) -> None:
         sends, known = self._counts.get(quarter, (0, keep_until))

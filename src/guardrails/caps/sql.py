@@ -232,10 +232,10 @@ class SqlCaps:
         parameters = {"asked": encode_rows(rows), "most": newest + 1, "now": now}
         usages = {}
         more: dict[int, list[int]] = {}  # the places of questions with more than is listed, by how far those count
-        for place, instants in self._connection.execute(_NEWEST, parameters):
+        for place, instants in self._connection.execute(_NEWEST, parameters).all():
             if instants is None:
                 continue
-            times = sorted(int(instant) for instant in instants.split(","))
+            times = sorted(map(int, instants.split(",")))
             if len(times) > newest:
                 del times[0]
                 more.setdefault(newest + most_older(queries[place]), []).append(place)

@@ -71,7 +71,7 @@ class Preferences(_Value, frozen=True):
     toggles: dict[str, bool] = {}
 
 
-class UsageQuery(_Value, frozen=True):
+class UsageQuery(_Value, frozen=True, cache_hash=True):
     """Which sends count under `key` of the cap `cap`, from `since` on?
 
     `owner` is the recipient whose key it is, None where recipients share it. `by` says which instant of a send is

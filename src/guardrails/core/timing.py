@@ -109,6 +109,7 @@ def zones_of(zone: Zone, recipient: Recipient) -> tuple[ZoneInfo, ...] | None:
     return _only(zone.fallback)
 
 
+@lru_cache(maxsize=1_000)
 def _only(name: str) -> tuple[ZoneInfo] | None:
     zone = zone_named(name)
     return None if zone is None else (zone,)

@@ -28,8 +28,8 @@ def judge(case: Case, decision_id: str) -> Decision:
     facts, combined = case.decide()
     zones = zones_of(_RECIPIENTS_ZONE, case.candidate.recipient)
     zone = zones[0] if zones else UTC
-    monitored = tuple(reason_of(case, blocked, facts, zone) for blocked in combined.monitored)
-    degraded = bool(case.questions.keys() - case.answers.keys())
+    monitored = tuple([reason_of(case, blocked, facts, zone) for blocked in combined.monitored])
+    degraded = not case.questions.keys() <= case.answers.keys()
     if combined.effect == "allow":
         return decision_of(
             case.candidate,

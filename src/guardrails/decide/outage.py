@@ -15,7 +15,6 @@ from datetime import timedelta
 
 from guardrails.core.decision import AuditReference
 from guardrails.decide.case import Case
-from guardrails.decide.entry import encode_entry
 from guardrails.decide.faults import decided, opened, without_store
 from guardrails.decide.gather import Ledger
 from guardrails.decide.spool import Spool, Unreadable, read_spooled
@@ -87,7 +86,7 @@ class Outages:
                 continue
             done = self._decided(asked, request, case, fault)
             new[place] = answer = answer_of(done)
-            entries[asked.candidate.id] = encode_entry(entry_of(done))
+            entries[asked.candidate.id] = entry_of(done, answer)
             known[asked.candidate.id] = Known(asked.decision_id, asked.body_hash, answer.body)
         standing = _known(self._append(entries))  # another process was asked the same, and was first
         known |= standing

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from datetime import UTC, datetime, timedelta
+from typing import cast
 
 import msgspec
 
@@ -144,7 +145,7 @@ class Writes:
         holding = stored.holding()
         if holding is not None and self._has_caps:
             self._reservations.append(Reservation(holding=holding, checks=done.checks))
-        self._entries.append(encode_entry(entry_of(done)))
+        self._entries.append(entry_of(done, answer))
         self._decisions.append(stored)
         return answer, Known(stored.decision_id, stored.body_hash, stored.answer)
 
@@ -222,10 +223,10 @@ def body_hash(candidate: Candidate) -> bytes:
     return hashlib.blake2b(body, digest_size=16).digest()
 
 
-def entry_of(decided: Decided) -> DecisionEntry:
-    """The audit entry of a decision as it is answered."""
-    return DecisionEntry(
-        decision=decided.decision,
+def entry_of(decided: Decided, answer: Answer) -> bytes:
+    """The audit entry of a decision, with the `answer` to it byte for byte."""
+    entry = DecisionEntry(
+        decision=cast("Decision", msgspec.Raw(answer.body)),  # it is JSON already
         candidate=decided.asked.candidate,
         now=decided.request.now,
         at=decided.at,
@@ -235,3 +236,4 @@ def entry_of(decided: Decided) -> DecisionEntry:
         trace_id=decided.request.trace_id,
         fault=decided.fault,
     )
+    return encode_entry(entry)

@@ -15,7 +15,7 @@ no `true` that equals 1 and no `'3'` that equals 3 ever reaches its parser.
 
 from __future__ import annotations
 
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -35,7 +35,7 @@ from guardrails.core.conditions import (
     OneOf,
     Ordering,
 )
-from guardrails.core.facts import Facts, typed
+from guardrails.core.facts import NUMBER_LIMIT, Facts, typed
 from guardrails.core.glob import glob
 
 __all__ = ["ABSENT", "WRONG", "Line", "Lines", "Literal", "Span", "encoder"]
@@ -181,7 +181,11 @@ def _coder(kind: FactType | None, code: Callable[[Any], int]) -> tuple[type | No
         fact = typed(value, kind)
         return WRONG if fact is None else code(fact)
 
-    return None, coded
+    def coded_number(value: Any) -> int:  # noqa: ANN401 - `typed` without a call: most of what looks closer is one
+        is_number = (type(value) is int or type(value) is float) and -NUMBER_LIMIT <= value <= NUMBER_LIMIT
+        return code(value) if is_number else WRONG
+
+    return None, coded_number if kind is FactType.NUMBER else coded
 
 
 _CLASSES: Mapping[FactType, type] = {FactType.STRING: str, FactType.BOOLEAN: bool}
@@ -230,11 +234,10 @@ def _ordered_scale(tests: Sequence[OneOf | Compare]) -> _Scale:
     ]
     is_instant = tests[0].type is FactType.TIMESTAMP
     bounds = sorted(set(map(_micros, values) if is_instant else values))
-    top, most = 2 * len(bounds), len(bounds)
+    top = 2 * len(bounds)
 
     def code_of(rank: float) -> int:
-        place = bisect_left(bounds, rank)
-        return 2 * place + (place < most and bounds[place] == rank)
+        return bisect_left(bounds, rank) + bisect_right(bounds, rank)
 
     def code(fact: Any) -> int:  # noqa: ANN401 - a number or an instant
         return code_of(_micros(fact)) if is_instant else code_of(fact)

@@ -50,7 +50,7 @@ class CapEpoch(msgspec.Struct, frozen=True, kw_only=True):
         """A name that no epoch had before; the part before the dot is that of the database."""
         names = [name for name in (self.name, self.building) if name]
         if not names:
-            return f"{new_id()[:8]}.1"
+            return f"{new_id()[-8:]}.1"  # the end: ids that are made at one time begin alike
         lineage = lineage_of(names[0])
         return f"{lineage}.{max(map(number_of, names)) + 1}"
 

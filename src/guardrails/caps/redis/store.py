@@ -16,6 +16,7 @@ from functools import partial
 from sqlalchemy import Connection
 
 from guardrails.caps.asking import asked_once
+from guardrails.caps.moving import let_go
 from guardrails.caps.redis.behind import Behind
 from guardrails.caps.redis.epochs import CapEpoch, SqlCapEpochs
 from guardrails.caps.redis.gateway import RedisGateway
@@ -41,6 +42,7 @@ class RedisCaps:
 
     def __init__(self, gateway: RedisGateway, connection: Connection, *, decisions: DecisionStore) -> None:
         """`decisions` are those of the same unit: the transaction that runs on `connection`."""
+        self._connection = connection
         self.gateway = gateway
         self.epochs = SqlCapEpochs(connection)
         self.writing = Writing(gateway, connection, self.epochs)
@@ -87,9 +89,14 @@ class RedisCaps:
         return [(query.cap, query.key) for query in queries if usages[query].older]
 
     def sweep(self, _now: datetime, most: int, /) -> int:
-        """Remove what is left of former epochs; of the present one, Redis forgets by itself what is needed no more."""
+        """Remove what is left of former epochs, and of the time when the caps lived in the database.
+
+        Of the present epoch, Redis forgets by itself what is needed no more.
+        """
         epoch = self.epochs.read()
-        return self.gateway.remove_leftovers(epoch.name, most) if epoch.is_complete else 0
+        if not epoch.is_complete:
+            return 0
+        return self.gateway.remove_leftovers(epoch.name, most) or let_go(self._connection, most)
 
     def _current(self) -> CapEpoch:
         """The epoch, complete and up to date."""

@@ -391,7 +391,7 @@ def test_a_step_holds_others_off_anew(redis, open_stores):
 
 
 def test_no_epoch_has_the_name_of_another():
-    ids = iter(["a" * 32, "b" * 32])
+    ids = iter(["f" * 24 + "a" * 8, "f" * 24 + "b" * 8])  # made at one time
     names = [CapEpoch().next_name(lambda: next(ids))]
     for _ in range(3):
         names.append(CapEpoch(name=names[-1]).next_name(lambda: next(ids)))

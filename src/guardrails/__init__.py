@@ -3,7 +3,7 @@
     from guardrails import Candidate, load_policies, in_memory_application
 
     application = in_memory_application(load_policies("policies/"))
-    (answer,) = application.decider.decide([candidate])
+    (answer,) = application.decide([candidate])
     answer.decision.effect        # "allow" or "deny"
 
 The names below are the library; they are looked up when first used, so that importing a part stays quick.

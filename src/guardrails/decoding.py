@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Annotated, Any, Generic, TypeVar, cast
 
@@ -22,9 +22,10 @@ from guardrails.errors import CandidateError, MalformedError
 from guardrails.policyfile.json_schema import FormatChecker, ValidationError, Validator, schema_validator
 from guardrails.policyfile.problems import did_you_mean, quote
 
-__all__ = ["MAX_ERRORS", "Decoder", "invalid"]
+__all__ = ["MAX_ERRORS", "Decoder", "in_place", "invalid"]
 
 T = TypeVar("T")
+R = TypeVar("R")
 
 MAX_ERRORS = 20
 """So many errors of one value are told; who has more has sent something else altogether."""
@@ -85,6 +86,14 @@ class Decoder(Generic[T]):
 
     def _invalid(self, value: object, error: Exception) -> CandidateError:
         return invalid(_schema_errors(self._validator, value) or (_from_msgspec(error),))
+
+
+def in_place(
+    items: Sequence[T | CandidateError], handle: Callable[[tuple[T, ...]], Sequence[R]]
+) -> list[R | CandidateError]:
+    """One result an item: what `handle` gives for all that are right together, and each error where it stands."""
+    results = iter(handle(tuple([item for item in items if not isinstance(item, CandidateError)])))
+    return [item if isinstance(item, CandidateError) else next(results) for item in items]
 
 
 def invalid(errors: tuple[Error, ...]) -> CandidateError:

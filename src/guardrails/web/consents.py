@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime
+from functools import partial
 from typing import Annotated, Any
 
 import msgspec
@@ -11,11 +12,10 @@ from msgspec import Meta
 
 from guardrails.consent.service import ConsentService
 from guardrails.consent.values import ConsentEvent, ConsentRequest
-from guardrails.errors import CandidateError
-from guardrails.web.body import Body
+from guardrails.decoding import in_place
+from guardrails.web.body import Batch, Body
 from guardrails.web.exchange import Exchange, Reply
-from guardrails.web.problems import problem_for
-from guardrails.web.route import Route, path_id, results_of
+from guardrails.web.route import Route, path_id, results_of, results_reply
 
 __all__ = ["ConsentHistory", "ConsentRoom"]
 
@@ -32,12 +32,6 @@ class ConsentRequests(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     consents: Annotated[tuple[ConsentRequest, ...], Meta(min_length=1, max_length=BATCH_MOST)]
 
 
-class _RawConsents(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The same, not yet decoded."""
-
-    consents: Annotated[tuple[msgspec.Raw, ...], Meta(min_length=1, max_length=BATCH_MOST)]
-
-
 class ConsentHistory(msgspec.Struct, frozen=True):
     """Everything recorded of a recipient, oldest first. The newest record of a purpose is the one that speaks."""
 
@@ -52,7 +46,7 @@ class ConsentRoom:
         self._consents = consents
         self._clock = clock
         self._one = Body(ConsentRequest, limit=CONSENT_BYTES)
-        self._many = Body(_RawConsents, limit=BATCH_BYTES)
+        self._many = Batch(ConsentRequests, ConsentRequest, limit=BATCH_BYTES)
 
     def record(self, exchange: Exchange) -> Reply:
         """`POST /v1/consents`."""
@@ -63,16 +57,10 @@ class ConsentRoom:
 
     def record_many(self, exchange: Exchange) -> Reply:
         """`POST /v1/consents/batch`."""
-        requests = [self._one.try_decode(raw) for raw in self._many.read(exchange).consents]
-        recorded = iter(
-            self._consents.record_many(
-                [request for request in requests if isinstance(request, ConsentRequest)],
-                now=exchange.replay_at or self._clock(),
-            )
-        )
-        results = [next(recorded) if isinstance(request, ConsentRequest) else request for request in requests]
-        exchange.log["consents"] = len(results)
-        return Reply(200, _encoder.encode({"results": [_said(result, exchange) for result in results]}))
+        requests = self._many.read(exchange)
+        exchange.log["consents"] = len(requests)
+        record = partial(self._consents.record_many, now=exchange.replay_at or self._clock())
+        return results_reply(in_place(requests, record), exchange)
 
     def history(self, exchange: Exchange, recipient_id: str) -> Reply:
         """`GET /v1/recipients/{recipient_id}/consents`."""
@@ -126,10 +114,6 @@ class ConsentRoom:
                 problems=("unavailable",),
             ),
         )
-
-
-def _said(result: ConsentEvent | CandidateError, exchange: Exchange) -> object:
-    return result if isinstance(result, ConsentEvent) else problem_for(result, request_id=exchange.request_id)
 
 
 EXAMPLE: dict[str, Any] = {

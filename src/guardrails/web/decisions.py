@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from functools import partial
 from typing import Annotated, Any
 
 import msgspec
@@ -14,8 +14,9 @@ from guardrails.decide.decider import Decider
 from guardrails.decide.explain import Explainer, Explanation
 from guardrails.decide.records import DecisionRecord, Records
 from guardrails.decide.writes import Answer
-from guardrails.errors import CandidateError, GuardrailsError
-from guardrails.web.body import Body
+from guardrails.decoding import in_place
+from guardrails.errors import GuardrailsError
+from guardrails.web.body import Batch, Body
 from guardrails.web.exchange import Exchange, Reply
 from guardrails.web.logs import Recurring
 from guardrails.web.metrics import Metrics
@@ -37,12 +38,6 @@ class Candidates(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     candidates: Annotated[tuple[Candidate, ...], Meta(min_length=1, max_length=BATCH_MOST)]
 
 
-class _RawCandidates(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The same, not yet decoded: what one of them does wrong is no fault of the others."""
-
-    candidates: Annotated[tuple[msgspec.Raw, ...], Meta(min_length=1, max_length=BATCH_MOST)]
-
-
 class Decisions:
     """The handlers."""
 
@@ -53,8 +48,7 @@ class Decisions:
         self._metrics = metrics
         self._degraded = Recurring("decision.degraded")
         self._candidate = Body(Candidate, limit=CANDIDATE_BYTES)
-        self._batch = msgspec.json.Decoder(Candidates)
-        self._raw_batch = Body(_RawCandidates, limit=BATCH_BYTES)
+        self._batch = Batch(Candidates, Candidate, limit=BATCH_BYTES)
 
     def decide(self, exchange: Exchange) -> Reply:
         """`POST /v1/decisions`."""
@@ -70,27 +64,13 @@ class Decisions:
 
     def decide_batch(self, exchange: Exchange) -> Reply:
         """`POST /v1/decisions/batch`."""
-        candidates = self._decode_batch(exchange.read_body(limit=BATCH_BYTES))
-        decided = iter(
-            self._decider.decide(
-                tuple(candidate for candidate in candidates if isinstance(candidate, Candidate)),
-                now=exchange.replay_at,
-                trace_id=exchange.trace_id,
-            )
-        )
-        answers = [next(decided) if isinstance(candidate, Candidate) else candidate for candidate in candidates]
+        decide = partial(self._decider.decide, now=exchange.replay_at, trace_id=exchange.trace_id)
+        answers = in_place(self._batch.read(exchange), decide)
         exchange.log["candidates"] = len(answers)
         exchange.log["allowed"] = sum(
             isinstance(answer, Answer) and answer.decision.effect == "allow" for answer in answers
         )
         return Reply(200, b'{"results":[' + b",".join([self._result(answer, exchange) for answer in answers]) + b"]}")
-
-    def _decode_batch(self, body: bytes) -> Sequence[Candidate | CandidateError]:
-        """All at once where all are right; else one by one, an error standing where a candidate is wrong."""
-        try:
-            return self._batch.decode(body).candidates
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-            return [self._candidate.try_decode(raw) for raw in self._raw_batch.decode(body).candidates]
 
     def _result(self, answer: Answer | GuardrailsError, exchange: Exchange) -> bytes:
         if isinstance(answer, Answer):

@@ -11,11 +11,11 @@ from msgspec import Meta
 
 from guardrails.core.candidate import Id, Instant
 from guardrails.decide.outcomes import Outcome, OutcomeReport, OutcomeResult, Outcomes
+from guardrails.decoding import in_place
 from guardrails.errors import CandidateError
-from guardrails.web.body import Body
+from guardrails.web.body import Batch, Body
 from guardrails.web.exchange import Exchange, Reply
-from guardrails.web.problems import problem_for
-from guardrails.web.route import Route, path_id, results_of
+from guardrails.web.route import Route, path_id, results_of, results_reply
 
 __all__ = ["OutcomeRoom"]
 
@@ -47,12 +47,6 @@ class OutcomeReports(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     outcomes: Annotated[tuple[OutcomeOfOne, ...], Meta(min_length=1, max_length=BATCH_MOST)]
 
 
-class _RawOutcomeReports(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The same, not yet decoded: what one of them does wrong is no fault of the others."""
-
-    outcomes: Annotated[tuple[msgspec.Raw, ...], Meta(min_length=1, max_length=BATCH_MOST)]
-
-
 class OutcomeRoom:
     """The handlers."""
 
@@ -60,9 +54,7 @@ class OutcomeRoom:
         self._outcomes = outcomes
         self._clock = clock
         self._alone = Body(OutcomeOf, limit=REPORT_BYTES)
-        self._one = Body(OutcomeOfOne, limit=REPORT_BYTES)
-        self._batch = msgspec.json.Decoder(OutcomeReports)
-        self._raw_batch = Body(_RawOutcomeReports, limit=BATCH_BYTES)
+        self._batch = Batch(OutcomeReports, OutcomeOfOne, limit=BATCH_BYTES)
 
     def report(self, exchange: Exchange, decision_id: str) -> Reply:
         """`POST /v1/decisions/{decision_id}/outcome`."""
@@ -75,23 +67,13 @@ class OutcomeRoom:
 
     def report_many(self, exchange: Exchange) -> Reply:
         """`POST /v1/outcomes`."""
-        told = self._decode_batch(exchange.read_body(limit=BATCH_BYTES))
-        reported = iter(
-            self._report(
-                [OutcomeReport(one.decision_id, one.outcome, one.at) for one in told if isinstance(one, OutcomeOfOne)],
-                exchange,
-            )
-        )
-        results = [next(reported) if isinstance(one, OutcomeOfOne) else one for one in told]
-        exchange.log["outcomes"] = len(results)
-        return Reply(200, _encoder.encode({"results": [_said(result, exchange) for result in results]}))
+        told = self._batch.read(exchange)
+        exchange.log["outcomes"] = len(told)
 
-    def _decode_batch(self, body: bytes) -> Sequence[OutcomeOfOne | CandidateError]:
-        """All at once where all are right; else one by one, an error standing where a report is wrong."""
-        try:
-            return self._batch.decode(body).outcomes
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-            return [self._one.try_decode(raw) for raw in self._raw_batch.decode(body).outcomes]
+        def report(some: Sequence[OutcomeOfOne]) -> list[OutcomeResult | CandidateError]:
+            return self._report([OutcomeReport(one.decision_id, one.outcome, one.at) for one in some], exchange)
+
+        return results_reply(in_place(told, report), exchange)
 
     def _report(self, reports: Sequence[OutcomeReport], exchange: Exchange) -> list[OutcomeResult | CandidateError]:
         return self._outcomes.report(reports, now=exchange.replay_at or self._clock())
@@ -140,7 +122,3 @@ _MEANING = (
     "`sent` comes before all but `cancelled`, `delivered` before `complained` and `bounced`. What is reported after "
     "the lease ended counts all the same."
 )
-
-
-def _said(result: OutcomeResult | CandidateError, exchange: Exchange) -> object:
-    return problem_for(result, request_id=exchange.request_id) if isinstance(result, CandidateError) else result

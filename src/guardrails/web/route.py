@@ -17,14 +17,17 @@ import flask
 import msgspec
 
 from guardrails.core.candidate import Id
+from guardrails.errors import GuardrailsError
 from guardrails.settings import Scope
 from guardrails.web.exchange import Exchange, Reply
-from guardrails.web.problems import Refusal
+from guardrails.web.problems import Refusal, problem_for
 
-__all__ = ["EXCHANGE", "Route", "as_response", "blueprint", "path_id", "results_of"]
+__all__ = ["EXCHANGE", "Route", "as_response", "blueprint", "path_id", "results_of", "results_reply"]
 
 EXCHANGE = "guardrails.exchange"
 """Where the exchange travels in the WSGI environ when a request goes through Flask."""
+
+_encoder = msgspec.json.Encoder()
 
 Handler = Callable[..., Reply]
 Answerer = Callable[["Route", Exchange, Mapping[str, str]], Reply]
@@ -95,6 +98,15 @@ def path_id(text: str) -> str:
 def _convert_id(text: str) -> str:
     id_: str = msgspec.convert(text, Id)
     return id_
+
+
+def results_reply(results: Iterable[object], exchange: Exchange) -> Reply:
+    """The answer to a batch: each result, or the problem that stands in its place, in order."""
+    said = [
+        problem_for(result, request_id=exchange.request_id) if isinstance(result, GuardrailsError) else result
+        for result in results
+    ]
+    return Reply(200, _encoder.encode({"results": said}))
 
 
 def results_of(type_: type) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""The library: candidates that were built in Python are decided as if they had been sent, or refused as they would be."""
+"""The library: candidates that were built in Python are decided as if they had been sent, or refused likewise."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def test_a_candidate_that_was_built_is_decided_as_one_that_was_sent(application)
                 ("/recipient/country", "`de` is not two capital letters, such as `DE`"),
             ],
         ),
-        (built(send_at=datetime(2026, 11, 1, tzinfo=UTC)), [("/send_at", None)]),
+        (built("c-9", send_at=datetime(2026, 11, 1, tzinfo=UTC)), [("/send_at", None)]),
         (built("\ud800"), []),
         (built(recipient=object()), []),
         (None, [("", "expected an object, got null")]),
@@ -70,10 +70,8 @@ def test_a_candidate_that_was_built_is_decided_as_one_that_was_sent(application)
 def test_a_candidate_that_could_not_be_sent_is_an_error_in_its_place(application, wrong, problems):
     first, error, last = application.decide([built("c-1"), wrong, built("c-2", steps=4)])
     assert (first.decision.effect, type(error), last.decision.effect) == ("allow", CandidateError, "deny")
-    told = [
-        (pointer, detail if expected else None) for (pointer, detail), (_, expected) in zip(error.problems, problems)
-    ]
-    assert told == problems
+    assert [pointer for pointer, _ in error.problems] == [pointer for pointer, _ in problems]
+    assert {detail for _, detail in problems if detail} <= {detail for _, detail in error.problems}
     assert application.audit.size() == 2
     with pytest.raises(CandidateError):
         application.explain(wrong)
@@ -86,5 +84,5 @@ def test_another_body_is_a_conflict_in_its_place(application):
 
 def test_explain_says_what_would_be_decided(application):
     explanation = application.explain(built(steps=4), now=NOW)
-    assert (explanation.decision.effect, [trace.policy for trace in explanation.traces]) == ("deny", ["short"])
+    assert (explanation.decision.effect, explanation.traces[0].policy) == ("deny", "short")
     assert application.audit.size() == 0

@@ -51,7 +51,7 @@ class InFlightFile:
         flags = os.O_RDWR | os.O_CLOEXEC
         try:
             return os.open(self._path, flags)
-        except FileNotFoundError:  # only now O_CREAT: on a disk that is frozen it waits, though the file is there
+        except FileNotFoundError:  # O_CREAT only now: where the disk is frozen it may wait, though the file is there
             self._path.parent.mkdir(parents=True, exist_ok=True)
             return os.open(self._path, flags | os.O_CREAT, 0o600)
 

@@ -56,6 +56,10 @@ class UnitWatch:
         self._refuses_from = now if self._is_suspect else self._interrupt_at
         self._calls = calls
 
+    def pass_on(self, calls: Sequence[Call]) -> None:
+        """The unit that runs is for these calls now."""
+        self._calls = calls
+
     def end(self, *, opened: bool) -> bool:
         """The unit ended, after it was `opened` or without; returns whether the store answered it."""
         answered = opened and self._interrupts == 0

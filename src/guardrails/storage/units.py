@@ -46,8 +46,7 @@ class Units:
         """Settle every call: by one unit; by halves, where it takes too long; each by its own, where it fails."""
         groups = [calls]
         while groups:
-            group = groups.pop(0)
-            ending = self._settle(group)
+            ending, group = self._settle(groups.pop(0))
             if ending is _Ending.FAILED_TOGETHER:
                 groups[:0] = [[call] for call in group]
             elif ending is _Ending.GIVEN_UP:
@@ -55,29 +54,32 @@ class Units:
             elif ending is _Ending.OUT_OF_REACH and groups:
                 groups = [list(chain(*groups))]  # all wait for the same store: they fail or succeed together
 
-    def _settle(self, calls: list[Call]) -> _Ending:
-        """Settle the calls that are not given up by one unit; it is run again where the caps moved."""
+    def _settle(self, calls: list[Call]) -> tuple[_Ending, list[Call]]:
+        """Settle the calls that are not given up by one unit; it is run again where the caps moved.
+
+        Returns how that ended, and for which calls.
+        """
         moves = 0
         while waited_for := self._begin(calls):
             run = self._run(waited_for)
-            error = run.error
+            calls, error = run.calls, run.error
             if error is None:
-                for call, result in zip(run.calls, run.results, strict=True):
+                for call, result in zip(calls, run.results, strict=True):
                     call.settle(result)
-                return _Ending.SETTLED
+                return _Ending.SETTLED, calls
             if isinstance(error, _GivenUp):
-                return _Ending.GIVEN_UP
+                return _Ending.GIVEN_UP, calls
             if isinstance(error, CapsMoved):
                 moves += 1
                 if moves < CAPS_TRIES:
                     continue
                 error = caps_keep_moving()
-            elif run.answered and len(run.calls) > 1 and not _is_in_doubt(error, run.calls):
-                return _Ending.FAILED_TOGETHER
-            for call in run.calls:
+            elif run.answered and len(calls) > 1 and not _is_in_doubt(error, calls):
+                return _Ending.FAILED_TOGETHER, calls
+            for call in calls:
                 call.settle(error)
-            return _Ending.SETTLED if run.answered else _Ending.OUT_OF_REACH
-        return _Ending.SETTLED
+            return _Ending.SETTLED if run.answered else _Ending.OUT_OF_REACH, calls
+        return _Ending.SETTLED, calls
 
     def _begin(self, calls: list[Call]) -> list[Call]:
         """The calls that are not given up, for which a unit begins."""
@@ -97,12 +99,19 @@ class Units:
             with self._open() as session:
                 opened = True
                 began = time.monotonic()
-                calls = _waited_for(calls, began)  # other processes may have been first, for long
+                calls = _waited_for(calls, began) or self._take_over(began)  # others may have been first, for long
                 results = _results(session, calls)
                 self._begin_commit(calls, began)
         except BaseException as error:  # noqa: BLE001 - whatever it is, it is raised at the callers, who wait
             return _Run(calls, [], error, self._end(opened=opened))
         return _Run(calls, results, None, self._end(opened=opened))
+
+    def _take_over(self, now: float) -> list[Call]:
+        """The calls that wait by now, in place of those that were all given up while the unit stood in line."""
+        with self._lock:
+            calls = self._waiting.take(now) if self._waiting else []
+            self._watch.pass_on(calls)
+            return _waited_for(calls, now)
 
     def _begin_commit(self, calls: list[Call], began: float) -> None:
         # INVARIANT: a call is given up or committed, and both sides say which under the same lock, by a clock that is

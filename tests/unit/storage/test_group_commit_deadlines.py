@@ -144,6 +144,54 @@ def test_those_given_up_while_their_unit_opened_are_not_run_in_it(gate, store):
     assert store.begun == 2
 
 
+@pytest.fixture
+def opening(gate, store, transactor):
+    """Holds the unit for `a`, after the gate's own, while it is opened; `a` is given up then."""
+    transactor._watch._hang_seconds = 100.0  # it stands in line, and does not hang
+    opening = Halt()
+    gate.queue(write, "a")
+    store.at_begin = opening
+    gate.open()
+    opening.reached.wait()
+    assert_given_up(gate.give_up("a"))
+    yield opening
+    opening.go_on()
+
+
+def test_a_turn_that_comes_too_late_is_for_those_who_wait_by_then(gate, store, opening):
+    gate.queue(write, "b", "c")
+    opening.go_on()
+    assert [gate.outcome(item) for item in "bc"] == ["wrote b", "wrote c"]
+    assert (store.units, store.begun) == ([[], ["b", "c"]], 2)
+
+
+def test_those_who_took_over_a_unit_that_fails_are_tried_one_by_one(gate, store, opening):
+    def fail_together(session, items):
+        if len(items) > 1:
+            raise ZeroDivisionError
+        return write(session, items)
+
+    gate.queue(fail_together, "b", "c")
+    opening.go_on()
+    assert [gate.outcome(item) for item in "bc"] == ["wrote b", "wrote c"]
+    assert store.kept == ["b", "c"]
+
+
+def test_those_who_took_over_a_unit_are_still_its_calls_when_the_caps_moved(gate, store, opening):
+    runs = []
+
+    def move_once(session, items):
+        runs.append(items)
+        if len(runs) == 1:
+            raise CapsMoved
+        return write(session, items)
+
+    gate.queue(move_once, "b")
+    opening.go_on()
+    assert gate.outcome("b") == "wrote b"
+    assert runs == [["b"], ["b"]]
+
+
 def test_one_given_up_before_it_is_tried_alone_is_not_tried(gate, store):
     runs = []
 

@@ -82,6 +82,15 @@ def test_a_unit_that_is_waited_for_refuses_those_who_would_wait_for_less_than_it
     assert watched.interrupts == 0
 
 
+def test_a_unit_that_is_passed_on_is_not_interrupted_while_one_of_its_new_calls_waits(watched, watch):
+    watch.begin(0.0, [a_call()])
+    watch.pass_on([a_call(at=0.9, timeout_seconds=1)])
+    watch.look(1.5)
+    assert watched.interrupts == 0
+    watch.look(1.9)
+    assert watched.interrupts == 1
+
+
 @pytest.mark.parametrize("opened", [False, True])
 def test_after_an_interrupt_or_a_unit_that_could_not_be_opened_the_store_is_suspect(watched, watch, opened):
     watch.begin(0.0, [a_call()])

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ipaddress
 import os
+import signal
 import sys
 from collections.abc import Generator, Iterator
 
@@ -28,6 +29,10 @@ from servers import (
 settings.register_profile("guardrails", deadline=None, print_blob=True)
 settings.load_profile("guardrails")
 settings.register_profile("soak", max_examples=5_000)  # pytest --hypothesis-profile=soak: far more than CI has time for
+
+# A script starts its background jobs with SIGINT ignored, and so would be all that tests start, and then interrupt.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 SKIPS_FAIL = os.environ.get("CI") == "true"  # noqa: TID251 - the harness asks where it runs; the package does not
 

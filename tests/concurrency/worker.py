@@ -26,6 +26,8 @@ NOON = datetime(2026, 12, 2, 12, tzinfo=UTC)
 RECIPIENTS = 20
 CAMPAIGNS = "abcdefg"
 SHARED_BY_TWO = 50
+REQUEST_SIZES = (1, 1, 2, 1, 1, 10)
+"""How many candidates a thread asks for at once, request after request."""
 
 
 def candidate(number: int) -> Candidate:
@@ -82,11 +84,15 @@ def ask_all(application: Application, numbers: Sequence[int], threads: int) -> d
 
 
 def _ask(application: Application, numbers: Sequence[int], answered: dict[str, str]) -> None:
-    for number in numbers:
-        (answer,) = application.decider.decide([candidate(number)])
-        if isinstance(answer, Exception):
-            raise answer
-        answered[answer.decision.candidate_id] = hashlib.sha256(answer.body).hexdigest()
+    waiting = iter(numbers)
+    for size in itertools.cycle(REQUEST_SIZES):
+        request = [candidate(number) for number in itertools.islice(waiting, size)]
+        if not request:
+            return
+        for answer in application.decider.decide(request):
+            if isinstance(answer, Exception):
+                raise answer
+            answered[answer.decision.candidate_id] = hashlib.sha256(answer.body).hexdigest()
 
 
 def main(told: dict[str, Any]) -> None:

@@ -109,9 +109,11 @@ class Units:
     def _take_over(self, now: float) -> list[Call]:
         """The calls that wait by now, in place of those that were all given up while the unit stood in line."""
         with self._lock:
-            calls = self._waiting.take(now) if self._waiting else []
+            calls = _waited_for(self._waiting.take(now), now) if self._waiting else []
             self._watch.pass_on(calls)
-            return _waited_for(calls, now)
+        if not calls:
+            raise _GivenUp
+        return calls
 
     def _begin_commit(self, calls: list[Call], began: float) -> None:
         # INVARIANT: a call is given up or committed, and both sides say which under the same lock, by a clock that is
@@ -150,7 +152,7 @@ class _Run(NamedTuple):
 
 
 class _GivenUp(Exception):  # noqa: N818 - rolls a unit back; nobody is told
-    """A call of the unit was given up before its commit."""
+    """A call of the unit, or every one that there was, was given up before its commit."""
 
 
 def _waited_for(calls: list[Call], now: float) -> list[Call]:

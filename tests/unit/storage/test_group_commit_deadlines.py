@@ -165,6 +165,13 @@ def test_a_turn_that_comes_too_late_is_for_those_who_wait_by_then(gate, store, o
     assert (store.units, store.begun) == ([[], ["b", "c"]], 2)
 
 
+def test_a_turn_for_which_nobody_waits_any_more_is_let_pass(store, transactor, opening):
+    opening.go_on()
+    wait_until_idle(transactor)
+    assert transactor.call(write, "b") == "wrote b"
+    assert (store.units, store.begun) == ([[], ["b"]], 3)
+
+
 def test_those_who_took_over_a_unit_that_fails_are_tried_one_by_one(gate, store, opening):
     def fail_together(session, items):
         if len(items) > 1:

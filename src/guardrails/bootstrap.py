@@ -9,7 +9,7 @@ from __future__ import annotations
 import secrets
 import time
 from collections.abc import Callable, Iterable, Mapping
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -31,6 +31,7 @@ from guardrails.audit import (
     SqlPolicyArchive,
 )
 from guardrails.caps import MemoryCaps, SqlCaps
+from guardrails.caps.moving import take_back
 from guardrails.consent import ConsentService, MemoryConsents, SqlConsents
 from guardrails.core.candidate import Candidate
 from guardrails.core.policy_set import PolicySet
@@ -61,8 +62,8 @@ from guardrails.engine.native import NativeEngine
 from guardrails.errors import CandidateError, DependencyError, SettingsError
 from guardrails.policyfile.loader import load_policy_files
 from guardrails.preferences import MemoryPreferences, PreferenceService, SqlPreferences
-from guardrails.settings import EngineName, Settings
-from guardrails.storage.connections import BUSY_SECONDS
+from guardrails.settings import CAPS_IN_DATABASE, EngineName, Settings
+from guardrails.storage.connections import BUSY_SECONDS, Database
 from guardrails.storage.memory import Journal
 from guardrails.storage.migrate import migrate, refuse_to_migrate
 from guardrails.storage.transactors import open_transactor
@@ -81,6 +82,7 @@ __all__ = [
     "open_application",
     "open_stores",
     "refuse_to_migrate",
+    "take_caps_back",
     "utc_now",
 ]
 
@@ -186,7 +188,7 @@ def open_application(
         keep=timedelta(seconds=settings.keep_seconds),
         deadline=timedelta(milliseconds=settings.deadline_ms),
     )
-    redis = None if settings.caps_url is None else _open_redis(settings)
+    redis = None if settings.redis_url is None else _open_redis(settings.redis_url, settings)
     return build_application(
         policies,
         transactor=open_stores(
@@ -366,6 +368,17 @@ def open_stores(
     )
 
 
+def take_caps_back(settings: Settings) -> None:
+    """Have the caps live in the database, where the settings say that they do and they have lived in Redis so far.
+
+    Raises what opening the database does.
+    """
+    if settings.caps_url != CAPS_IN_DATABASE or settings.database_url == "memory:":
+        return
+    with closing(Database(settings.database_url)) as database, database.unit() as connection:
+        take_back(connection, SqlDecisions(connection))
+
+
 def _sql_session(redis: RedisGateway | None, connection: Connection) -> Session:
     decisions = SqlDecisions(connection)
     return _Session(
@@ -381,7 +394,7 @@ def _sql_session(redis: RedisGateway | None, connection: Connection) -> Session:
 # What needs the extra `redis` is not even loaded where nobody asked for it.
 
 
-def _open_redis(settings: Settings) -> RedisGateway:
+def _open_redis(url: str, settings: Settings) -> RedisGateway:
     if settings.database_url == "memory:":
         raise SettingsError("caps live in Redis beside a database that they can be filled from; `memory:` keeps none")
     try:
@@ -390,9 +403,8 @@ def _open_redis(settings: Settings) -> RedisGateway:
         raise SettingsError(
             f"caps in Redis need its client: install `notification-guardrails[redis]` ({error})"
         ) from error
-    assert settings.caps_url is not None  # noqa: S101 - it is why this is called
     gateway = RedisGateway(
-        settings.caps_url, deadline_seconds=settings.deadline_ms / 1000, uses_server_time=not settings.replay_clock
+        url, deadline_seconds=settings.deadline_ms / 1000, uses_server_time=not settings.replay_clock
     )
     with suppress(DependencyError):  # out of reach now: decisions say so until it is back
         gateway.check()

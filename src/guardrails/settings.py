@@ -28,6 +28,7 @@ from guardrails.core.timing import parse_duration
 from guardrails.errors import SettingsError
 
 __all__ = [
+    "CAPS_IN_DATABASE",
     "EngineName",
     "Key",
     "LogLevel",
@@ -44,6 +45,9 @@ EngineName = Literal["paired", "native", "durable"]
 LogLevel = Literal["debug", "info", "warning", "error"]
 
 Scope = Literal["decide", "consent:write", "consent:read", "audit:read", "policy:read", "policy:admin"]
+
+CAPS_IN_DATABASE = "database"
+"""In place of the URL of the caps: they live in the database, also where they have lived in Redis so far."""
 
 PREFIX = "GUARDRAILS_"
 DEADLINE_MOST_MS = 60_000
@@ -64,8 +68,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     `port` 0 picks a free one. `lease_seconds` is how long an allow holds its capacity before an outcome must be
     reported, `deadline_ms` how long all store calls of a decision may take together, and `keep_seconds` how long a
     decision answers for its candidate. `caps_url` names a Redis or Valkey for the caps; without it they live in the
-    database. Without `keys` nobody is asked for one, so the host must be loopback. `replay_clock` lets a caller set
-    the time of a request, and is for loopback only.
+    database, and where it is `CAPS_IN_DATABASE` they do so from now on. Without `keys` nobody is asked for one, so the
+    host must be loopback. `replay_clock` lets a caller set the time of a request, and is for loopback only.
     """
 
     policies: Path = Path("policies")
@@ -98,6 +102,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         if problems:
             raise SettingsError("; ".join(problems))
         return settings
+
+    @property
+    def redis_url(self) -> str | None:
+        """Where the caps live, if not in the database."""
+        return None if self.caps_url == CAPS_IN_DATABASE else self.caps_url
 
     @property
     def is_open(self) -> bool:

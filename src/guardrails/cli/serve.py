@@ -28,7 +28,7 @@ import msgspec
 from granian.constants import Interfaces
 from granian.log import LogLevels
 
-from guardrails.bootstrap import open_application
+from guardrails.bootstrap import open_application, take_caps_back
 from guardrails.cli import exit_codes
 from guardrails.cli.documented import Documented
 from guardrails.cli.workers import Workers
@@ -85,7 +85,12 @@ def _read_by(parse: Callable[[str], int]) -> Callable[[click.Context, click.Para
     metavar="URL",
     help="`sqlite:///file`, `postgresql://...` or `memory:`.  [default: sqlite:///guardrails.db]",
 )
-@click.option("--caps", "caps_url", metavar="URL", help="`redis://...`, for the caps.  [default: in the database]")
+@click.option(
+    "--caps",
+    "caps_url",
+    metavar="URL",
+    help="`redis://...`, for the caps; `database` takes them back from there.  [default: in the database]",
+)
 @click.option("--state-directory", type=click.Path(path_type=Path), help="[default: guardrails-state]")
 @click.option("--host", help="The address to listen on.  [default: 127.0.0.1]")
 @click.option("--port", type=click.IntRange(0, 65_535), help="The port; 0 picks a free one.  [default: 8080]")
@@ -143,6 +148,7 @@ def _make_ready(settings: Settings) -> None:
         raise SettingsError(f"can't write to the state directory `{settings.state_directory}`: {_why(error)}") from None
     with contextlib.closing(open_application(settings)) as application:
         try:
+            take_caps_back(settings)
             application.make_ready()
             application.fill_caps()
         except DependencyError as error:

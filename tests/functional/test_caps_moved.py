@@ -1,0 +1,46 @@
+"""Where the caps live is said by the database, and changed by saying so: to Redis and back."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from service import Service
+
+POLICIES = """
+apiVersion: guardrails/v1
+policies:
+  - {id: two-a-week, kind: frequency_cap, applies_to: {lane: monetized}, limit: 2, per: [recipient],
+     window: {rolling: 7d}}
+"""
+CANDIDATE: dict[str, Any] = {
+    "lane": "monetized",
+    "channel": "push",
+    "recipient": {"id": "r-1", "timezone": "Europe/Berlin"},
+    "content": {"class": "sponsored", "topic": "upgrade"},
+}
+
+
+def effects(service, *ids: str) -> list[str]:
+    return [service.send("POST", "/v1/decisions", CANDIDATE | {"id": each}).json()["effect"] for each in ids]
+
+
+def test_caps_that_lived_in_redis_are_taken_back_by_saying_so_and_not_by_leaving_it_out(tmp_path, start, redis_server):
+    redis_server.flush()
+    policies = tmp_path / "policies.yaml"
+    policies.write_text(POLICIES, "utf-8")
+    in_redis = start(policies=policies, env={"GUARDRAILS_CAPS_URL": redis_server.url})
+    in_redis.until(lambda: in_redis.send("GET", "/readyz").json()["status"] == "ready")
+    assert effects(in_redis, "c-1") == ["allow"]
+    assert in_redis.stop() == 0
+    redis_server.flush()
+
+    with pytest.raises(RuntimeError, match="or take them back by `guardrails serve --caps database`"):
+        Service(tmp_path, policies=policies)
+
+    for round_number in range(2):  # once they are back, it says no more than what is so
+        back = start(policies=policies, env={"GUARDRAILS_CAPS_URL": "database"})
+        assert effects(back, "c-1", f"c-{round_number + 2}") == ["allow", ["allow", "deny"][round_number]]
+        assert back.stop() == 0
+    assert effects(start(policies=policies), "c-9") == ["deny"]

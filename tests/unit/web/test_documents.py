@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 from typing import get_args
@@ -45,3 +46,32 @@ def test_every_metric_is_in_the_operations_docs(watched):
 @pytest.mark.parametrize("scope", get_args(Scope))
 def test_every_scope_is_in_the_operations_docs(scope):
     assert f"`{scope}`" in OPERATIONS
+
+
+RECEIPT = {
+    "id": "c-1",
+    "lane": "transactional",
+    "channel": "email",
+    "recipient": {"id": "r-1"},
+    "content": {"class": "transactional"},
+}
+
+
+def test_the_reports_by_example_are_answered_as_the_http_docs_say(make_client):
+    client = make_client()
+    decision_id = client.post("/v1/decisions", json=RECEIPT).get_json()["decision_id"]
+    section = HTTP_API.partition("## Reports by example")[2].partition("\n## ")[0]
+    section = re.sub("01a203770aac6c3954203ce78a7ceb70", decision_id, section)
+    ((path, body, answer),) = re.findall(r"8080(\S+) .*?-d '(.*?)'\n(.*?)\n```", section, re.DOTALL)
+    conflict, unknown, batch, results = map(json.loads, re.findall(r"```json\n(.*?)```", section, re.DOTALL))
+
+    def without_request_ids(value):
+        return json.loads(re.sub(r'"request_id": "\w+"', '"request_id": "?"', json.dumps(value)))
+
+    def said(path, report):
+        return without_request_ids(client.post(path, json=report).get_json())
+
+    assert said(path, json.loads(body)) == json.loads(answer)
+    assert said(path, {"outcome": "cancelled"}) == without_request_ids(conflict)
+    assert said("/v1/decisions/nobody/outcome", {"outcome": "sent"}) == without_request_ids(unknown)
+    assert said("/v1/outcomes", batch) == without_request_ids(results)

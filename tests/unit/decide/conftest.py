@@ -4,6 +4,7 @@ import pytest
 
 from guardrails.bootstrap import open_stores
 from route import Route
+from sends import CapsApart, Sends
 
 
 @pytest.fixture(params=["memory:", "sqlite"])
@@ -16,3 +17,19 @@ def route(url):
     made = Route(open_stores(url))
     yield made
     made.close()
+
+
+@pytest.fixture
+def sends(url):
+    transactor = open_stores(url)
+    yield Sends(transactor)
+    transactor.close()
+
+
+@pytest.fixture
+def apart():
+    """Sends whose caps live in a store of their own."""
+    caps = CapsApart()
+    transactor = caps.transactor()
+    yield Sends(transactor), caps
+    transactor.close()

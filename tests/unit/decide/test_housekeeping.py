@@ -10,28 +10,11 @@ from sqlalchemy import create_engine, text
 from guardrails.core.needs import Take
 from guardrails.decide.housekeeping import STEP_DECISIONS, STEP_SLOTS
 from guardrails.errors import DependencyError
-from sends import KEEP, LEASE, NOON, TAKES, TEN, CapsApart, Sends
+from sends import KEEP, LEASE, NOON, TAKES, TEN, Sends
 from stores import instant, open_stores, run, sqlite_url
 
 TICK = timedelta(microseconds=1)
 LATE = NOON + 2 * KEEP
-
-
-@pytest.fixture(params=["memory:", "sqlite"])
-def sends(request, tmp_path):
-    url = request.param if request.param == "memory:" else sqlite_url(tmp_path / "guardrails.db")
-    transactor = open_stores(url)
-    yield Sends(transactor)
-    transactor.close()
-
-
-@pytest.fixture
-def apart():
-    """Sends whose caps live in a store of their own."""
-    caps = CapsApart()
-    transactor = caps.transactor()
-    yield Sends(transactor), caps
-    transactor.close()
 
 
 def to_the_end(sends, now) -> list[int]:

@@ -12,8 +12,8 @@ from guardrails.decide.entry import OutcomeEntry
 from guardrails.decide.holdings import ReservationState
 from guardrails.decide.outcomes import ImpossibleOutcomeError, Outcome, OutcomeReport
 from guardrails.errors import ConflictError, DependencyError, NotFoundError
-from sends import KEEP, LEASE, NOON, TEN, CapsApart, Sends
-from stores import instant, open_stores, sqlite_url
+from sends import KEEP, LEASE, NOON, TEN, Sends
+from stores import instant, open_stores
 
 TICK = timedelta(microseconds=1)
 OUTCOMES = get_args(Outcome)
@@ -32,23 +32,6 @@ MOVES = {
     "bounced":    ("bounced",   "bounced",   NO,          NO,          "bounced",   NO),
     "complained": ("complained", "complained", NO,        NO,          NO,          "complained"),
 }  # fmt: skip
-
-
-@pytest.fixture(params=["memory:", "sqlite"])
-def sends(request, tmp_path):
-    url = request.param if request.param == "memory:" else sqlite_url(tmp_path / "guardrails.db")
-    transactor = open_stores(url)
-    yield Sends(transactor)
-    transactor.close()
-
-
-@pytest.fixture
-def apart():
-    """Sends whose caps live in a store of their own."""
-    caps = CapsApart()
-    transactor = caps.transactor()
-    yield Sends(transactor), caps
-    transactor.close()
 
 
 def times(*instants) -> Usage:

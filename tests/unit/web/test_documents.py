@@ -11,6 +11,7 @@ import pytest
 
 from guardrails.settings import _VARIABLES, Scope, Settings
 from guardrails.web.problems import PROBLEMS, problem_type
+from service import CANDIDATE
 
 DOCS = Path(__file__).parents[3] / "docs"
 HTTP_API = (DOCS / "http-api.md").read_text(encoding="utf-8")
@@ -48,18 +49,9 @@ def test_every_scope_is_in_the_operations_docs(scope):
     assert f"`{scope}`" in OPERATIONS
 
 
-RECEIPT = {
-    "id": "c-1",
-    "lane": "transactional",
-    "channel": "email",
-    "recipient": {"id": "r-1"},
-    "content": {"class": "transactional"},
-}
-
-
 def test_the_reports_by_example_are_answered_as_the_http_docs_say(make_client):
     client = make_client()
-    decision_id = client.post("/v1/decisions", json=RECEIPT).get_json()["decision_id"]
+    decision_id = client.post("/v1/decisions", json=CANDIDATE).get_json()["decision_id"]
     section = HTTP_API.partition("## Reports by example")[2].partition("\n## ")[0]
     section = re.sub("01a203770aac6c3954203ce78a7ceb70", decision_id, section)
     ((path, body, answer),) = re.findall(r"8080(\S+) .*?-d '(.*?)'\n(.*?)\n```", section, re.DOTALL)

@@ -14,14 +14,8 @@ from guardrails.web.exchange import Exchange
 from guardrails.web.front import Admission, Front
 from guardrails.web.metrics import Metrics
 from guardrails.web.route import Route
+from service import CANDIDATE
 
-CANDIDATE = {
-    "id": "c-1",
-    "lane": "transactional",
-    "channel": "email",
-    "recipient": {"id": "r-1"},
-    "content": {"class": "transactional"},
-}
 SENDER, READER, NOBODY = "sender-key-0123456789", "reader-key-0123456789", "nobody-key-0123456789"
 
 

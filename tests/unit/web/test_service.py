@@ -16,6 +16,7 @@ from guardrails.web import create_app
 from guardrails.web.gauges import gauges_of
 from guardrails.web.metrics import Metrics
 from guardrails.web.upkeep import Periodic, PolicyReload
+from service import CANDIDATE
 
 BROKEN = "apiVersion: guardrails/v1\npolicies:\n  - id: broken\n    kind: ruel\n"
 
@@ -159,14 +160,6 @@ def samples(client, name):
     return {labels: float(value) for labels, value in found}
 
 
-RECEIPT = {
-    "lane": "transactional",
-    "channel": "email",
-    "recipient": {"id": "r-1"},
-    "content": {"class": "transactional"},
-}
-
-
 def test_the_stores_and_the_spool_are_told_of_before_and_in_an_outage(make_client, tmp_path):
     client = make_client(database_url=f"sqlite:///{tmp_path}/g.db")
     assert samples(client, "guardrails_store_up") == {'store="database"': 1.0, 'store="caps"': 1.0}
@@ -174,7 +167,7 @@ def test_the_stores_and_the_spool_are_told_of_before_and_in_an_outage(make_clien
     for path in tmp_path.glob("g.db*"):
         path.write_bytes(b"no database any more " * 1000)
     for number in range(3):
-        client.post("/v1/decisions", json=RECEIPT | {"id": f"c-{number}"})
+        client.post("/v1/decisions", json=CANDIDATE | {"id": f"c-{number}"})
     assert samples(client, "guardrails_store_up") == {'store="database"': 0.0}
     assert samples(client, "guardrails_spool_entries") == {"": 3.0}
     assert samples(client, "guardrails_spool_bytes") == {"": (tmp_path / "spool.jsonl").stat().st_size}

@@ -17,6 +17,7 @@ from guardrails.errors import DependencyError
 from guardrails.web.metrics import Metrics
 from guardrails.web.upkeep import ClockWatch, Periodic, SpoolDrain, Steps
 from sends import KEEP
+from service import CANDIDATE
 from stores import open_stores, run
 
 NOON = datetime(2026, 12, 1, 12, tzinfo=UTC)
@@ -212,18 +213,9 @@ def test_a_clock_that_is_slowed_down_bit_by_bit_is_not_told_of(clocks, watch, lo
     assert log_lines == []
 
 
-RECEIPT = {
-    "id": "c-1",
-    "lane": "transactional",
-    "channel": "email",
-    "recipient": {"id": "r-1"},
-    "content": {"class": "transactional"},
-}
-
-
 def spooled(number) -> bytes:
     """The entry of a degraded allow."""
-    candidate = msgspec.convert(RECEIPT | {"id": f"c-{number}"}, Candidate)
+    candidate = msgspec.convert(CANDIDATE | {"id": f"c-{number}"}, Candidate)
     decision = Decision(
         decision_id=f"d-{number}",
         candidate_id=candidate.id,

@@ -13,21 +13,15 @@ from guardrails.core.candidate import Candidate
 from guardrails.settings import Settings
 from guardrails.web.metrics import Metrics
 from guardrails.web.worker import _upkeep
+from service import CANDIDATE
 
 LONG_AGO = datetime(2026, 1, 1, 12, tzinfo=UTC)
-RECEIPT = {
-    "id": "c-1",
-    "lane": "transactional",
-    "channel": "email",
-    "recipient": {"id": "r-1"},
-    "content": {"class": "transactional"},
-}
 
 
 def test_it_keeps_house(compiled):
     application = in_memory_application(compiled.policy_set, compiled=compiled)
     (housekeeping,) = [each for each in _upkeep(application, Settings(), Metrics()) if each.name == "housekeeping"]
-    (answer,) = application.decider.decide([msgspec.convert(RECEIPT, Candidate)], now=LONG_AGO)
+    (answer,) = application.decider.decide([msgspec.convert(CANDIDATE, Candidate)], now=LONG_AGO)
     decision_id = answer.decision.decision_id
     assert application.audit.decision(decision_id).state == "reserved"
     housekeeping.turn()

@@ -335,6 +335,22 @@ def test_many_questions_of_all_kinds_are_answered_at_once(do):
         assert Usage(older, tuple(times[older:])) == answer, query
 
 
+@pytest.mark.parametrize("owner", ["r-1", None])
+def test_questions_about_one_key_from_different_instants_are_each_answered_exactly(do, owner):
+    reserve(do, *(holding(number, replace(RESERVED, owner=owner), at=instant(10, number)) for number in range(9)))
+    queries = [
+        UsageQuery("cap", "k", instant(10, minute) + late * TICK, newest, owner=owner)
+        for minute in range(10)
+        for late in (0, 1)
+        for newest in (0, 1, 5, 20)
+    ]
+    answers = do(lambda session: session.caps.read(queries, NOW))
+    for query in queries:
+        times = tuple(at for number in range(9) if (at := instant(10, number)) >= query.since)
+        older = max(0, len(times) - query.newest)
+        assert Usage(older, times[older:]) == answers[query], query
+
+
 def test_nothing_to_do_is_fine(do):
     reserve(do)
     settle(do)

@@ -5,6 +5,7 @@ from datetime import timedelta
 
 import msgspec
 import pytest
+from sqlalchemy import create_engine
 
 from guardrails.caps.redis import CapsRebuild, RedisGateway, rebuild
 from guardrails.caps.redis.epochs import CapEpoch, lineage_of
@@ -274,6 +275,20 @@ def test_a_copied_database_keeps_its_caps_apart_from_those_of_the_original(redis
     with open_redis_stores(url, redis.url) as original:
         assert epoch(original) == before
         assert used(original, real_now(), OWN) == [1]
+
+
+def test_whoever_is_told_to_be_another_database_begins_anew(stores, tmp_path):
+    decide(stores, 1, OWN)
+    before = epoch(stores)
+    engine = create_engine(sqlite_url(tmp_path / "guardrails.db"))
+    with engine.begin() as connection:
+        connection.exec_driver_sql("UPDATE cap_epochs SET home = ''")
+    engine.dispose()
+    with pytest.raises(DependencyError, match="are being rebuilt"):
+        used(stores, real_now(), OWN)
+    stores.mend()
+    assert lineage_of(epoch(stores).name) != lineage_of(before.name)
+    assert used(stores, real_now(), OWN) == [1]
 
 
 def test_a_database_that_was_moved_is_the_same(redis, tmp_path):

@@ -7,6 +7,7 @@ import json
 import sqlite3
 from pathlib import Path
 
+import psycopg
 import pytest
 from click.testing import CliRunner, Result
 
@@ -351,6 +352,15 @@ def test_who_only_reads_migrates_nothing(here, arguments, schema):
     line = f"guardrails: the database {said}, and is only read here; `guardrails serve` brings it up to date\n"
     assert (result.exit_code, result.stdout, result.stderr) == (2, "", line)
     assert database.read_bytes() == before
+
+
+def test_who_only_reads_makes_no_schema_on_a_server_either(here, empty_postgres_url):
+    for arguments in (["replay"], ["usage", "r-1"]):
+        result = run(*arguments, "--database", empty_postgres_url)
+        assert (result.exit_code, "holds no schema" in result.stderr, result.stdout) == (2, True, "")
+    with psycopg.connect(empty_postgres_url) as connection:
+        tables = "SELECT count(*) FROM pg_tables WHERE schemaname = 'public'"
+        assert connection.execute(tables).fetchone() == (0,)
 
 
 def test_replay_tells_how_many_decisions_an_older_release_recorded(here):

@@ -58,6 +58,8 @@ class _InOrder(MutableMapping[Moment, Value]):
 class MemoryCaps:
     """The in-memory `CapStore`."""
 
+    is_serial = True
+
     def __init__(self, journal: Journal) -> None:
         self._journal = journal
         self._slots: dict[str, dict[CapKey, _InOrder[int | None]]] = {}

@@ -177,6 +177,8 @@ class SqlCaps:
     a process that was started before: every unit looks.
     """
 
+    is_serial = True
+
     def __init__(self, unit: Connection) -> None:
         self._unit = unit
         self._is_here = False

@@ -15,10 +15,10 @@ import msgspec
 
 from guardrails.core.candidate import Candidate, effective_time
 from guardrails.core.decision import Decision
-from guardrails.core.needs import CapCheck, Take
+from guardrails.core.needs import Take
 from guardrails.decide.case import Case, open_case
 from guardrails.decide.gather import Ledger
-from guardrails.decide.judgement import checks_of, decision_of, judge, takes_of
+from guardrails.decide.judgement import decision_of, judge, takes_of
 from guardrails.decide.reasons import FACTS_UNAVAILABLE, route_reason
 from guardrails.decide.writes import Asked, Decided, Request
 from guardrails.errors import DependencyError, EngineDisagreement, EngineFault
@@ -62,7 +62,7 @@ def without_store(done: Decided, fault: DependencyError) -> Decided:
     why = done.fault or _told(fault)
     if decision.lane != "monetized":
         return msgspec.structs.replace(done, decision=decision, fault=why)
-    return msgspec.structs.replace(done, decision=_denied(decision, fault), takes=(), checks=(), fault=why)
+    return msgspec.structs.replace(done, decision=_denied(decision, fault), takes=(), case=None, fault=why)
 
 
 def _open(candidate: Candidate, request: Request) -> Case:
@@ -74,8 +74,8 @@ def _judged(asked: Asked, request: Request, case: Case | Exception, ledger: Ledg
         raise case
     case.answers = ledger.answers_for(case)
     decision = judge(case, asked.decision_id)
-    takes, checks = _room(case) if decision.effect == "allow" else ((), ())
-    return Decided(asked, request, case.at, decision, case.answers, takes, checks)
+    takes = takes_of(case) if decision.effect == "allow" else ()
+    return Decided(asked, request, case.at, decision, case.answers, takes, case if takes else None)
 
 
 def _after_error(asked: Asked, request: Request, case: Case | Exception, error: Exception) -> Decided:
@@ -84,14 +84,13 @@ def _after_error(asked: Asked, request: Request, case: Case | Exception, error: 
     code = ENGINE_DISAGREEMENT if disagreement else ENGINE_FAULT
     reason = route_reason(code, "the engines disagree" if disagreement else "the engine could not decide")
     takes: tuple[Take, ...] = ()
-    checks: tuple[CapCheck, ...] = ()
     allowed = asked.candidate.lane == "transactional" and not disagreement
     if allowed:
         by_native = caught(_allowed_by_native, case)
         if isinstance(by_native, Exception):  # the first error is the one that is recorded
             allowed = asked.candidate.content.class_ == "transactional"
         else:
-            allowed, takes, checks = by_native
+            allowed, takes = by_native
     at = effective_time(asked.candidate, request.now)
     decision = decision_of(
         asked.candidate,
@@ -102,21 +101,17 @@ def _after_error(asked: Asked, request: Request, case: Case | Exception, error: 
         reasons=() if allowed else (reason,),
         degraded=True,
     )
-    return Decided(asked, request, at, decision, takes=takes, checks=checks, fault=_told(error))
+    return Decided(
+        asked, request, at, decision, takes=takes, case=case if isinstance(case, Case) else None, fault=_told(error)
+    )
 
 
-def _allowed_by_native(case: Case | Exception) -> tuple[bool, tuple[Take, ...], tuple[CapCheck, ...]]:
+def _allowed_by_native(case: Case | Exception) -> tuple[bool, tuple[Take, ...]]:
     if isinstance(case, Exception):
         raise EngineFault("there is no case that could be asked") from case
     if case.combined_at(case.at).effect == "deny":
-        return False, (), ()
-    return True, *_room(case)
-
-
-def _room(case: Case) -> tuple[tuple[Take, ...], tuple[CapCheck, ...]]:
-    """The slots that an allow takes, and what must still hold when it does."""
-    takes = takes_of(case)
-    return takes, checks_of(case) if takes else ()
+        return False, ()
+    return True, takes_of(case)
 
 
 def _denied(decision: Decision, fault: DependencyError) -> Decision:

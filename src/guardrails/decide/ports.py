@@ -118,14 +118,17 @@ class CapStore(Protocol):
     reach; what it had to write is not written then, or at most until the lease ends.
     """
 
+    @property
+    def is_serial(self) -> bool:
+        """Whether what was read in the unit still holds when slots are taken: then nothing has to be checked."""
+
     def read(self, queries: Sequence[UsageQuery], now: datetime, /) -> Mapping[UsageQuery, Usage]:
         """The usage for each question; a slot whose lease ended at or before `now` does not count."""
 
     def reserve(self, reservations: Sequence[Reservation], now: datetime, /) -> None:
         """Take all slots of all reservations.
 
-        Raises CapsMoved where a check no longer holds, and takes nothing then. A store whose units are serial need not
-        check: what was read in the unit still holds.
+        Raises CapsMoved where a check no longer holds, and takes nothing then. A store that `is_serial` gets no checks.
         """
 
     def settle(self, settlements: Sequence[Settlement], /) -> None:

@@ -14,9 +14,10 @@ import msgspec
 from guardrails.core.candidate import Candidate
 from guardrails.core.decision import AuditReference, Decision
 from guardrails.core.needs import CapCheck, Take
-from guardrails.decide.case import Answers, Compiled
+from guardrails.decide.case import Answers, Case, Compiled
 from guardrails.decide.entry import DecisionEntry, encode_entry
 from guardrails.decide.holdings import Reservation
+from guardrails.decide.judgement import checks_of
 from guardrails.decide.ports import Session, StoredDecision
 from guardrails.errors import CandidateError, ConflictError
 
@@ -100,7 +101,7 @@ class Answer(msgspec.Struct, frozen=True, gc=False):
 class Decided(msgspec.Struct, frozen=True, gc=False):
     """A decision for the instant `at`, with what must be written for it.
 
-    `fault` says why it could not be decided as it should.
+    `case` is what it rests on where it takes slots. `fault` says why it could not be decided as it should.
     """
 
     asked: Asked
@@ -109,7 +110,7 @@ class Decided(msgspec.Struct, frozen=True, gc=False):
     decision: Decision
     answers: Answers = {}
     takes: tuple[Take, ...] = ()
-    checks: tuple[CapCheck, ...] = ()
+    case: Case | None = None
     fault: str | None = None
 
 
@@ -144,10 +145,13 @@ class Writes:
         )
         holding = stored.holding()
         if holding is not None and self._has_caps:
-            self._reservations.append(Reservation(holding=holding, checks=done.checks))
+            self._reservations.append(Reservation(holding=holding, checks=self._checks(done)))
         self._entries.append(entry_of(done, answer))
         self._decisions.append(stored)
         return answer, Known(stored.decision_id, stored.body_hash, stored.answer)
+
+    def _checks(self, done: Decided) -> tuple[CapCheck, ...]:
+        return () if done.case is None or self._session.caps.is_serial else checks_of(done.case)
 
     def write(self) -> None:
         """Write everything, one call a room. Raises CapsMoved or DependencyError before anything is written."""

@@ -261,9 +261,11 @@ class CountingSession:
         calls, room = self._calls, getattr(self._session, port)
 
         class Counted:
-            def __getattr__(self, method):
-                calls.append(f"{port}.{method}")
-                return getattr(room, method)
+            def __getattr__(self, name):
+                found = getattr(room, name)
+                if callable(found):
+                    calls.append(f"{port}.{name}")
+                return found
 
         return Counted()
 
@@ -357,9 +359,10 @@ HOURS = timedelta(hours=1)
 class MovingCaps:
     """Stores whose caps find, at first, that somebody else was quicker."""
 
-    def __init__(self, transactor, moves):
+    def __init__(self, transactor, *, moves, is_serial=False):
         self._transactor = transactor
         self.moves = moves
+        self.is_serial = is_serial
         self.reserved = []
 
     def call(self, handler, item, **terms):
@@ -367,7 +370,8 @@ class MovingCaps:
 
     def _moving(self, session):
         rooms = {port: getattr(session, port) for port in PORTS}
-        return SimpleNamespace(**rooms | {"caps": SimpleNamespace(read=session.caps.read, reserve=self._reserve)})
+        caps = SimpleNamespace(read=session.caps.read, reserve=self._reserve, is_serial=self.is_serial)
+        return SimpleNamespace(**rooms | {"caps": caps})
 
     def _reserve(self, reservations, now):
         self.reserved.append((reservations, now))
@@ -400,6 +404,15 @@ def test_an_allow_reserves_its_slots_with_what_it_rests_on(route):
     assert reservation.holding.lease_until == answer.decision.lease_until
     (check,) = reservation.checks
     assert (check.query.cap, check.limit, check.end) == ("two-a-day", 2, NOW + timedelta(hours=24))
+
+
+def test_stores_whose_units_are_serial_have_nothing_to_check(route):
+    stores = MovingCaps(open_stores("memory:"), moves=0, is_serial=True)
+    route = Route(stores)
+    route.grant()
+    route.decide(candidate())
+    (((reservation,), _),) = stores.reserved
+    assert reservation.checks == ()
 
 
 def test_the_stored_decision_knows_what_it_holds_and_when_it_is_due(route):

@@ -40,6 +40,8 @@ _EVER = datetime.min.replace(tzinfo=UTC)
 class RedisCaps:
     """The `CapStore` in Redis, for one unit."""
 
+    is_serial = False
+
     def __init__(self, gateway: RedisGateway, connection: Connection, *, decisions: DecisionStore) -> None:
         """`decisions` are those of the same unit: the transaction that runs on `connection`."""
         self._connection = connection

@@ -4,37 +4,30 @@ import os
 
 import pytest
 
+from faults.rig import Rig
+from faults.stores import open_stores
 from faults.table import table
-from servers import start_postgresql, start_redis
 
 ROUNDS = int(os.environ.get("FAULT_ROUNDS", "1"))  # noqa: TID251 - `make soak` asks for more of the same
 
 _rows = pytest.StashKey()
 
 
-@pytest.fixture(scope="session")
-def rows(pytestconfig):
-    """The rows of the table that is printed at the end."""
-    return pytestconfig.stash.setdefault(_rows, [])
-
-
-@pytest.fixture(scope="session")
-def rounds():
-    return ROUNDS
-
-
 @pytest.fixture
-def own_postgres():
-    """A PostgreSQL that the test may kill."""
-    with start_postgresql() as server:
-        yield server
+def suffer(pytestconfig, tmp_path):
+    """Do a fault so many times (and more in a soak) to a service over stores; the row of the table that comes of it."""
+    rows = pytestconfig.stash.setdefault(_rows, [])
 
+    def row_of(fault, store, times, on_small_disk=""):
+        with (
+            open_stores(store, tmp_path, on_small_disk=on_small_disk) as stores,
+            Rig(tmp_path, stores, seed=len(rows) + 1) as rig,
+        ):
+            rig.suffer(fault, times=times * ROUNDS)
+            rows.append(rig.verdict())
+        return rows[-1]
 
-@pytest.fixture
-def own_redis():
-    """A Redis that the test may kill; it keeps nothing."""
-    with start_redis() as server:
-        yield server
+    return row_of
 
 
 def pytest_terminal_summary(terminalreporter, config):

@@ -21,6 +21,9 @@ RECIPIENTS = 12
 GENERATION_SECONDS = 0.4
 """So long the same few recipients and one campaign are asked for; then come new ones, whose caps are free."""
 
+PAUSE_SECONDS = 0.02
+"""How long a thread waits that was not answered as it should be: senders go easy on a service in trouble."""
+
 REPORT_WITHIN_SECONDS = 1.0
 """A sender that could not report in this time lets the lease run out."""
 
@@ -44,7 +47,7 @@ class Answered:
 
 
 class Load:
-    """Threads that keep asking. `answered` and `problems` grow while it runs."""
+    """Threads that keep asking. `answered`, `refused` (instants) and `problems` grow while it runs."""
 
     def __init__(self, port: Callable[[], int], *, seed: int = 0, threads: int = THREADS) -> None:
         self._port = port
@@ -52,6 +55,7 @@ class Load:
         self._stopped = threading.Event()
         self.answered: list[Answered] = []
         self.reported: dict[str, str] = {}
+        self.refused: list[float] = []
         self.problems: list[str] = []
         self._threads = [
             threading.Thread(target=self._run, args=(number,), name=f"load-{number}", daemon=True)
@@ -85,7 +89,9 @@ class Load:
             asked += 1
             candidate = _candidate(f"{self._seed}-{number}-{asked}", rng)
             answer = self._ask(connection, candidate)
-            if answer is not None and answer.decision["effect"] == "allow" and answer.is_normal:
+            if answer is not None and not answer.is_normal:
+                time.sleep(PAUSE_SECONDS)
+            elif answer is not None and answer.decision["effect"] == "allow":
                 self._report(connection, answer, rng)
         connection.close()
 
@@ -106,10 +112,12 @@ class Load:
                 )
                 self.answered.append(answer)
                 return answer
-            if status not in (0, 503):
+            if status == 503:
+                self.refused.append(time.monotonic())
+            elif status != 0:
                 self.problems.append(f"{status} {body[:300]!r}")
                 return None
-            time.sleep(0.02)
+            time.sleep(PAUSE_SECONDS)
         return None
 
     def _report(self, connection: _Connection, answer: Answered, rng: random.Random) -> None:
@@ -123,7 +131,7 @@ class Load:
             if status not in (0, 503):
                 self.problems.append(f"outcome {outcome}: {status} {body[:300]!r}")
                 return
-            time.sleep(0.02)
+            time.sleep(PAUSE_SECONDS)
 
 
 def _candidate(candidate_id: str, rng: random.Random) -> dict[str, Any]:

@@ -1,7 +1,7 @@
-"""A service under load whose parts are killed, and what is left of the promises afterwards.
+"""A service under load to which faults are done, and what is left of the promises afterwards.
 
-    with Rig(directory, database_url=url) as rig:
-        rig.fault("worker killed", rig.kill_workers, times=20)
+    with open_stores("postgresql", directory) as stores, Rig(directory, stores) as rig:
+        rig.suffer(workers_killed, times=20)
         row = rig.verdict()
 
 A fault is done to the running service at a chance moment; then the rig waits until a candidate of the monetized lane
@@ -24,12 +24,14 @@ from urllib.parse import quote
 import psutil
 
 from faults.load import Answered, Load
+from faults.stores import Stores
 from service import Service
 from trail import Cap, Recount, countdown, day, read_entries, recount, rolling
 
 HERE = Path(__file__).parent
 PATIENCE_SECONDS = 60.0
-LEASE_SECONDS = 3
+LEASE_SECONDS = 2
+WORKERS = 2
 
 CAPS = {
     "two-an-hour": Cap(2, rolling(3600)),
@@ -42,13 +44,16 @@ CAPS = {
 
 @dataclass
 class Row:
-    """One line of the table."""
+    """One line of the table: what was counted while a fault was done to a service."""
 
     fault: str
     store: str
     times: int = 0
     answered: int = 0
     degraded: int = 0
+    refused: int = 0
+    """Requests that were told 503, and asked again."""
+
     lost: int = 0
     overshoot: int = 0
     leaked: int = 0
@@ -57,27 +62,15 @@ class Row:
 
 
 class Rig:
-    """A service with two workers over given stores, and the load on it."""
+    """A service with some workers over given stores, and the load on it."""
 
-    def __init__(
-        self, directory: Path, *, store: str, database_url: str, caps_url: str | None = None, seed: int = 0
-    ) -> None:
+    def __init__(self, directory: Path, stores: Stores, *, seed: int = 0) -> None:
+        self.stores = stores
+        self.chance = random.Random(seed)
         self._directory = directory
-        self._database_url = database_url
-        self._env = {
-            "GUARDRAILS_DATABASE_URL": database_url,
-            "GUARDRAILS_LEASE": f"{LEASE_SECONDS}s",
-            "GUARDRAILS_WORKERS": "2",
-            "GUARDRAILS_LOG_LEVEL": "warning",
-            # A killed process measures nothing, and measuring slows every start.
-            "COVERAGE_PROCESS_START": "",
-            "COVERAGE_PROCESS_CONFIG": "",
-            **({} if caps_url is None else {"GUARDRAILS_CAPS_URL": caps_url}),
-        }
         self._starts = 0
-        self._chance = random.Random(seed)
-        self._row = Row("", store)
-        self.service = self._start()
+        self._row = Row("", stores.name)
+        self.start_service()
         self.load = Load(lambda: self.service.port, seed=seed)
 
     def __enter__(self) -> Self:
@@ -90,53 +83,58 @@ class Rig:
 
     # --- faults
 
-    def fault(self, name: str, do: Callable[[], None], *, times: int) -> None:
-        """Do it so many times, each time at a chance moment of a service that answers normally."""
-        self._row.fault = name
+    def suffer(self, fault: Callable[[Rig], None], *, times: int) -> None:
+        """Do a fault so many times, each time at a chance moment of a service that answers normally."""
+        self._row.fault = fault.__name__.replace("_", " ")
         self.until(lambda: self.load.normal_since(0.0), "the service never answered")
         for _ in range(times):
-            time.sleep(self._chance.uniform(0.0, 0.4))
+            time.sleep(self.chance.uniform(0.0, 0.25))
             at = time.monotonic()
-            do()
+            fault(self)
             self._row.times += 1
-            done_at = time.monotonic()
-            back = self.until(lambda done_at=done_at: self.load.normal_since(done_at), f"no normal answer after {name}")
+            over_at = time.monotonic()
+            back = self.until(lambda over_at=over_at: self.load.normal_since(over_at), "no normal answer afterwards")
             self._row.recoveries.append(back.at - at)
 
     def kill_workers(self) -> None:
-        """SIGKILL to both workers; the service starts others."""
-        for worker in self.workers():
+        """SIGKILL to all workers."""
+        for worker in self._workers():
             _kill(worker)
 
-    def kill_one_worker(self) -> None:
-        """SIGKILL to the older worker; the other goes on. (A worker that dies as it is born ends Granian for good.)"""
-        workers = self.workers()
-        if workers:
-            _kill(min(workers, key=psutil.Process.create_time))
+    def kill_a_worker(self) -> None:
+        """SIGKILL to one of those there are, be it as it is born."""
+        _kill(self.chance.choice(self.until(self._workers, "no worker was born")))
 
     def kill_service(self) -> None:
-        """SIGKILL to all of it, and a new start, as a supervisor does."""
-        workers = self.workers()
+        """SIGKILL to all of it."""
+        workers = self._workers()
         self.service.process.kill()
         for worker in workers:
             _kill(worker)
         self.service.process.wait()
-        self.service = self._start()
 
-    def workers(self) -> list[psutil.Process]:
+    def start_service(self) -> None:
+        """Start it, as a supervisor does."""
+        self._starts += 1
+        directory = self._directory / f"start-{self._starts}"
+        directory.mkdir(parents=True)
+        env = {
+            "GUARDRAILS_DATABASE_URL": self.stores.database_url,
+            "GUARDRAILS_STATE_DIRECTORY": str(self.stores.state_directory),
+            "GUARDRAILS_LEASE": f"{LEASE_SECONDS}s",
+            "GUARDRAILS_WORKERS": str(WORKERS),
+            "GUARDRAILS_LOG_LEVEL": "warning",
+        }
+        caps = {} if self.stores.caps_url is None else {"GUARDRAILS_CAPS_URL": self.stores.caps_url}
+        self.service = Service(directory, policies=HERE / "policies.yaml", env=env | caps)
+
+    def _workers(self) -> list[psutil.Process]:
         """The processes that serve."""
         return [
             child
             for child in psutil.Process(self.service.process.pid).children()
             if "spawn_main" in " ".join(_command(child))
         ]
-
-    def _start(self) -> Service:
-        self._starts += 1
-        directory = self._directory / f"start-{self._starts}"
-        directory.mkdir(parents=True)
-        state = {"GUARDRAILS_STATE_DIRECTORY": str(self._directory / "state")}
-        return Service(directory, policies=HERE / "policies.yaml", env=self._env | state)
 
     # --- verdict
 
@@ -146,17 +144,18 @@ class Rig:
         assert self.load.problems == []
         self.until(self._is_drained, "the spool was never drained")
         time.sleep(LEASE_SECONDS)  # the last leases end
-        told = recount(read_entries(self._database_url), CAPS)
+        told = recount(read_entries(self.stores.database_url), CAPS)
         row = self._row
         row.answered = len(self.load.answered)
         row.degraded = sum(not answer.is_normal for answer in self.load.answered)
+        row.refused = len(self.load.refused)
         row.lost = len([answer for answer in self.load.answered if not _is_recorded(answer, told)])
         row.overshoot = len(told.overshoots)
         row.leaked = sum(self._is_leaked(recipient, told) for recipient in self._last_recipients())
         return row
 
     def _is_drained(self) -> bool:
-        return not any(path.stat().st_size for path in (self._directory / "state").glob("audit-spool*.jsonl"))
+        return not any(path.stat().st_size for path in self.stores.state_directory.glob("audit-spool*.jsonl"))
 
     def _last_recipients(self) -> list[str]:
         """Those who were asked for last: the ones that an interrupted reservation would be found with."""
@@ -182,6 +181,8 @@ class Rig:
         """Wait for a condition to be true, and return what it gave."""
         deadline = time.monotonic() + PATIENCE_SECONDS
         while not (given := condition()):
+            ended = self.service.process.poll()
+            assert ended is None, f"the service ended, with {ended}; it says: {self.service.log[-3000:]}"
             assert time.monotonic() < deadline, f"{otherwise}; the service says: {self.service.log[-3000:]}"
             time.sleep(0.01)
         return given

@@ -7,7 +7,18 @@ from statistics import median
 
 from faults.rig import Row
 
-HEAD = ("fault", "store", "times", "answered", "degraded", "lost", "overshoot", "leaked", "recovery, median and worst")
+HEAD = (
+    "fault",
+    "store",
+    "times",
+    "answered",
+    "degraded",
+    "refused",
+    "lost",
+    "overshoot",
+    "leaked",
+    "recovery, median and worst",
+)
 
 
 def table(rows: Iterable[Row]) -> str:
@@ -19,11 +30,11 @@ def table(rows: Iterable[Row]) -> str:
 
 
 def _cells(row: Row) -> tuple[str, ...]:
-    counts = (row.times, row.answered, row.degraded, row.lost, row.overshoot, row.leaked)
+    counts = (row.times, row.answered, row.degraded, row.refused, row.lost, row.overshoot, row.leaked)
     recovered = f"{median(row.recoveries):.2f} s, {max(row.recoveries):.2f} s"
     return (row.fault, row.store, *(f"{count:,}" for count in counts), recovered)
 
 
 def _sums(rows: list[Row]) -> tuple[str, ...]:
-    columns = ("times", "answered", "degraded", "lost", "overshoot", "leaked")
+    columns = ("times", "answered", "degraded", "refused", "lost", "overshoot", "leaked")
     return ("in all", "", *(f"{sum(getattr(row, column) for row in rows):,}" for column in columns), "")

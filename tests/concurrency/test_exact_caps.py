@@ -6,7 +6,6 @@ What was granted is counted from the audit trail afterwards, by a second reading
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 from collections import Counter
@@ -80,7 +79,7 @@ def _asked_by_processes(settings: Settings, directory: Path) -> dict[str, str]:
     """Candidate id to the digest of its answer, which all who asked for it were given."""
     outs = [directory / f"answered-{number}.json" for number in range(PROCESSES)]
     workers = [
-        subprocess.Popen([sys.executable, HERE / "worker.py", json.dumps(_told(settings, number, out))], env=_env())
+        subprocess.Popen([sys.executable, HERE / "worker.py", json.dumps(_told(settings, number, out))])
         for number, out in enumerate(outs)
     ]
     assert [worker.wait() for worker in workers] == [0] * PROCESSES
@@ -102,11 +101,6 @@ def _told(settings: Settings, number: int, out: Path) -> dict[str, Any]:
         "state_directory": str(settings.state_directory),
         "out": str(out),
     }
-
-
-def _env() -> dict[str, str]:
-    """Ours, but that nothing is measured: it would take most of the time."""
-    return {name: value for name, value in os.environ.items() if not name.startswith("COVERAGE_")}  # noqa: TID251
 
 
 def _granted(told) -> Counter[str]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from redis.exceptions import MovedError, RedisError
@@ -91,12 +91,12 @@ class RedisGateway:
                 raise DependencyError(f"the caps at `{self.address}` answered too late", dependency="caps")
         return replies
 
-    def check_keeps(self, keeps: Keeps, wanted: Keeps) -> None:
+    def check_keeps(self, keeps: Keeps, wanted: Keeps, *, late: timedelta = timedelta(0)) -> None:
         """Raises OutgrownError where a cap is wanted for longer than it is kept, and wants it from then on.
 
         Where time is what each call says nothing is let go of, so nothing can be missing.
         """
-        longer = outgrown(keeps, wanted)
+        longer = outgrown(keeps, wanted, late=late)
         if longer and self._grace is not None:
             self.wanted = together(self.wanted, longer)
             self.needs_care = True

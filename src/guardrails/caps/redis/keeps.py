@@ -41,11 +41,11 @@ def longest(takes: Iterable[Take]) -> dict[str, int]:
 
 
 def reach(queries: Iterable[UsageQuery], now: datetime) -> dict[str, int]:
-    """For how long questions want their caps to have been kept, as far as they go back."""
+    """For how long questions want their caps to have been kept: as far as they go back."""
     first: dict[str, datetime] = {}
     for query in queries:
         first[query.cap] = min(first.get(query.cap, now), query.since)
-    return {cap: max(0, ceil((now - LATE - since).total_seconds())) for cap, since in first.items()}
+    return {cap: max(0, ceil((now - since).total_seconds())) for cap, since in first.items()}
 
 
 def keep_seconds(take: Take, keeps: Keeps) -> int:
@@ -53,9 +53,10 @@ def keep_seconds(take: Take, keeps: Keeps) -> int:
     return max(take.keep_seconds, keeps.get(take.cap, 0))
 
 
-def outgrown(keeps: Keeps, wanted: Keeps) -> dict[str, int]:
-    """What of the wanted is more than is kept of a cap that is known."""
-    return {cap: seconds for cap, seconds in wanted.items() if keeps.get(cap, seconds) < seconds}
+def outgrown(keeps: Keeps, wanted: Keeps, *, late: timedelta = timedelta(0)) -> dict[str, int]:
+    """What of the wanted is more than is kept of a cap that is known, by more than whoever wants it is late."""
+    seconds_late = late.total_seconds()
+    return {cap: seconds for cap, seconds in wanted.items() if keeps.get(cap, seconds) + seconds_late < seconds}
 
 
 def together(keeps: Keeps, others: Keeps) -> dict[str, int]:

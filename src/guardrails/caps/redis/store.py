@@ -20,7 +20,7 @@ from guardrails.caps.moving import let_go
 from guardrails.caps.redis.behind import Behind
 from guardrails.caps.redis.epochs import CapEpoch, SqlCapEpochs
 from guardrails.caps.redis.gateway import RedisGateway
-from guardrails.caps.redis.keeps import reach
+from guardrails.caps.redis.keeps import LATE, reach
 from guardrails.caps.redis.layout import parts_of, shard_of
 from guardrails.caps.redis.moves import moves_of
 from guardrails.caps.redis.plans import Placement, add_question
@@ -55,7 +55,7 @@ class RedisCaps:
         if not queries:
             return {}
         epoch = self._current()
-        self.gateway.check_keeps(epoch.keeps, reach(queries, now))
+        self.gateway.check_keeps(epoch.keeps, reach(queries, now), late=LATE)
         return asked_once(queries, partial(self._read, epoch, now))
 
     def reserve(self, reservations: Sequence[Reservation], now: datetime, /) -> None:

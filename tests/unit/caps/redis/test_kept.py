@@ -111,6 +111,15 @@ def test_a_window_that_has_grown_is_answered_once_redis_was_filled_for_it(redis,
     assert not stores.gateway.needs_care
 
 
+def test_a_window_that_has_grown_is_filled_for_once_whether_it_is_asked_about_or_taken_from(stores):
+    send(stores, 1, 5, HOURLY)
+    with pytest.raises(OutgrownError):
+        used(stores, real_now(), GROWN)
+    stores.mend()
+    reserve(stores, reservation(2, real_now(), GROWN))
+    assert used(stores, real_now(), GROWN) == [2]
+
+
 def test_a_window_that_has_grown_is_not_taken_from_before_redis_was_filled_for_it(stores):
     send(stores, 1, 5, HOURLY)
     asked = Reservation(holding=holding(2, real_now(), GROWN))

@@ -168,14 +168,19 @@ class Rig:
 
     def _is_leaked(self, recipient: str, told: Recount) -> bool:
         """Whether the service still counts, for a recipient, anything that the log says is over."""
-        usage = self.service.send("GET", f"/v1/recipients/{quote(recipient, safe='')}/usage")
-        assert usage.status == 200, usage.body
+        # A cluster's node may still be on its way back, where it was not that of the first normal decision.
+        usage = self.until(lambda: self._usage(recipient), f"the usage of {recipient} is not told")
         now = datetime.now(UTC)  # noqa: TID251 - the log is of this very moment
-        for cap in usage.json()["caps"]:
+        for cap in usage["caps"]:
             key = json.dumps(list(cap["key"].values()), separators=(",", ":"))
             if cap["policy"] in CAPS and cap["used"] > told.used(cap["policy"], key, CAPS[cap["policy"]].within, now):
                 return True
         return False
+
+    def _usage(self, recipient: str) -> dict[str, Any] | None:
+        usage = self.service.send("GET", f"/v1/recipients/{quote(recipient, safe='')}/usage")
+        assert usage.status in (200, 503), usage.body
+        return usage.json() if usage.status == 200 else None
 
     def until(self, condition: Callable[[], Any], otherwise: str) -> Any:
         """Wait for a condition to be true, and return what it gave."""

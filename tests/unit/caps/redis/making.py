@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
 import msgspec
 
+from guardrails.caps.redis.epochs import CapEpoch
 from guardrails.core.needs import CapCheck, Take, Usage, UsageQuery
 from guardrails.decide.holdings import Holding, Reservation, Settlement
 from guardrails.decide.ports import StoredDecision
-from guardrails.errors import CapsMoved
-from redis_stores import RedisStores
+from guardrails.errors import CapsMoved, DependencyError
+from redis_stores import RedisStores, real_now
 from servers import RedisServer
 from stores import stored_decision
 
@@ -127,3 +129,41 @@ def keys_with_expiry(redis: RedisServer) -> dict[str, int]:
         seconds, micros = client.time()
         now = seconds * 1000 + micros // 1000
         return {key.split(":", 3)[3]: now + client.pttl(key) for key in client.keys("*") if "marker" not in key}
+
+
+def epoch(stores: RedisStores) -> CapEpoch:
+    return stores.do(lambda session: session.caps.epochs.read())
+
+
+def decide(stores: RedisStores, number: int, *caps: Cap) -> None:
+    """One decision as the route makes it: with Redis, or where that is out of reach, marked for later."""
+    at = real_now()
+
+    def work(session):
+        try:
+            session.caps.read([cap.query(at) for cap in caps], at)
+            session.caps.reserve([reservation(number, at, *caps)], at)
+            is_pending = False
+        except DependencyError:
+            is_pending = True
+        session.decisions.insert([decision(number, at, *caps, is_caps_pending=is_pending)])
+
+    stores.do(work)
+
+
+def report_failed(stores: RedisStores, number: int) -> None:
+    """A report that the send failed."""
+
+    def work(session):
+        row = session.decisions.by_id([f"d-{number}"])[f"d-{number}"]
+        if not row.is_caps_pending:
+            session.caps.settle([Settlement(before=row.holding(), after=None)])
+        session.decisions.update([msgspec.structs.replace(row, state="failed")])
+
+    stores.do(work)
+
+
+def take(number: int, *caps: Cap) -> Callable[[Any], None]:
+    """A unit's work: to take slots under the caps."""
+    at = real_now()
+    return lambda session: session.caps.reserve([reservation(number, at, *caps)], at)

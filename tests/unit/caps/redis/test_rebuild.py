@@ -1,54 +1,18 @@
 from __future__ import annotations
 
-import shutil
 from datetime import timedelta
 
-import msgspec
 import pytest
-from sqlalchemy import create_engine
 
 from guardrails.caps.redis import CapsRebuild, RedisGateway, rebuild
-from guardrails.caps.redis.epochs import CapEpoch, lineage_of
-from guardrails.decide.holdings import Settlement
+from guardrails.caps.redis.epochs import CapEpoch
 from guardrails.errors import DependencyError
-from redis_stores import PATIENT_SECONDS, open_redis_stores, real_now
+from redis_stores import PATIENT_SECONDS, real_now
 from stores import open_stores as open_sql_stores
 from stores import sqlite_url
-from unit.caps.redis.making import BUDGET, HOUR, OWN, Cap, decision, reservation, used
+from unit.caps.redis.making import BUDGET, HOUR, OWN, Cap, decide, decision, epoch, report_failed, used
 
 CLAIM = rebuild.CLAIM
-
-
-def epoch(stores) -> CapEpoch:
-    return stores.do(lambda session: session.caps.epochs.read())
-
-
-def decide(stores, number: int, *caps: Cap) -> None:
-    """One decision as the route makes it: with Redis, or where that is out of reach, marked for later."""
-    at = real_now()
-
-    def work(session):
-        try:
-            session.caps.read([cap.query(at) for cap in caps], at)
-            session.caps.reserve([reservation(number, at, *caps)], at)
-            is_pending = False
-        except DependencyError:
-            is_pending = True
-        session.decisions.insert([decision(number, at, *caps, is_caps_pending=is_pending)])
-
-    stores.do(work)
-
-
-def end(stores, number: int) -> None:
-    """A report that the send failed."""
-
-    def work(session):
-        row = session.decisions.by_id([f"d-{number}"])[f"d-{number}"]
-        if not row.is_caps_pending:
-            session.caps.settle([Settlement(before=row.holding(), after=None)])
-        session.decisions.update([msgspec.structs.replace(row, state="failed")])
-
-    stores.do(work)
 
 
 class Clock:
@@ -97,7 +61,7 @@ def test_a_process_that_starts_later_finds_them_complete(redis, stores, open_sto
 def test_what_redis_lost_is_rebuilt_from_the_decisions(redis, stores, loss):
     for number in range(3):
         decide(stores, number, OWN, BUDGET)
-    end(stores, 0)
+    report_failed(stores, 0)
     before = epoch(stores)
     getattr(redis, loss)()
     decide(stores, 3, OWN)
@@ -166,7 +130,7 @@ def test_what_changes_while_it_runs_is_brought_over_before_anything_is_answered(
     number = 10
     while stores.rebuild.step():
         decide(stores, number, Cap("other", limit=9))
-        end(stores, number - 10) if number < 14 else None
+        report_failed(stores, number - 10) if number < 14 else None
         number += 1
         if not epoch(stores).is_complete:
             with pytest.raises(DependencyError):
@@ -237,71 +201,6 @@ def test_what_is_decided_while_it_runs_by_a_longer_window_is_so_for_all(redis, s
     stores.do(lambda session: session.decisions.insert([decision(2, real_now(), longer, is_caps_pending=True)]))
     stores.mend()
     assert used(stores, real_now(), longer) == [2]
-
-
-# --- copies of the database
-
-
-@pytest.fixture
-def home(request, tmp_path):
-    """A database, and how to copy it."""
-    if request.param == "sqlite":
-        url = sqlite_url(tmp_path / "original.db")
-
-        def copy() -> str:
-            shutil.copy(tmp_path / "original.db", tmp_path / "copy.db")
-            return sqlite_url(tmp_path / "copy.db")
-
-        return url, copy
-    server = request.getfixturevalue("postgres_server")
-    url = server.create_database()
-    return url, lambda: server.create_database(template=url)
-
-
-@pytest.mark.parametrize("home", ["sqlite", "postgresql"], indirect=True)
-def test_a_copied_database_keeps_its_caps_apart_from_those_of_the_original(redis, home):
-    url, copied = home
-    with open_redis_stores(url, redis.url) as original:
-        original.mend()
-        decide(original, 1, OWN)
-        before = epoch(original)
-    with open_redis_stores(copied(), redis.url) as copy:
-        with pytest.raises(DependencyError, match="are being rebuilt"):
-            used(copy, real_now(), OWN)
-        copy.mend()
-        end(copy, 1)
-        assert used(copy, real_now(), OWN) == [0]
-        assert lineage_of(epoch(copy).name) != lineage_of(before.name)
-    with open_redis_stores(url, redis.url) as original:
-        assert epoch(original) == before
-        assert used(original, real_now(), OWN) == [1]
-
-
-def test_whoever_is_told_to_be_another_database_begins_anew(stores, tmp_path):
-    decide(stores, 1, OWN)
-    before = epoch(stores)
-    engine = create_engine(sqlite_url(tmp_path / "guardrails.db"))
-    with engine.begin() as connection:
-        connection.exec_driver_sql("UPDATE cap_epochs SET home = ''")
-    engine.dispose()
-    with pytest.raises(DependencyError, match="are being rebuilt"):
-        used(stores, real_now(), OWN)
-    stores.mend()
-    assert lineage_of(epoch(stores).name) != lineage_of(before.name)
-    assert used(stores, real_now(), OWN) == [1]
-
-
-def test_a_database_that_was_moved_is_the_same(redis, tmp_path):
-    before, after = tmp_path / "before.db", tmp_path / "after.db"
-    with open_redis_stores(sqlite_url(before), redis.url) as stores:
-        stores.mend()
-        known = epoch(stores)
-    before.rename(after)
-    with open_redis_stores(sqlite_url(after), redis.url) as stores:
-        assert epoch(stores) == known
-
-
-# --- when Redis is lost again
 
 
 def test_a_redis_that_is_lost_again_while_it_runs_is_rebuilt_from_the_start(redis, open_stores):
@@ -400,20 +299,6 @@ def test_a_step_holds_others_off_anew(redis, open_stores):
     clock.now += CLAIM / 2
     stores.rebuild.step()
     assert epoch(stores).building_until == clock.now + CLAIM
-
-
-# --- names
-
-
-def test_no_epoch_has_the_name_of_another():
-    ids = iter(["f" * 24 + "a" * 8, "f" * 24 + "b" * 8])  # made at one time
-    names = [CapEpoch().next_name(lambda: next(ids))]
-    for _ in range(3):
-        names.append(CapEpoch(name=names[-1]).next_name(lambda: next(ids)))
-    assert names == ["aaaaaaaa.1", "aaaaaaaa.2", "aaaaaaaa.3", "aaaaaaaa.4"]
-    assert CapEpoch(name=names[1], building=names[3]).next_name(lambda: next(ids)) == "aaaaaaaa.5"
-    assert CapEpoch(building="aaaaaaaa.1").next_name(lambda: next(ids)) == "aaaaaaaa.2"
-    assert CapEpoch().next_name(lambda: next(ids)) == "bbbbbbbb.1"
 
 
 # --- faults of others

@@ -127,13 +127,15 @@ def test_many_outcomes_are_told_in_calls_that_keep_redis_for_a_moment_only(redis
     assert used(stores, at, OWN) == [2_500]
 
 
-def test_an_outcome_that_redis_can_not_be_told_waits_for_it(redis, stores):
+@pytest.mark.parametrize("was_held", [True, False])
+def test_an_outcome_that_redis_can_not_be_told_waits_for_it(redis, stores, was_held):
     at = real_now()
-    held = holding(1, at, OWN, lease=None, sent_at=at)
+    before = holding(1, at, OWN) if was_held else None
+    sent = holding(1, at, OWN, lease=None, sent_at=at)
     insert(stores, decision(1, at, OWN, state="sent", sent_at=at))
     redis.kill()
     try:
-        stores.do(lambda session: session.caps.settle([Settlement(before=None, after=held)]))
+        stores.do(lambda session: session.caps.settle([Settlement(before=before, after=sent)]))
     finally:
         redis.ensure_running()
     assert pending(stores) == ["d-1"]

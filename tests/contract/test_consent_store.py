@@ -21,7 +21,7 @@ def event(number: int, **changes) -> ConsentEvent:
     return ConsentEvent(**(fields | changes))
 
 
-QUERY = ConsentQuery("r-1", "sponsored_content")
+QUERY = ConsentQuery("r-1", "sponsored_content", "push")
 
 
 def read(do, query=QUERY) -> ConsentState:
@@ -38,12 +38,12 @@ def test_without_a_record_there_is_no_status(do):
 
 def test_a_record_answers_with_its_state_time_expiry_and_id(do):
     append(do, event(1, at=instant(9, 0, 0, 1), expires_at=instant(23)))
-    assert ConsentState("granted", instant(9, 0, 0, 1), instant(23), "e-1") == read(do)
+    assert ConsentState("granted", instant(9, 0, 0, 1), instant(23), "e-1", "settings_screen") == read(do)
 
 
 def test_the_newest_by_time_speaks_whatever_arrived_last(do):
     append(do, event(1, at=instant(9), state="withdrawn"), event(2, at=instant(8)))
-    assert ConsentState("withdrawn", instant(9), None, "e-1") == read(do)
+    assert ConsentState("withdrawn", instant(9), None, "e-1", "settings_screen") == read(do)
 
 
 def test_of_records_of_the_same_instant_the_last_to_arrive_speaks(do):
@@ -56,9 +56,9 @@ def test_recipients_and_purposes_are_kept_apart(do):
     append(do, event(1), event(2, recipient="r-2", state="denied"), event(3, purpose="other", state="withdrawn"))
     queries = [
         QUERY,
-        ConsentQuery("r-2", "sponsored_content"),
-        ConsentQuery("r-1", "other"),
-        ConsentQuery("r-2", "other"),
+        ConsentQuery("r-2", "sponsored_content", "push"),
+        ConsentQuery("r-1", "other", "push"),
+        ConsentQuery("r-2", "other", "push"),
     ]
     states = do(lambda session: session.consents.read(queries))
     assert [states[query].status for query in queries] == ["granted", "denied", "withdrawn", None]
@@ -66,7 +66,7 @@ def test_recipients_and_purposes_are_kept_apart(do):
 
 def test_many_questions_are_answered_at_once(do):
     append(do, *(event(number, recipient=f"r-{number}") for number in range(1500)))
-    queries = [ConsentQuery(f"r-{number}", "sponsored_content") for number in range(3000)]
+    queries = [ConsentQuery(f"r-{number}", "sponsored_content", "push") for number in range(3000)]
     states = do(lambda session: session.consents.read(queries))
     assert sum(state.status == "granted" for state in states.values()) == 1500
     assert set(queries) == set(states)
@@ -77,12 +77,12 @@ def test_many_questions_are_answered_at_once(do):
 )
 def test_ids_are_taken_as_they_are(do, text):
     append(do, event(1, recipient=text, purpose=text))
-    assert read(do, ConsentQuery(text, text)).record == "e-1"
+    assert read(do, ConsentQuery(text, text, "push")).record == "e-1"
 
 
 def test_an_id_with_nul_never_reads_as_another(do):
     append(do, event(1))
-    query = ConsentQuery("r-1\0other", "sponsored_content")
+    query = ConsentQuery("r-1\0other", "sponsored_content", "push")
     try:
         state = read(do, query)
     except CandidateError:

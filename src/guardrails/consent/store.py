@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 import msgspec
-from sqlalchemy import Connection, Row, Text, insert, select
+from sqlalchemy import Connection, Row, Text, func, insert, literal, select
 
 from guardrails.consent.values import ConsentEvent
 from guardrails.core.needs import ConsentQuery, ConsentState
@@ -60,24 +60,43 @@ class MemoryConsents:
 
     def _newest(self, query: ConsentQuery) -> ConsentState:
         for event in reversed(self.history(query.recipient)):
-            if event.purpose == query.purpose:
-                return ConsentState(event.state, event.at, event.expires_at, event.id)
+            if event.purpose == query.purpose and event.state != "pending" and event.covers(query.channel):
+                return event.told()
         return ConsentState()
 
 
-_asked = json_rows("asked", recipient=Text(), purpose=Text())
+_asked = json_rows("asked", recipient=Text(), purpose=Text(), channel=Text())
+_quoted = literal('"', Text()).concat(_asked.c.channel).concat('"')
 _newest = (
     select(consent_events.c.seq)
-    .where(consent_events.c.recipient == _asked.c.recipient, consent_events.c.purpose == _asked.c.purpose)
+    .where(
+        consent_events.c.recipient == _asked.c.recipient,
+        consent_events.c.purpose == _asked.c.purpose,
+        consent_events.c.state != "pending",
+        # Without LIKE, in which the `_` of `in_app` stands for any letter.
+        consent_events.c.channels.is_(None)
+        | (func.replace(consent_events.c.channels, _quoted, "") != consent_events.c.channels),
+    )
     .order_by(consent_events.c.at.desc(), consent_events.c.seq.desc())
     .limit(1)
     .correlate(_asked)
     .scalar_subquery()
 )
 _told = consent_events.alias("told")
-_READ = select(_told.c.recipient, _told.c.purpose, _told.c.state, _told.c.at, _told.c.expires_at, _told.c.id).join_from(
-    _asked, _told, _told.c.seq == _newest
-)
+_READ = select(
+    _asked.c.recipient,
+    _asked.c.purpose,
+    _asked.c.channel,
+    _told.c.state,
+    _told.c.at,
+    _told.c.expires_at,
+    _told.c.id,
+    _told.c.method,
+    _told.c.notice_id,
+    _told.c.notice_version,
+    _told.c.jurisdiction,
+    _told.c.channels,
+).join_from(_asked, _told, _told.c.seq == _newest)
 
 _asked_ids = json_rows("ids", id=Text())
 _BY_ID = select(consent_events).where(consent_events.c.id.in_(select(_asked_ids.c.id)))
@@ -91,11 +110,21 @@ class SqlConsents:
 
     def read(self, queries: Sequence[ConsentQuery], /) -> Mapping[ConsentQuery, ConsentState]:
         """The newest record for each question, in one statement."""
-        asked = encode_rows([(query.recipient, query.purpose) for query in queries])
+        asked = encode_rows([(query.recipient, query.purpose, query.channel) for query in queries])
         states = dict.fromkeys(queries, ConsentState())
-        for recipient, purpose, state, at, expires_at, event_id in self._connection.execute(_READ, {"asked": asked}):
-            expires = None if expires_at is None else from_micros(expires_at)
-            states[ConsentQuery(recipient, purpose)] = ConsentState(state, from_micros(at), expires, event_id)
+        for row in self._connection.execute(_READ, {"asked": asked}):
+            query = ConsentQuery(row.recipient, row.purpose, row.channel)
+            states[query] = ConsentState(
+                status=row.state,
+                at=from_micros(row.at),
+                expires_at=None if row.expires_at is None else from_micros(row.expires_at),
+                record=row.id,
+                method=row.method,
+                notice_id=row.notice_id,
+                notice_version=row.notice_version,
+                jurisdiction=row.jurisdiction,
+                names_channel=row.channels is not None,
+            )
         return states
 
     def append(self, events: Sequence[ConsentEvent], /) -> None:
@@ -124,6 +153,7 @@ def _to_row(event: ConsentEvent) -> dict[str, object]:
     row["recorded_at"] = to_micros(event.recorded_at)
     row["expires_at"] = None if event.expires_at is None else to_micros(event.expires_at)
     row["evidence"] = msgspec.json.encode(event.evidence).decode()
+    row["channels"] = None if event.channels is None else msgspec.json.encode(event.channels).decode()
     return row
 
 
@@ -134,4 +164,5 @@ def _from_row(row: Row[Any]) -> ConsentEvent:
     fields["recorded_at"] = from_micros(row.recorded_at)
     fields["expires_at"] = None if row.expires_at is None else from_micros(row.expires_at)
     fields["evidence"] = msgspec.json.decode(row.evidence)
+    fields["channels"] = None if row.channels is None else tuple(msgspec.json.decode(row.channels))
     return ConsentEvent(**fields)

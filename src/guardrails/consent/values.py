@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
+from msgspec import Meta
 
-from guardrails.core.candidate import YEARS, Id, Instant, Locale, Word
+from guardrails.core.candidate import YEARS, Channel, Country, Id, Instant, Locale, Region, Word
+from guardrails.core.needs import ConsentState
 from guardrails.core.timing import told_at
 from guardrails.errors import CandidateError
 from guardrails.storage.instants import LAST_MICROS, to_micros
 
 __all__ = ["ConsentEvent", "ConsentRequest", "State"]
 
-State = Literal["granted", "withdrawn", "denied"]
+State = Literal["granted", "withdrawn", "denied", "expired", "pending"]
+"""`pending` is a grant that waits for its confirmation, and counts for nothing until then."""
 
 EVIDENCE_BYTES = 4000
 
@@ -23,8 +26,9 @@ class ConsentRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     """What a caller wants recorded.
 
     `id` makes the request safe to repeat. `at` is when the recipient spoke (left out: now), `method` how, such as
-    `settings_screen`; `notice_version` is what they were shown, `evidence` whatever proves it, `captured_by` who took
-    it down. `expires_at` ends a grant.
+    `settings_screen`; `channels` what it is about (left out: all); `notice_id`, `notice_version` and `language` are
+    what they were shown, `evidence` whatever proves it, `captured_by` who took it down, `jurisdiction` whose law they
+    were asked under. `expires_at` ends a grant.
     """
 
     recipient: Id
@@ -33,9 +37,12 @@ class ConsentRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     method: Word
     id: Id | None = None
     at: Instant | None = None
+    channels: Annotated[tuple[Channel, ...], Meta(min_length=1, max_length=20)] | None = None
+    notice_id: Word | None = None
     notice_version: Word | None = None
     language: Locale | None = None
     evidence: dict[str, Any] = {}
+    jurisdiction: Country | Region | None = None
     captured_by: Word | None = None
     expires_at: Instant | None = None
 
@@ -46,7 +53,11 @@ class ConsentRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
 
 
 class ConsentEvent(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """One record, as it stays for ever. `recorded_at` is our own time; all else is what the caller said."""
+    """One record, as it stays for ever.
+
+    `recorded_at` is our own time, `notice_hash` that of the registered notice which the caller named, `confirms` the
+    pending record that this one confirms; all else is what the caller said.
+    """
 
     id: str
     recipient: str
@@ -55,11 +66,36 @@ class ConsentEvent(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     at: datetime
     method: str
     recorded_at: datetime
+    channels: tuple[str, ...] | None = None
+    notice_id: str | None = None
     notice_version: str | None = None
+    notice_hash: str | None = None
     language: str | None = None
     evidence: dict[str, Any] = {}
+    jurisdiction: str | None = None
     captured_by: str | None = None
+    confirms: str | None = None
     expires_at: datetime | None = None
+
+    def covers(self, channel: str) -> bool:
+        """Whether it is about this channel."""
+        return self.channels is None or channel in self.channels
+
+    def told(self) -> ConsentState:
+        """What a decision learns of it, where it is the newest; a pending one tells nothing."""
+        if self.state == "pending":
+            return ConsentState()
+        return ConsentState(
+            self.state,
+            self.at,
+            self.expires_at,
+            self.id,
+            self.method,
+            self.notice_id,
+            self.notice_version,
+            self.jurisdiction,
+            names_channel=self.channels is not None,
+        )
 
 
 def event_of(request: ConsentRequest, *, new_id: str, now: datetime) -> ConsentEvent:
@@ -77,9 +113,12 @@ def event_of(request: ConsentRequest, *, new_id: str, now: datetime) -> ConsentE
         at=at,
         method=request.method,
         recorded_at=now,
+        channels=None if request.channels is None else tuple(sorted(set(request.channels))),
+        notice_id=request.notice_id,
         notice_version=request.notice_version,
         language=request.language,
         evidence=request.evidence,
+        jurisdiction=request.jurisdiction,
         captured_by=request.captured_by,
         expires_at=request.expires_at,
     )

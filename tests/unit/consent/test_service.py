@@ -160,7 +160,7 @@ def test_nothing_to_record_is_fine(service):
         {"recipient": "x" * 201},
         {"recipient": "r\0"},
         {"purpose": "p\0x"},
-        {"state": "expired"},
+        {"state": "revoked"},
         {"method": None},
         {"at": "2026-12-01T09:00:00"},
         {"evidence": {"text": "x" * 4000}},

@@ -38,8 +38,8 @@ class ConsentNeed(msgspec.Struct, frozen=True):
         return ()
 
     def queries(self, candidate: Candidate, _at: datetime) -> tuple[ConsentQuery]:
-        """One question: the newest record of the recipient for the purpose."""
-        return (ConsentQuery(candidate.recipient.id, self.purpose),)
+        """One question: the newest record of the recipient for the purpose on the channel."""
+        return (ConsentQuery(candidate.recipient.id, self.purpose, candidate.channel),)
 
     def value(
         self, answers: tuple[Answer, ...], _candidate: Candidate, at: datetime

@@ -31,7 +31,7 @@ def next_change(need, answers, at=NOON):
 
 
 def test_it_asks_for_the_recipient_and_the_purpose():
-    assert NEED.queries(CANDIDATE, NOON) == (ConsentQuery("r-42", "sponsored_content"),)
+    assert NEED.queries(CANDIDATE, NOON) == (ConsentQuery("r-42", "sponsored_content", "push"),)
 
 
 def test_no_record_is_missing_and_stays_so():

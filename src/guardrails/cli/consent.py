@@ -1,0 +1,18 @@
+"""`guardrails consent`: the commands on what recipients agreed to. Each is one line here and one module."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import click
+
+from guardrails.cli.groups import CommandGroup, Entry
+
+__all__ = ["COMMANDS", "consent"]
+
+COMMANDS: Mapping[str, Entry] = {}
+
+
+@click.group(cls=CommandGroup, entries=COMMANDS)
+def consent() -> None:
+    """Look at what recipients agreed to, when, and how it was recorded."""

@@ -1,0 +1,62 @@
+"""JWS (RFC 7515) in its compact form, signed with Ed25519 and nothing else.
+
+    token = sign({"id": "consent-1"}, "consent-receipt+jws", keys)
+    payload = verify(token, "consent-receipt+jws", keys.public())    # or SignatureError
+
+Nothing in a token chooses how it is verified (RFC 8725): the algorithm is fixed, the key is looked up among ours by its
+id, and the type must be the one that is wanted, so that what was signed for one use passes for no other.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+from joserfc import jws
+from joserfc.errors import JoseError, UnsupportedAlgorithmError
+
+from guardrails.errors import CandidateError
+from guardrails.signing.jwk import ALGORITHM
+from guardrails.signing.keys import PublicKeys, SigningKeys
+
+__all__ = ["SignatureError", "sign", "verify"]
+
+
+class SignatureError(CandidateError):
+    """A token is no JWS of ours: malformed, of another type, signed by none of the keys, or altered since."""
+
+
+class _OneAlgorithm(jws.JWSRegistry):
+    """Knows `EdDSA` only, the name that every verifier knows. RFC 9864 has a newer one, which joserfc warns to use."""
+
+    def get_alg(self, name: str) -> Any:  # noqa: ANN401 - joserfc keeps the name of the type to itself
+        """The algorithm of this name. Raises UnsupportedAlgorithmError."""
+        if name != ALGORITHM:
+            raise UnsupportedAlgorithmError(f"Algorithm of '{name}' is not supported")
+        return self.algorithms[name]
+
+
+_registry = _OneAlgorithm()
+
+
+def sign(payload: dict[str, Any], typ: str, keys: SigningKeys) -> str:
+    """The payload as a compact JWS of this type, by the current key."""
+    header = {"alg": ALGORITHM, "kid": keys.current.kid, "typ": typ}
+    return jws.serialize_compact(header, msgspec.json.encode(payload), keys.private_key, registry=_registry)
+
+
+def verify(token: str, typ: str, keys: PublicKeys) -> dict[str, Any]:
+    """The payload of a compact JWS of this type that one of `keys` signed. Raises SignatureError that says why not."""
+    try:
+        extracted = jws.extract_compact(token.encode(), registry=_registry)
+        header = extracted.headers()
+        if header.get("typ") != typ:
+            raise SignatureError(f"its type is `{header.get('typ')}`, and not `{typ}`")
+        key = keys.find(str(header.get("kid")))
+        if key is None:
+            raise SignatureError(f"it was signed with key `{header.get('kid')}`, which is not among the published ones")
+        if not jws.validate_compact(extracted, key, registry=_registry):
+            raise SignatureError("its signature is not by the key that it names: it was altered, or forged")
+        return msgspec.json.decode(extracted.payload, type=dict[str, Any])
+    except JoseError as error:
+        raise SignatureError(f"it is no JWS of ours: {error}") from error

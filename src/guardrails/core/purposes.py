@@ -1,4 +1,7 @@
-"""Purposes: what a recipient can consent to, as the project declares it once for all policies, notices and receipts."""
+"""Purposes: what a recipient can consent to, as the project declares it once for all policies, notices and receipts.
+
+Also the two methods of a consent record that mean something to every purpose; all others are the project's own words.
+"""
 
 from __future__ import annotations
 
@@ -6,12 +9,12 @@ from typing import Literal
 
 import msgspec
 
-__all__ = ["LAWFUL_BASES", "LawfulBasis", "Purpose", "Sharing"]
+__all__ = ["DOUBLE_OPT_IN", "LAWFUL_BASES", "OS_PERMISSION", "LawfulBasis", "Purpose", "Sharing"]
 
 LawfulBasis = Literal[
     "consent", "contract", "legal_obligation", "vital_interests", "public_task", "legitimate_interests"
 ]
-"""The six of GDPR Art. 6(1), in its order but for the first."""
+"""The six of GDPR Art. 6(1), in its order."""
 
 LAWFUL_BASES: tuple[LawfulBasis, ...] = (
     "consent",
@@ -21,6 +24,12 @@ LAWFUL_BASES: tuple[LawfulBasis, ...] = (
     "public_task",
     "legitimate_interests",
 )
+
+DOUBLE_OPT_IN = "double_opt_in"
+"""The method of a grant that the recipient confirmed by a link sent to them."""
+
+OS_PERMISSION = "os_permission"
+"""The method of a grant that is an operating system's permission to notify: recorded, and never a consent."""
 
 
 class Sharing(msgspec.Struct, frozen=True, omit_defaults=True):

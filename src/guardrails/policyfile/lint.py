@@ -84,7 +84,7 @@ def _purposes(policy_set: PolicySet, entries: Mapping[str, Entry]) -> Iterator[P
     demands = [entry for entry in entries.values() if entry.written["kind"] == "consent_required"]
     if demands and not policy_set.purposes:
         message = "nothing says what recipients agree to: the set declares no `purposes`"
-        yield _problem(demands[0], "no-purposes", message, ("purpose",), "declare them")
+        yield _problem(demands[0], "no-purposes", message, ("purpose",), "add them")
         return
     for id_, declared in purpose_entries(policy_set.files).items():
         users = [entry for entry in demands if entry.written["purpose"] == id_]

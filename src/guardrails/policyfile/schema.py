@@ -47,7 +47,13 @@ def _text(longest: int, description: str) -> Schema:
 
 def _words(longest: int, description: str) -> Schema:
     """As `_text`, for what a recipient is to read: there must be something to read."""
-    return {**_text(longest, description), "pattern": r"\S", "patternErrorMessage": "say it in words"}
+    return {
+        "type": "string",
+        "pattern": r"\S",
+        "patternErrorMessage": "say it in words",
+        "maxLength": longest,
+        "description": description,
+    }
 
 
 def _form(title: str, pattern: str, message: str) -> Schema:

@@ -193,7 +193,7 @@ KIND = Kind(
         "double_opt_in": {
             "const": True,
             "description": (
-                "Whether it must have been confirmed by a link sent to the recipient. Without it, the purpose decides."
+                "`true`: it must have been confirmed by a link sent to the recipient. Without it, the purpose decides."
             ),
         },
         "notice": _words("The id of the notice that the recipient must have been shown. Without it, any or none."),

@@ -8,18 +8,19 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta
 
-from guardrails.core.candidate import YEARS, Channel, Country, Id, Instant, Locale, Region, Word
+from guardrails.core.candidate import Channel, Country, Id, Instant, Locale, Region, Word
 from guardrails.core.needs import ConsentState
 from guardrails.core.timing import told_at
-from guardrails.errors import CandidateError
-from guardrails.storage.instants import LAST_MICROS, to_micros
 
-__all__ = ["ConsentEvent", "ConsentRequest", "State"]
+__all__ = ["DOUBLE_OPT_IN", "ConsentEvent", "ConsentRequest", "State", "event_of"]
 
 State = Literal["granted", "withdrawn", "denied", "expired", "pending"]
 """`pending` is a grant that waits for its confirmation, and counts for nothing until then."""
 
 EVIDENCE_BYTES = 4000
+
+DOUBLE_OPT_IN = "double_opt_in"
+"""The method of a grant that was confirmed: here, or elsewhere before it was recorded, which `evidence` shows."""
 
 
 class ConsentRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -28,7 +29,7 @@ class ConsentRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     `id` makes the request safe to repeat. `at` is when the recipient spoke (left out: now), `method` how, such as
     `settings_screen`; `channels` what it is about (left out: all); `notice_id`, `notice_version` and `language` are
     what they were shown, `evidence` whatever proves it, `captured_by` who took it down, `jurisdiction` whose law they
-    were asked under. `expires_at` ends a grant.
+    were asked under. `expires_at` ends a grant; of a pending record, the grant that it becomes.
     """
 
     recipient: Id
@@ -99,18 +100,13 @@ class ConsentEvent(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
 
 
 def event_of(request: ConsentRequest, *, new_id: str, now: datetime) -> ConsentEvent:
-    """The record of a request that arrives `now`; `new_id` is used where the caller gave none.
-
-    Raises CandidateError where the request's times make no sense.
-    """
-    at = told_at(request.at, now)
-    _check_times(request, at, now)
+    """The record of a request that arrives `now`, as it stands; `new_id` is used where the caller gave none."""
     return ConsentEvent(
         id=request.id or new_id,
         recipient=request.recipient,
         purpose=request.purpose,
         state=request.state,
-        at=at,
+        at=told_at(request.at, now),
         method=request.method,
         recorded_at=now,
         channels=None if request.channels is None else tuple(sorted(set(request.channels))),
@@ -122,19 +118,3 @@ def event_of(request: ConsentRequest, *, new_id: str, now: datetime) -> ConsentE
         captured_by=request.captured_by,
         expires_at=request.expires_at,
     )
-
-
-def _check_times(request: ConsentRequest, at: datetime, now: datetime) -> None:
-    problems = []
-    if at > now:
-        problems.append(("/at", f"`{at.isoformat()}` lies in the future"))
-    elif at.year not in YEARS:
-        problems.append(("/at", f"`{at.isoformat()}` lies before {YEARS.start}"))
-    if request.expires_at is not None and request.state != "granted":
-        problems.append(("/expires_at", f"only a grant expires, and this is `{request.state}`"))
-    elif request.expires_at is not None and request.expires_at <= at:
-        problems.append(("/expires_at", f"`{request.expires_at.isoformat()}` is not after the grant itself"))
-    elif request.expires_at is not None and to_micros(request.expires_at) > LAST_MICROS:
-        problems.append(("/expires_at", f"`{request.expires_at.isoformat()}` lies beyond the calendar"))
-    if problems:
-        raise CandidateError("; ".join(f"{pointer}: {text}" for pointer, text in problems), problems=tuple(problems))

@@ -17,7 +17,9 @@ NOW = instant(12)
 @pytest.fixture
 def service():
     numbers = itertools.count(1)
-    return ConsentService(MemoryTransactor(memory_session), new_id=lambda: f"new-{next(numbers)}")
+    return ConsentService(
+        MemoryTransactor(memory_session), purposes=lambda: {}, new_id=lambda: f"new-{next(numbers)}"
+    )
 
 
 def request(**changes) -> ConsentRequest:
@@ -52,8 +54,8 @@ def test_a_record_says_what_was_asked_and_when_it_came(service):
 
 
 def test_without_an_id_or_a_time_it_is_a_new_one_and_now(service):
-    first, second = service.record(request(), now=NOW), service.record(request(), now=NOW)
-    assert [(first.id, first.at), (second.id, second.at)] == [("new-1", NOW), ("new-2", NOW)]
+    first, second = service.record(request(), now=NOW), service.record(request(), now=instant(13))
+    assert [(first.id, first.at), (second.id, second.at)] == [("new-1", NOW), ("new-2", instant(13))]
     assert service.history("r-1") == (first, second)
     assert service.history("r-2") == ()
 

@@ -38,6 +38,7 @@ from guardrails.consent import (
     SqlNotices,
 )
 from guardrails.consent.notice_store import NoticeStore
+from guardrails.consent.receipts import Receipts
 from guardrails.consent.service import CONFIRM_WITHIN
 from guardrails.core.controller import Controller
 from guardrails.core.policy_set import PolicySet
@@ -136,6 +137,7 @@ class Application:
     consents: ConsentService
     notices: NoticeService
     preferences: PreferenceService
+    receipts: Receipts
     signing_keys: Callable[[], SigningKeys]
     links: Links | None
     audit: AuditService
@@ -262,6 +264,9 @@ def build_application(
         consents=ConsentService(transactor, purposes=purposes, new_id=make_id, confirm_within=terms.confirm_within),
         notices=NoticeService(transactor, purposes=purposes),
         preferences=PreferenceService(transactor),
+        receipts=Receipts(
+            transactor, keys=outside.keys, purposes=purposes, controller=outside.controller, new_id=make_id
+        ),
         signing_keys=outside.keys,
         links=outside.links,
         audit=AuditService(transactor),

@@ -119,6 +119,15 @@ class KeySet(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         retired = (key.retired() if isinstance(key, KeyPair) else key for key in self.keys)
         return KeySet((KeyPair.generate(now), LinkSecret.generate(now), *retired))
 
+    def without(self, kid: str) -> KeySet:
+        """The set without a retired key. Raises ValueError where it is none of these."""
+        found = next((key for key in self.keys if key.kid == kid), None)
+        if found is None:
+            raise ValueError(f"there is no key `{kid}`")
+        if self.is_current(found):
+            raise ValueError(f"key `{kid}` signs now; rotate first")
+        return KeySet(tuple(key for key in self.keys if key is not found))
+
     def is_current(self, key: KeyPair | LinkSecret) -> bool:
         """Whether it signs."""
         return key in (self.pairs[0], self.link_secrets[0])

@@ -10,7 +10,11 @@ from guardrails.cli.groups import CommandGroup, Entry
 
 __all__ = ["COMMANDS", "consent"]
 
-COMMANDS: Mapping[str, Entry] = {}
+COMMANDS: Mapping[str, Entry] = {
+    "history": Entry("guardrails.cli.consent_history", "Show what a recipient consented to, now or at any time."),
+    "receipt": Entry("guardrails.cli.receipts", "Print the signed receipt for a consent."),
+    "verify": Entry("guardrails.cli.receipts", "Say whether a receipt holds, by the published keys."),
+}
 
 
 @click.group(cls=CommandGroup, entries=COMMANDS)

@@ -1,7 +1,7 @@
 """Groups of commands, each in a module of its own that is imported when that command is asked for.
 
-A module names its command like itself: `consent` is `guardrails.cli.consent.consent`, and what a group inside the
-group calls `history` is the `history` of whatever module its entry names.
+A module calls its command what people type: `history` is the `history` of the module that the entry names. Where that
+is a name of Python's own, such as `list`, the entry says what it is called instead.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ class Entry(NamedTuple):
 
     module: str
     summary: str
+    attribute: str = ""
 
 
 class CommandGroup(click.Group):
@@ -49,7 +50,7 @@ class CommandGroup(click.Group):
         entry = self.entries.get(cmd_name)
         if entry is None:
             return None
-        command: click.Command = getattr(importlib.import_module(entry.module), cmd_name)
+        command: click.Command = getattr(importlib.import_module(entry.module), entry.attribute or cmd_name)
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

@@ -20,6 +20,7 @@ __all__ = [
     "engine_option",
     "json_option",
     "policies_option",
+    "records_option",
 ]
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -62,6 +63,14 @@ database_option = click.option(
     help="Decide by what is recorded here, such as `sqlite:///guardrails.db`. Else nothing is on record.",
 )
 
+records_option = click.option(
+    "--database",
+    metavar="URL",
+    default="sqlite:///guardrails.db",
+    show_default=True,
+    help="Where consents are recorded.",
+)
+
 caps_option = click.option(
     "--caps",
     metavar="URL",
@@ -74,4 +83,12 @@ engine_option = click.option(
     default="paired",
     show_default=True,
     help="Which engine decides; `paired` is both, and they must agree.",
+)
+
+signing_keys_option = click.option(
+    "--signing-keys",
+    type=click.Path(path_type=Path),
+    default="guardrails-state/signing-keys.json",
+    show_default=True,
+    help="The file of the keys that sign receipts and links.",
 )

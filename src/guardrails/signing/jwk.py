@@ -42,12 +42,17 @@ class KeyPair(msgspec.Struct, frozen=True, kw_only=True, tag_field="kty", tag="O
         if self.kid != thumbprint(self.x):
             raise ValueError("`kid` is not the key's thumbprint")
 
+    def __repr__(self) -> str:
+        """Without the private half: it must not get into a log."""
+        return f"KeyPair({self.kid!r})"
+
     @classmethod
     def generate(cls, now: datetime) -> KeyPair:
         """A new one."""
         private = Ed25519PrivateKey.generate().private_bytes_raw()
         x = _public_half(private)
-        return cls(kid=thumbprint(x), created_at=now, x=x, d=_text(private))
+        kid = thumbprint(x)
+        return cls.generate(now) if _is_like_an_option(kid) else cls(kid=kid, created_at=now, x=x, d=_text(private))
 
     def private_key(self) -> OKPKey:
         """What signs. Raises ValueError for a retired one."""
@@ -73,11 +78,16 @@ class LinkSecret(msgspec.Struct, frozen=True, kw_only=True, tag_field="kty", tag
         if self.kid != _secret_thumbprint(self.k):
             raise ValueError("`kid` is not the key's thumbprint")
 
+    def __repr__(self) -> str:
+        """Without the secret: it must not get into a log."""
+        return f"LinkSecret({self.kid!r})"
+
     @classmethod
     def generate(cls, now: datetime) -> LinkSecret:
         """A new one."""
         k = _text(secrets.token_bytes(KEY_OCTETS))
-        return cls(kid=_secret_thumbprint(k), created_at=now, k=k)
+        kid = _secret_thumbprint(k)
+        return cls.generate(now) if _is_like_an_option(kid) else cls(kid=kid, created_at=now, k=k)
 
     @property
     def octets(self) -> bytes:
@@ -153,11 +163,16 @@ def _octets(text: str) -> bytes:
     """The 32 octets that base64url without padding spells. Raises ValueError."""
     try:
         octets = binascii.a2b_base64(text.replace("-", "+").replace("_", "/") + "=", strict_mode=True)
-    except (binascii.Error, UnicodeEncodeError):
+    except ValueError:
         octets = b""
     if len(octets) != KEY_OCTETS or _text(octets) != text:
         raise ValueError(f"a key is not {KEY_OCTETS} octets in base64url")
     return octets
+
+
+def _is_like_an_option(kid: str) -> bool:
+    """Whether it couldn't be typed on a command line; one in 64 begins so."""
+    return kid.startswith("-")
 
 
 def _text(octets: bytes) -> str:

@@ -65,7 +65,7 @@ class SigningKeys:
         self.link_secret: bytes = keys.link_secrets[0].octets
         self.private_key = self.current.private_key()
         self._path = path
-        self._seen = None if path is None else _mark(path)
+        self._seen: tuple[int, int, int] | None = None
         self._accepted = _Accepted(keys)
 
     @classmethod

@@ -59,7 +59,7 @@ def add(
     FILE is plain text in UTF-8, kept to the letter; without it the text is read from standard input. The same notice
     may be added again; another text, or another declaration of its purposes, needs another version.
     """
-    said = {"id": id_, "version": version, "language": language, "purposes": purposes, "text": _text(file)}
+    said = {"id": id_, "version": version, "language": language, "purposes": list(purposes), "text": _text(file)}
     if database == "memory:":
         raise SettingsError("notices are kept in a database; `memory:` keeps nothing")
     require_database(database)

@@ -45,7 +45,7 @@ def show(*, notice: str, version: str | None, language: str | None, database: st
         kept = service.versions(notice) if by_hash is None else (by_hash,)
     found = [each for each in kept if version in {None, each.version} and language in {None, each.language}]
     if not found:
-        click.echo(f"guardrails: no such notice `{notice}` is kept", err=True)
+        click.echo(f"guardrails: no notice `{notice}` like that is kept", err=True)
         return exit_codes.FINDINGS
     console = output_console()
     for each in found:

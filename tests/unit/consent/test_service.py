@@ -17,9 +17,7 @@ NOW = instant(12)
 @pytest.fixture
 def service():
     numbers = itertools.count(1)
-    return ConsentService(
-        MemoryTransactor(memory_session), purposes=lambda: {}, new_id=lambda: f"new-{next(numbers)}"
-    )
+    return ConsentService(MemoryTransactor(memory_session), purposes=dict, new_id=lambda: f"new-{next(numbers)}")
 
 
 def request(**changes) -> ConsentRequest:

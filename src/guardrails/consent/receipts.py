@@ -29,7 +29,7 @@ __all__ = ["RECEIPT_TYPE", "Receipt", "Receipts", "verify_receipt"]
 RECEIPT_TYPE = "consent-receipt+jws"
 """The `typ` of a receipt's JWS: nothing else that the service signs is taken for a receipt."""
 
-EVENTS_MOST = 500
+EVENTS_MOST = 200
 """Events that a receipt tells of, the newest; none is cut off but by who changes their mind this often."""
 
 

@@ -15,8 +15,6 @@ from guardrails.web.route import Route, path_id
 __all__ = ["ReceiptRoom"]
 
 JWK_SET = "application/jwk-set+json"
-KEPT_SECONDS = 300
-"""How long others may keep the keys before they ask again: a new one is published before anything is signed with it."""
 
 _encoder = msgspec.json.Encoder()
 
@@ -48,13 +46,12 @@ class ReceiptRoom:
     def issue(self, exchange: Exchange, consent_id: str) -> Reply:
         """`GET /v1/consents/{consent_id}/receipt`."""
         receipt = self._receipts.issue(path_id(consent_id), now=exchange.replay_at or self._clock())
-        return Reply(200, _encoder.encode(receipt), headers=(("Cache-Control", "no-store"),))
+        return Reply(200, _encoder.encode(receipt))
 
     def keys(self, exchange: Exchange) -> Reply:
         """`GET /.well-known/jwks.json`."""
         del exchange
-        kept = ("Cache-Control", f"public, max-age={KEPT_SECONDS}")
-        return Reply(200, _encoder.encode(self._receipts.jwks()), JWK_SET, (kept,))
+        return Reply(200, _encoder.encode(self._receipts.jwks()), JWK_SET)
 
     def routes(self) -> tuple[Route, ...]:
         """What this room answers."""

@@ -12,8 +12,9 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from hypothesis import given
 from hypothesis import strategies as st
+from joserfc.errors import UnsupportedAlgorithmError
 
-from guardrails.signing import PublicKeys, SignatureError, SigningKeys, sign, verify
+from guardrails.signing import PublicKeys, SignatureError, SigningKeys, jws, sign, verify
 from guardrails.signing.key_file import change_keys
 
 NOW = datetime(2026, 11, 22, tzinfo=UTC)
@@ -176,3 +177,9 @@ def test_as_much_as_a_receipt_may_hold_is_signed_and_verified():
 def test_nothing_verifies_by_no_keys():
     with pytest.raises(SignatureError, match="not among the published ones"):
         verify(TOKEN, TYPE, PublicKeys({}))
+
+
+@pytest.mark.parametrize("name", ["none", "HS256", "RS256", "ES256", "Ed25519", "eddsa", ""])
+def test_no_other_algorithm_is_even_known(name):
+    with pytest.raises(UnsupportedAlgorithmError):
+        jws._registry.get_alg(name)

@@ -35,7 +35,7 @@ _PLACES = {"id": "ID", "version": "VERSION", "text": "FILE", "language": "--lang
 )
 @click.argument("id_", metavar="ID")
 @click.argument("version")
-@click.argument("file", type=click.File("rb"), default="-")
+@click.argument("file", type=click.File("rb", lazy=True), default="-")
 @click.option("--language", metavar="TAG", required=True, help="The language of the text, such as `de` or `pt-BR`.")
 @click.option(
     "--purpose", "purposes", metavar="ID", multiple=True, required=True, help="What it is for; give it once for each."

@@ -1,8 +1,8 @@
 """The ledger within one unit of work: what was recorded before, and which requests become records.
 
 INVARIANT: a record that says no time of its own never sorts before what is recorded already of its recipient and
-purpose. Clocks of machines differ; whoever withdraws now has withdrawn, whatever another machine's clock made of an
-earlier grant.
+purpose: at the latest instant of them if that lies ahead, where the last to arrive speaks. Clocks of machines differ;
+whoever withdraws now has withdrawn, whatever another machine's clock made of an earlier grant.
 """
 
 from __future__ import annotations
@@ -22,8 +22,6 @@ from guardrails.core.purposes import Purpose
 from guardrails.errors import CandidateError, ConflictError, GoneError, NotFoundError
 
 __all__ = ["Confirmation", "Recording", "Session", "confirm", "record_groups"]
-
-_TICK = timedelta(microseconds=1)
 
 
 class Session(Protocol):
@@ -102,7 +100,7 @@ class _Ledger:
         """The record in its place, with the hash of the notice that it names."""
         event, key = recording.event, notice_key(recording.event)
         newest = self._newest.get(_subject(event))
-        at = event.at if recording.is_timed or newest is None else max(event.at, newest + _TICK)
+        at = event.at if recording.is_timed or newest is None else max(event.at, newest)
         notice_hash = None if key is None else self._notices[key][0].hash
         return msgspec.structs.replace(event, at=at, notice_hash=notice_hash)
 
@@ -130,7 +128,7 @@ def _confirmed(session: Session, asked: Confirmation) -> ConsentEvent | Candidat
         pending,
         id=asked.new_id,
         state="granted",
-        at=max(asked.now, newest + _TICK),
+        at=max(asked.now, newest),
         method=DOUBLE_OPT_IN,
         recorded_at=asked.now,
         confirms=pending.id,

@@ -53,10 +53,12 @@ class ConsentService:
     def record(self, request: ConsentRequest, *, now: datetime) -> ConsentEvent:
         """Record a consent, durably, and return the record; the same request with the same id returns the first one.
 
-        Without `at` it is of now, or just after what is recorded of the recipient and purpose, where that is later by
-        another machine's clock. Raises CandidateError where the request makes no sense: its times, a purpose that is
-        not declared, a direct grant where the purpose demands a double opt-in, a notice that is not kept;
-        ConflictError where its id names another record.
+        Without `at` it is of now, or of the newest record of the recipient and purpose, where that is later by another
+        machine's clock: it speaks instead of that.
+
+        Raises CandidateError where the request makes no sense: its times, a purpose that is not declared, a direct
+        grant where the purpose demands a double opt-in, a notice that is not kept; ConflictError where its id names
+        another record.
         """
         (result,) = self.record_many([request], now=now)
         if isinstance(result, CandidateError):

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta
 
-from guardrails.core.candidate import Channel, Country, Id, Instant, Locale, Region, Word
+from guardrails.core.candidate import Channel, CountryOrRegion, Id, Instant, Locale, Word
 from guardrails.core.needs import ConsentState
 from guardrails.core.timing import told_at
 
@@ -43,7 +43,7 @@ class ConsentRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     notice_version: Word | None = None
     language: Locale | None = None
     evidence: dict[str, Any] = {}
-    jurisdiction: Country | Region | None = None
+    jurisdiction: CountryOrRegion | None = None
     captured_by: Word | None = None
     expires_at: Instant | None = None
 

@@ -7,7 +7,7 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
-from guardrails.core.candidate import Country, Region
+from guardrails.core.candidate import CountryOrRegion
 
 __all__ = ["Controller"]
 
@@ -28,4 +28,4 @@ class Controller(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     url: _Url | None = None
     withdraw_at: _Url | None = None
     rights_at: _Url | None = None
-    storage_locations: tuple[Country | Region, ...] = ()
+    storage_locations: tuple[CountryOrRegion, ...] = ()

@@ -165,6 +165,11 @@ def test_nothing_to_record_is_fine(service):
         {"at": "2026-12-01T09:00:00"},
         {"evidence": {"text": "x" * 4000}},
         {"language": "x" * 36},
+        {"jurisdiction": "Germany"},
+        {"jurisdiction": "DE-"},
+        {"jurisdiction": "DE\n"},
+        {"channels": []},
+        {"channels": ["pigeon"]},
         {"unknown": 1},
     ],
 )
@@ -172,6 +177,17 @@ def test_requests_are_bounded(changes):
     fields = {"recipient": "r-1", "purpose": "p", "state": "granted", "method": "m"} | changes
     with pytest.raises(msgspec.ValidationError):
         msgspec.convert(fields, ConsentRequest)
+
+
+@pytest.mark.parametrize("jurisdiction", ["DE", "US-CA", "GB-1"])
+def test_a_jurisdiction_is_a_country_or_a_region(service, jurisdiction):
+    fields = {"recipient": "r-1", "purpose": "p", "state": "granted", "method": "m", "jurisdiction": jurisdiction}
+    asked = msgspec.convert(fields, ConsentRequest)
+    assert service.record(asked, now=NOW).jurisdiction == jurisdiction
+
+
+def test_channels_are_kept_sorted_each_once(service):
+    assert service.record(request(channels=("push", "email", "push")), now=NOW).channels == ("email", "push")
 
 
 def test_a_whole_request_decodes():

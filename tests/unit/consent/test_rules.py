@@ -11,7 +11,7 @@ import pytest
 from guardrails.consent import ConsentRequest, ConsentService, NoticeRequest, NoticeService
 from guardrails.core.purposes import Purpose
 from guardrails.errors import CandidateError, ConflictError, GoneError, NotFoundError
-from guardrails.storage.memory import MemoryTransactor
+from guardrails.storage.memory import Journal, MemoryTransactor
 from stores import instant, memory_session
 
 NOW = instant(12)
@@ -124,6 +124,31 @@ def test_what_comes_in_one_instant_stands_in_the_order_of_its_arrival(ledger):
     assert ledger.consents.history("r-1") == tuple(results)
     assert {each.at for each in results} == {NOW}
     assert ledger.states() == ledger.states(as_of=NOW) == {"offers": "denied"}
+
+
+class Together:
+    """A transactor that runs all that is asked of it in one unit, in the order in which it was asked."""
+
+    def __init__(self) -> None:
+        self.waiting = []
+
+    def call(self, handler, item, **_):
+        self.waiting.append((handler, item))
+        return [None] * len(item)
+
+    def run(self):
+        handler = self.waiting[0][0]
+        results = handler(memory_session(Journal()), [item for _, item in self.waiting])
+        return [each for of_one_call in results for each in of_one_call]
+
+
+def test_what_several_callers_record_in_one_unit_stands_in_the_order_of_its_arrival_too():
+    together = Together()
+    service = ConsentService(together, purposes=dict, new_id=iter("abc").__next__)
+    for state, now in [("granted", instant(12, 4)), ("withdrawn", NOW), ("denied", instant(12, 2))]:
+        request = ConsentRequest(recipient="r-1", purpose="offers", state=state, method="form")
+        service.record_many([request], now=now)
+    assert [each.at for each in together.run()] == [instant(12, 4)] * 3
 
 
 def test_only_records_of_the_same_recipient_and_purpose_are_stood_behind(ledger):

@@ -172,6 +172,17 @@ def test_a_receipt_needs_keys_that_the_service_has_and_a_controller_that_can_be_
     assert (missing.exit_code, missing.stderr) == (2, "guardrails: there is no consent `c`\n")
 
 
+def test_a_running_service_reads_links_that_another_has_signed_with_a_newer_key(here):
+    settings = Settings(policies=here / "policies.yaml", public_url="https://example.org")
+    with closing(open_application(settings)) as running:
+        run("keys", "rotate")
+        with closing(open_application(settings)) as started_anew:
+            for maker, reader in ((started_anew, running), (running, started_anew)):
+                url = maker.links.unsubscribe("r-42", ("offers",), "email", "d-1")
+                assert url.startswith("https://example.org/unsubscribe/")
+                assert reader.links.read_unsubscribe(url.rpartition("/")[2]).recipient == "r-42"
+
+
 def test_what_signs_can_not_be_removed(here):
     open_application(Settings(policies=here / "policies.yaml", public_url="https://example.org")).close()
     kid = json.loads(run("keys", "list", "--json").stdout)["keys"][0]["kid"]

@@ -37,7 +37,7 @@ __all__ = [
 PAGE_LIFETIME = timedelta(days=30)
 CONFIRMATION_LIFETIME = timedelta(days=7)
 
-TOKEN_MOST = 8192
+TOKEN_MOST = 65_536
 """Characters of a token that is looked at. The longest that is ever made has fewer."""
 
 _Kind = Literal["unsubscribe", "preferences", "confirm"]

@@ -116,8 +116,9 @@ ATTEMPTS = {
     "a line break": TOKEN + "\n",
     "letters beyond ASCII": TOKEN + "é",
     "half a surrogate": TOKEN + "\ud800",
+    "a header that is no base64": "A." + TOKEN.partition(".")[2],
     "a long header": token(header(more="x" * 5000)),
-    "a long payload": token(header(), {"text": "x" * 3_000_000}),
+    "a long signed payload": token(header(), {"text": "x" * 3_000_000}),
 }
 
 
@@ -159,6 +160,8 @@ def test_no_header_makes_it_fail_otherwise(head):
         ("an unknown key", f"it was signed with key `{OTHERS.current.kid}`, which is not among the published ones"),
         ("another payload", "its signature is not by the key that it names: it was altered, or forged"),
         ("no JWS", "it is no JWS: it has to be three parts in base64url, with dots between them"),
+        ("a header that is no base64", "it is no JWS of ours: Invalid base64-encoded data"),
+        ("a long signed payload", "it is no JWS: it has to be three parts in base64url, with dots between them"),
         ("alg none, signed", "it is no JWS of ours: Invalid enum value 'none' - at `$.alg`"),
         ("a payload that is no object", "what is signed is no JSON object: Expected `object`, got `array`"),
     ],

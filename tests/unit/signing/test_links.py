@@ -155,6 +155,16 @@ def test_a_process_that_does_not_sign_with_a_new_secret_yet_accepts_it():
     assert token("confirm", behind) == token("confirm")
 
 
+def test_the_longest_ids_still_make_a_link_that_is_read():
+    purposes = tuple(f"{number:02}" + "🎁" * 98 for number in range(64))
+    url = LINKS.unsubscribe("🎁" * 200, purposes, "email", "🎁" * 200)
+    assert LINKS.read_unsubscribe(token_of(url)).purposes == purposes
+
+
+def test_what_is_longer_than_any_of_ours_is_not_even_looked_at():
+    assert refusal("preferences", token_of(LINKS.preferences("r" * 50_000, NOW))) == "forged"
+
+
 def test_a_refusal_says_why():
     assert [str(LinkError(reason)) for reason in ("forged", "expired")] == [
         "the link is not one of ours",

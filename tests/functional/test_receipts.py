@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.server
 import json
+import socket
 import threading
 from contextlib import closing
 
@@ -210,9 +211,11 @@ def test_keys_are_not_fetched_from_where_somebody_else_points_to(here):
     assert (failed.exit_code, "HTTP Error 302" in failed.stderr) == (2, True)
 
 
-def test_a_service_does_not_start_with_keys_that_others_can_read(here, start):
+def test_a_service_does_not_start_with_keys_that_others_can_read(here):
     open_application(Settings(policies=here / "policies.yaml", public_url="https://example.org")).close()
     (here / "guardrails-state/signing-keys.json").chmod(0o644)
-    failed = run("serve", "--policies", "policies.yaml", "--database", "memory:")
+    with socket.create_server(("127.0.0.1", 0)) as taken:  # or it would start, and this would never end
+        port = taken.getsockname()[1]
+        failed = run("serve", "--policies", "policies.yaml", "--database", "memory:", "--port", port)
     assert failed.exit_code == 2
     assert "run `chmod 600" in failed.stderr

@@ -64,8 +64,12 @@ class Consent(_Said, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A consent record, made at `at`; of the candidate's recipient where none is named."""
 
     purpose: str
-    state: Literal["granted", "withdrawn", "denied"]
+    state: Literal["granted", "withdrawn", "denied", "pending"]
     at: str
+    method: str = "form"
+    channels: tuple[str, ...] | None = None
+    notice_version: str | None = None
+    jurisdiction: str | None = None
     expires_at: str | None = None
     recipient: str | None = None
 
@@ -128,6 +132,7 @@ class CaseFile(_Said, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     about: str
     project: dict[str, Any] = {}
+    purposes: list[dict[str, Any]] = []
     policies: list[dict[str, Any]]
     at: str
     candidate: dict[str, Any]
@@ -154,7 +159,7 @@ def read_case_file(path: Path) -> tuple[Document, CaseFile]:
 def compiled_policies(path: Path, engine: Literal["native", "durable", "paired"]) -> Compiled:
     """The policy set of a file, compiled once for all its cases."""
     _, file = read_case_file(path)
-    said = {"apiVersion": "guardrails/v1", "policies": file.policies} | (
+    said = {"apiVersion": "guardrails/v1", "purposes": file.purposes, "policies": file.policies} | (
         {"project": file.project} if file.project else {}
     )
     return compiler(engine)(load_policy_files({"case.yaml": json.dumps(said)}))  # JSON is YAML
@@ -237,8 +242,12 @@ class CaseRun:
             recipient=consent.recipient or self._candidate["recipient"]["id"],
             purpose=consent.purpose,
             state=consent.state,
-            method="form",
+            method=consent.method,
             at=at,
+            channels=consent.channels,
+            notice_version=consent.notice_version,
+            evidence={"case": self._case.name},
+            jurisdiction=consent.jurisdiction,
             expires_at=None if consent.expires_at is None else parse_instant(consent.expires_at),
         )
         self._application.consents.record(request, now=at)

@@ -19,7 +19,7 @@ from guardrails.audit import (
     SqlPolicyArchive,
 )
 from guardrails.caps import MemoryCaps, SqlCaps
-from guardrails.consent import MemoryConsents, SqlConsents
+from guardrails.consent import MemoryConsents, MemoryNotices, SqlConsents, SqlNotices
 from guardrails.decide.ports import StoredDecision, Transactor
 from guardrails.preferences import MemoryPreferences, SqlPreferences
 from guardrails.storage.memory import Journal
@@ -29,6 +29,7 @@ from guardrails.storage.transactors import open_transactor
 @dataclass(frozen=True)
 class Session:
     consents: Any
+    notices: Any
     preferences: Any
     caps: Any
     decisions: Any
@@ -39,6 +40,7 @@ class Session:
 def sql_session(connection: Connection) -> Session:
     return Session(
         SqlConsents(connection),
+        SqlNotices(connection),
         SqlPreferences(connection),
         SqlCaps(connection),
         SqlDecisions(connection),
@@ -50,6 +52,7 @@ def sql_session(connection: Connection) -> Session:
 def memory_session(journal: Journal) -> Session:
     return Session(
         MemoryConsents(journal),
+        MemoryNotices(journal),
         MemoryPreferences(journal),
         MemoryCaps(journal),
         MemoryDecisions(journal),

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 from guardrails.bootstrap import Application
 from guardrails.consent import ConsentRequest
 from guardrails.core.candidate import Campaign, Candidate, Content, Context, Offer, Recipient, Sponsor
+from guardrails.core.purposes import DOUBLE_OPT_IN
 
 __all__ = ["POLICIES", "START", "Batch", "Traffic", "record_consents"]
 
@@ -108,9 +109,16 @@ class Traffic:
 
 
 def record_consents(application: Application, recipients: int) -> None:
-    """Four recipients in five agreed to everything, the day before it all begins."""
+    """Four recipients in five agreed to everything, and confirmed it, the day before it all begins."""
     requests = (
-        ConsentRequest(recipient=_recipient(number).id, purpose=purpose, state="granted", method="form", at=START - DAY)
+        ConsentRequest(
+            recipient=_recipient(number).id,
+            purpose=purpose,
+            state="granted",
+            method=DOUBLE_OPT_IN,
+            at=START - DAY,
+            evidence={"confirmed_at": (START - DAY).isoformat()},
+        )
         for number in range(recipients)
         if number % 5 != 4
         for purpose in PURPOSES

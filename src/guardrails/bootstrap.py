@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Mapping
 from contextlib import closing, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -32,9 +32,21 @@ from guardrails.audit import (
 )
 from guardrails.caps import MemoryCaps, SqlCaps
 from guardrails.caps.moving import take_back
-from guardrails.consent import ConsentService, MemoryConsents, SqlConsents
+from guardrails.consent import (
+    ConsentService,
+    MemoryConsents,
+    MemoryNotices,
+    NoticeService,
+    SqlConsents,
+    SqlNotices,
+)
+from guardrails.consent.notice_store import NoticeStore
+from guardrails.consent.receipts import Receipts
+from guardrails.consent.service import CONFIRM_WITHIN
 from guardrails.core.candidate import Candidate
+from guardrails.core.controller import Controller
 from guardrails.core.policy_set import PolicySet
+from guardrails.core.purposes import Purpose
 from guardrails.decide.active_policies import ActivePolicies
 from guardrails.decide.case import Compiled, compile_policies
 from guardrails.decide.decider import Decider
@@ -63,6 +75,7 @@ from guardrails.errors import CandidateError, DependencyError, SettingsError
 from guardrails.policyfile.loader import load_policy_files
 from guardrails.preferences import MemoryPreferences, PreferenceService, SqlPreferences
 from guardrails.settings import CAPS_IN_DATABASE, EngineName, Settings
+from guardrails.signing import Links, SigningKeys
 from guardrails.storage.connections import BUSY_SECONDS, Database
 from guardrails.storage.memory import Journal
 from guardrails.storage.migrate import migrate, refuse_to_migrate
@@ -74,6 +87,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Application",
+    "Outside",
     "Terms",
     "build_application",
     "compiler",
@@ -100,12 +114,26 @@ class Terms:
     """How long things hold.
 
     `lease`: an allow holds its slots without an outcome. `keep`: a decision answers for its candidate after its last
-    change. `deadline`: all store calls of a decision together.
+    change. `deadline`: all store calls of a decision together. `confirm_within`: a pending consent waits for its
+    confirmation.
     """
 
     lease: timedelta = timedelta(minutes=10)
     keep: timedelta = timedelta(days=7)
     deadline: timedelta = DEADLINE
+    confirm_within: timedelta = CONFIRM_WITHIN
+
+
+@dataclass(frozen=True, slots=True)
+class Outside:
+    """What the service is to recipients, and to whoever verifies what it has signed.
+
+    `keys` are opened, or made, with the first call; `links` is None where recipients can't reach the service.
+    """
+
+    keys: Callable[[], SigningKeys]
+    links: Links | None = None
+    controller: Controller | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +147,11 @@ class Application:
     records: Records
     usage: UsageReader
     consents: ConsentService
+    notices: NoticeService
     preferences: PreferenceService
+    receipts: Receipts
+    signing_keys: Callable[[], SigningKeys]
+    links: Links | None
     audit: AuditService
     housekeeping: Housekeeping
     drain: Drain
@@ -187,8 +219,10 @@ def open_application(
         lease=timedelta(seconds=settings.lease_seconds),
         keep=timedelta(seconds=settings.keep_seconds),
         deadline=timedelta(milliseconds=settings.deadline_ms),
+        confirm_within=timedelta(seconds=settings.confirmation_link_seconds),
     )
     redis = None if settings.redis_url is None else _open_redis(settings.redis_url, settings)
+    outside = _open_outside(settings, clock)
     return build_application(
         policies,
         transactor=open_stores(
@@ -198,6 +232,7 @@ def open_application(
         clock=clock,
         terms=terms,
         redis=redis,
+        outside=outside,
     )
 
 
@@ -229,13 +264,21 @@ def build_application(
     terms: Terms | None = None,
     make_id: Callable[[], str] | None = None,
     redis: RedisGateway | None = None,
+    outside: Outside | None = None,
 ) -> Application:
-    """Put the application together from its parts; `redis` is what `transactor` keeps the caps in, if anything."""
+    """Put the application together from its parts; `redis` is what `transactor` keeps the caps in, if anything.
+
+    Without `outside` it signs with keys that go with the process, and makes no links.
+    """
     make_id = make_id or new_id
+    outside = outside or Outside(keys=cache(lambda: SigningKeys.generate(clock())))
     terms = terms or Terms()
 
     def snapshot() -> Compiled:
         return policies.snapshot
+
+    def purposes() -> Mapping[str, Purpose]:
+        return policies.snapshot.policy_set.purposes
 
     return Application(
         policies=policies,
@@ -253,14 +296,44 @@ def build_application(
         outcomes=Outcomes(transactor, clock=clock, keep=terms.keep, spool=spool),
         usage=UsageReader(snapshot=snapshot, transactor=transactor, clock=clock),
         records=Records(transactor, compile_files=_compile_files, clock=clock),
-        consents=ConsentService(transactor, new_id=make_id),
+        consents=ConsentService(transactor, purposes=purposes, new_id=make_id, confirm_within=terms.confirm_within),
+        notices=NoticeService(transactor, purposes=purposes),
         preferences=PreferenceService(transactor),
+        receipts=Receipts(
+            transactor, keys=outside.keys, purposes=purposes, controller=outside.controller, new_id=make_id
+        ),
+        signing_keys=outside.keys,
+        links=outside.links,
         audit=AuditService(transactor),
         housekeeping=Housekeeping(transactor, keep=terms.keep),
         drain=Drain(transactor, spool, clock=clock, keep=terms.keep),
         spool=spool,
         caps_rebuild=None if redis is None else _rebuild(transactor, redis, clock=clock, new_id=make_id),
         transactor=transactor,
+    )
+
+
+def _open_outside(settings: Settings, clock: Callable[[], datetime]) -> Outside:
+    """What the settings say of it. The keys are opened only where they are used: few commands need a key file."""
+
+    @cache
+    def keys() -> SigningKeys:
+        return SigningKeys.open(settings.signing_keys_file, now=clock())
+
+    return Outside(
+        keys=keys,
+        links=None if settings.public_url is None else _links(settings, settings.public_url, keys()),
+        controller=settings.controller,
+    )
+
+
+def _links(settings: Settings, public_url: str, keys: SigningKeys) -> Links:
+    return Links(
+        public_url,
+        keys.link_secret,
+        accepted=keys.accepted_link_secrets,
+        page_lifetime=timedelta(seconds=settings.page_link_seconds),
+        confirmation_lifetime=timedelta(seconds=settings.confirmation_link_seconds),
     )
 
 
@@ -329,6 +402,7 @@ class _Session:
         self,
         *,
         consents: ConsentReader,
+        notices: NoticeStore,
         preferences: PreferenceReader,
         caps: CapStore,
         decisions: DecisionStore,
@@ -336,6 +410,7 @@ class _Session:
         policies: PolicyArchive,
     ) -> None:
         self.consents = consents
+        self.notices = notices
         self.preferences = preferences
         self.caps = caps
         self.decisions = decisions
@@ -383,6 +458,7 @@ def _sql_session(redis: RedisGateway | None, connection: Connection) -> Session:
     decisions = SqlDecisions(connection)
     return _Session(
         consents=SqlConsents(connection),
+        notices=SqlNotices(connection),
         preferences=SqlPreferences(connection),
         caps=SqlCaps(connection) if redis is None else _redis_caps(redis, connection, decisions),
         decisions=decisions,
@@ -428,6 +504,7 @@ def _rebuild(
 def _memory_session(journal: Journal) -> Session:
     return _Session(
         consents=MemoryConsents(journal),
+        notices=MemoryNotices(journal),
         preferences=MemoryPreferences(journal),
         caps=MemoryCaps(journal),
         decisions=MemoryDecisions(journal),

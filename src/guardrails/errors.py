@@ -22,6 +22,7 @@ __all__ = [
     "DependencyError",
     "EngineDisagreement",
     "EngineFault",
+    "GoneError",
     "GuardrailsError",
     "MalformedError",
     "NotFoundError",
@@ -59,6 +60,10 @@ class ConflictError(CandidateError):
 
 class NotFoundError(CandidateError):
     """The request names something that does not exist (HTTP 404)."""
+
+
+class GoneError(CandidateError):
+    """The request comes too late for what it names, which will not come back (HTTP 410)."""
 
 
 class EngineFault(GuardrailsError):  # noqa: N818 - a fault of ours, told apart by its name from errors of callers

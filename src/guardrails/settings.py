@@ -20,10 +20,12 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
+from urllib.parse import urlsplit
 
 import msgspec
 from msgspec import Meta
 
+from guardrails.core.controller import Controller
 from guardrails.core.timing import parse_duration
 from guardrails.errors import SettingsError
 
@@ -38,6 +40,8 @@ __all__ = [
     "parse_deadline",
     "parse_keep",
     "parse_lease",
+    "parse_public_url",
+    "read_controller",
     "read_keys",
 ]
 
@@ -51,6 +55,7 @@ CAPS_IN_DATABASE = "database"
 
 PREFIX = "GUARDRAILS_"
 DEADLINE_MOST_MS = 60_000
+PUBLIC_URL_MOST = 200
 
 
 class Key(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -65,6 +70,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """How one process runs. Each field's variable is in `_VARIABLES`, and explained in docs/operations.md.
 
     `state_directory` is for what is local to the machine: the audit spool, and the cases on which engines disagreed.
+    `signing_keys` is the file of the keys that sign receipts and links, where it isn't in there. `public_url` is what
+    recipients reach the service by; without it, it makes no links. `page_link_seconds` and `confirmation_link_seconds`
+    are how long two kinds of them hold. `controller` is who answers for the recipients' data, as receipts name it.
     `port` 0 picks a free one. `lease_seconds` is how long an allow holds its capacity before an outcome must be
     reported, `deadline_ms` how long all store calls of a decision may take together, and `keep_seconds` how long a
     decision answers for its candidate. `caps_url` names a Redis or Valkey for the caps; without it they live in the
@@ -75,6 +83,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     policies: Path = Path("policies")
     database_url: str = "sqlite:///guardrails.db"
     state_directory: Path = Path("guardrails-state")
+    signing_keys: Path | None = None
+    public_url: str | None = None
+    page_link_seconds: int = 30 * 86_400
+    confirmation_link_seconds: int = 7 * 86_400
+    controller: Controller | None = None
     host: str = "127.0.0.1"
     port: int = 8080
     workers: int = 1
@@ -107,6 +120,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     def redis_url(self) -> str | None:
         """Where the caps live, if not in the database."""
         return None if self.caps_url == CAPS_IN_DATABASE else self.caps_url
+
+    @property
+    def signing_keys_file(self) -> Path:
+        """Where the signing keys are."""
+        return self.signing_keys or self.state_directory / "signing-keys.json"
 
     @property
     def is_open(self) -> bool:
@@ -195,6 +213,35 @@ def parse_keep(text: str) -> int:
         raise ValueError("is not a duration from `1s` to `3650d`, such as `24h` or `7d`") from None
 
 
+def parse_public_url(text: str) -> str:
+    """The URL that recipients reach the service by. Raises ValueError that says what is wrong with it.
+
+    It must be https, since its links are all that a recipient needs to show; http is for this machine only.
+    """
+    try:
+        url = urlsplit(text)
+        host, _ = url.hostname, url.port  # a port that is none is found when it is asked for
+    except ValueError:
+        url, host = urlsplit(""), None
+    if not host or url.scheme not in {"http", "https"} or not re.fullmatch(r"[!-~]+", text):
+        raise ValueError("is no URL such as `https://notify.example.org`")
+    if "@" in url.netloc or "?" in text or "#" in text or len(text) > PUBLIC_URL_MOST:
+        raise ValueError(f"must be at most {PUBLIC_URL_MOST} letters, without a user, a query or a fragment")
+    if url.scheme == "http" and not is_loopback(host):
+        raise ValueError("must be https, but on this machine")
+    return text.rstrip("/")
+
+
+def read_controller(path: Path) -> Controller:
+    """The controller that a JSON file describes. Raises ValueError that says what is wrong with it."""
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=Controller)
+    except OSError as error:
+        raise ValueError(f"can't be read: {error.strerror}") from None
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise ValueError(f"{error}; it is a JSON object of name, address and contact") from None
+
+
 def parse_deadline(text: str) -> int:
     """The milliseconds of a deadline such as `250ms` or `2s`. Raises ValueError that says what is wrong with it."""
     match = re.fullmatch(r"([0-9]{1,6})(ms|s)", text)
@@ -208,6 +255,11 @@ _VARIABLES: Mapping[str, tuple[str, Callable[[str], Any]]] = {
     "GUARDRAILS_POLICIES": ("policies", _path),
     "GUARDRAILS_DATABASE_URL": ("database_url", _text),
     "GUARDRAILS_STATE_DIRECTORY": ("state_directory", _path),
+    "GUARDRAILS_SIGNING_KEYS": ("signing_keys", _path),
+    "GUARDRAILS_PUBLIC_URL": ("public_url", parse_public_url),
+    "GUARDRAILS_PAGE_LINKS": ("page_link_seconds", parse_keep),
+    "GUARDRAILS_CONFIRMATION_LINKS": ("confirmation_link_seconds", parse_keep),
+    "GUARDRAILS_CONTROLLER_FILE": ("controller", lambda text: read_controller(_path(text))),
     "GUARDRAILS_HOST": ("host", _text),
     "GUARDRAILS_PORT": ("port", _integer(0, 65_535)),
     "GUARDRAILS_WORKERS": ("workers", _integer(1, 256)),

@@ -6,7 +6,13 @@ from stores import instant
 
 
 def event(toggle: str, is_on: bool, **changes) -> PreferenceEvent:
-    fields = {"recipient": "r-1", "toggle": toggle, "is_on": is_on, "at": instant(9), "recorded_at": instant(10)}
+    fields = {
+        "recipient": "r-1",
+        "name": f"toggle:{toggle}",
+        "value": is_on,
+        "at": instant(9),
+        "recorded_at": instant(10),
+    }
     return PreferenceEvent(**(fields | changes))
 
 

@@ -56,7 +56,7 @@ def test_nothing_of_a_failed_handler_is_kept_in_any_room(transactor):
     event = ConsentEvent(
         id="e-1", recipient="r", purpose="p", state="granted", at=instant(9), method="m", recorded_at=instant(9)
     )
-    preference = PreferenceEvent(recipient="r", toggle="t", is_on=True, at=instant(9), recorded_at=instant(9))
+    preference = PreferenceEvent(recipient="r", name="toggle:t", value=True, at=instant(9), recorded_at=instant(9))
     kept = stored_decision(0)
 
     def keep(session, items):
@@ -79,7 +79,7 @@ def test_nothing_of_a_failed_handler_is_kept_in_any_room(transactor):
         return [
             (
                 session.consents.history("r"),
-                session.consents.read([ConsentQuery("r", "p")])[ConsentQuery("r", "p")].status,
+                session.consents.read([ConsentQuery("r", "p", "push")])[ConsentQuery("r", "p", "push")].status,
                 session.preferences.read([PreferenceQuery("r")])[PreferenceQuery("r")].toggles,
                 session.caps.read([USED], NOW)[USED].times,
                 dict(session.decisions.by_id(["d-0", "d-1"])),

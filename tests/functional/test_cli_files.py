@@ -11,6 +11,7 @@ import psycopg
 import pytest
 from click.testing import CliRunner, Result
 
+from commands import EVERY_COMMAND
 from guardrails.cli import COMMANDS, main
 from guardrails.policyfile.schema import policy_schema
 from guardrails.policytest.schema import policy_test_schema
@@ -19,6 +20,8 @@ from stores import make_database
 
 POLICIES = """\
 apiVersion: guardrails/v1
+purposes:
+  - {id: sponsored_content, title: Offers, benefit: Lower prices}
 policies:
   - id: sponsored-needs-opt-in
     kind: consent_required
@@ -80,9 +83,9 @@ def test_without_a_command_the_help_lists_them_all():
     assert [name for name in COMMANDS if f"\n  {name}" in result.output] == list(COMMANDS)
 
 
-@pytest.mark.parametrize("name", COMMANDS)
+@pytest.mark.parametrize("name", EVERY_COMMAND)
 def test_each_command_has_help_with_examples_and_exit_codes(name):
-    result = run(name, "--help")
+    result = run(*name.split(), "--help")
     assert result.exit_code == 0
     assert f"  guardrails {name}" in result.stdout
     assert "Exit codes:\n  0  " in result.stdout
@@ -128,12 +131,17 @@ def test_what_can_not_run_says_why_on_standard_error_and_exits_2(here, arguments
 def test_validate_counts_policies_and_files_and_names_the_revision(here):
     result = run("validate")
     assert result.exit_code == 0
-    assert result.stdout.startswith("3 policies in 1 file, revision sha256:")
+    assert result.stdout.startswith("3 policies and 1 purpose in 1 file, revision sha256:")
+
+
+def test_validate_does_not_count_purposes_where_there_are_none(here):
+    (here / "policies" / "all.yaml").write_text(POLICIES.replace("purposes:\n  - {id", "#{id"), encoding="utf-8")
+    assert run("validate").stdout.startswith("3 policies in 1 file, revision sha256:")
 
 
 def test_validate_as_json(here):
     said = json.loads(run("validate", "--json", "policies/all.yaml").stdout)
-    assert (said["policies"], said["files"], said["problems"]) == (3, 1, [])
+    assert (said["policies"], said["purposes"], said["files"], said["problems"]) == (3, 1, 1, [])
     assert said["revision"] in run("validate").stdout
 
 
@@ -144,13 +152,13 @@ def test_validate_reports_every_problem_by_place(here):
     result = run("validate")
     assert result.exit_code == 1
     assert (
-        "policies/broken.yaml:9:11: [unknown-kind] unknown kind `quiet_ours`; did you mean `quiet_hours`?"
+        "policies/broken.yaml:11:11: [unknown-kind] unknown kind `quiet_ours`; did you mean `quiet_hours`?"
         in result.stdout
     )
-    assert "policies/broken.yaml:19:12: [wrong-type]" in result.stdout
+    assert "policies/broken.yaml:21:12: [wrong-type]" in result.stdout
     said = json.loads(run("validate", "--json").stdout)
     problems = said.pop("problems")
-    assert said == {"revision": None, "policies": None, "files": None}
+    assert said == {"revision": None, "policies": None, "purposes": None, "files": None}
     assert len(problems) == len(result.stdout.splitlines()) - 1
     assert {"file", "line", "column", "code", "message", "hint"} == set(problems[0])
 
@@ -164,7 +172,7 @@ def test_lint_warns(here):
     (here / "policies" / "all.yaml").write_text(POLICIES.replace("    owner: legal\n", ""), encoding="utf-8")
     result = run("lint")
     assert result.exit_code == 1
-    assert "policies/all.yaml:3:5: [no-owner]" in result.stdout
+    assert "policies/all.yaml:5:5: [no-owner]" in result.stdout
     assert result.stdout.endswith("1 finding\n")
     assert [each["code"] for each in json.loads(run("lint", "--json").stdout)["problems"]] == ["no-owner"]
 
@@ -390,7 +398,7 @@ def test_explain_shows_each_policy_and_condition_with_its_fact(here):
     assert "waiting won't help: blocked by sponsored-needs-opt-in" in said
     assert "sponsored-needs-opt-in: violated, consent.missing" in said
     assert 'applies to      true  content.class in [sponsored, affiliate] (is "sponsored")' in said
-    assert 'in [missing, withdrawn, denied, expired] (is "missing")' in said
+    assert 'in [missing, withdrawn, denied, expired, not_a_consent] (is "missing")' in said
     assert "let-people-sleep: satisfied" in said
     assert said.splitlines()[-1].endswith("not applicable: two-editorials-a-day")
 

@@ -134,7 +134,7 @@ def test_explain_draws_a_tree(here):
     (here / "c.json").write_text(candidate(2, "sponsored"), encoding="utf-8")
     code, said = at_terminal(here, "explain", "c.json", "--at", "2026-12-01T12:00:00Z", columns=60)
     assert code == 0
-    assert COLOUR.sub("", said).splitlines()[:9] == [
+    assert COLOUR.sub("", said).splitlines()[:10] == [
         "DENY   c-2  monetized",
         "├── as of 2026-12-01 12:00:00+00:00",
         "├── waiting won't help: blocked by needs-opt-in",
@@ -142,7 +142,8 @@ def test_explain_draws_a_tree(here):
         "│   ├── applies to      true  content.class in [sponsored,",
         '│   │   affiliate] (is "sponsored")',
         "│   └── violated when   true  consent.needs-opt-in.state in",
-        '│       [missing, withdrawn, denied, expired] (is "missing")',
+        "│       [missing, withdrawn, denied, expired, not_a_consent]",
+        '│       (is "missing")',
         "├── guardrails-lane-separation: satisfied",
     ]
 

@@ -78,7 +78,7 @@ def test_a_case_that_does_not_hold_shows_wanted_against_got_and_the_trace_at_its
         "               got     deny\n"
         "  needs-opt-in: violated, consent.missing\n"
         '    applies to      true  content.class in [sponsored, affiliate] (is "sponsored")\n'
-        "    violated when   true  consent.needs-opt-in.state in [missing, withdrawn, denied, expired]"
+        "    violated when   true  consent.needs-opt-in.state in [missing, withdrawn, denied, expired, not_a_consent]"
         ' (is "missing")\n'
         "\n"
         "1 case passed in 1 file, 1 failed\n"

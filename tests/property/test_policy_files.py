@@ -27,13 +27,37 @@ from guardrails.policyfile.schema import policy_schema
 from guardrails.policyfile.yaml_reader import read_yaml
 
 VALIDATOR = Draft202012Validator(policy_schema())
-HEAD = "apiVersion: guardrails/v1\npolicies:\n"
-EXAMPLES = "".join(kind.example for kind in all_kinds().values())
+HEAD = """\
+apiVersion: guardrails/v1
+purposes:
+  - id: sponsored_content
+    title: Offers
+    lawful_basis: consent
+    shared_with: [{whom: Acme, what: that you bought}]
+    benefit: Lower prices
+    retention: 1095d
+    double_opt_in: true
+policies:
+"""
+DEMANDING = """\
+- id: demanding
+  kind: consent_required
+  purpose: sponsored_content
+  max_age: 365d
+  methods: [form, double_opt_in]
+  double_opt_in: true
+  notice: offers
+  notice_min_version: "3"
+  jurisdictions: [DE, US-CA]
+  channel_scope: explicit
+"""
+EXAMPLES = "".join(kind.example for kind in all_kinds().values()) + DEMANDING
 SHIPPED = sorted((Path(__file__).parents[2] / "policies").glob("**/*.yaml"))
 
 WORDS = st.sampled_from(
     [
         *("apiVersion: guardrails/v1", "policies:", "- id: a", "kind: rule", "deny_when:", "channel: sms", "project:"),
+        *("purposes:", "title: a"),
         *(
             "&a",
             "*a",
@@ -112,6 +136,7 @@ SCALARS = (
         [*VOCABULARY, "attributes.x", "24h", "0h", "recipient", "project", "deny", "Europe/Berlin", "22:00"]
     )
     | st.sampled_from([*all_kinds(), "2026-01-01", "2026-12-01T12:00:00Z", "sms", "monetized", "a-rule", "*"])
+    | st.sampled_from(["sponsored_content", "os_permission", "double_opt_in", "3", "DE-BY", " "])
 )
 CONDITIONS = st.dictionaries(
     st.sampled_from(

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from guardrails.core.controller import Controller
 from guardrails.errors import SettingsError
 from guardrails.settings import Key, Settings, is_loopback, read_keys
 
@@ -20,6 +21,13 @@ def keys_file(tmp_path):
     return path
 
 
+@pytest.fixture
+def controller_file(tmp_path):
+    path = tmp_path / "controller.json"
+    path.write_text('{"name": "Acme", "address": "Main Street 1", "contact": "privacy@acme.example"}', encoding="utf-8")
+    return path
+
+
 def test_nothing_given_is_a_local_service_on_sqlite():
     settings = Settings.load({"PATH": "/bin"})
     assert settings == Settings()
@@ -32,12 +40,17 @@ def test_nothing_given_is_a_local_service_on_sqlite():
     assert settings.is_open
 
 
-def test_every_variable_is_read(keys_file):
+def test_every_variable_is_read(keys_file, controller_file):
     settings = Settings.load(
         {
             "GUARDRAILS_POLICIES": "rules",
             "GUARDRAILS_DATABASE_URL": "memory:",
             "GUARDRAILS_STATE_DIRECTORY": "state",
+            "GUARDRAILS_SIGNING_KEYS": "secrets/keys.json",
+            "GUARDRAILS_PUBLIC_URL": "https://notify.example.org/gate/",
+            "GUARDRAILS_PAGE_LINKS": "10d",
+            "GUARDRAILS_CONFIRMATION_LINKS": "48h",
+            "GUARDRAILS_CONTROLLER_FILE": str(controller_file),
             "GUARDRAILS_HOST": "::1",
             "GUARDRAILS_PORT": "0",
             "GUARDRAILS_WORKERS": "2",
@@ -56,6 +69,11 @@ def test_every_variable_is_read(keys_file):
         policies=Path("rules"),
         database_url="memory:",
         state_directory=Path("state"),
+        signing_keys=Path("secrets/keys.json"),
+        public_url="https://notify.example.org/gate",
+        page_link_seconds=10 * 86_400,
+        confirmation_link_seconds=2 * 86_400,
+        controller=Controller(name="Acme", address="Main Street 1", contact="privacy@acme.example"),
         host="::1",
         port=0,
         workers=2,
@@ -205,3 +223,61 @@ def test_a_missing_keys_file_is_refused_by_its_variable(tmp_path):
     with pytest.raises(SettingsError) as refused:
         Settings.load({"GUARDRAILS_KEYS_FILE": str(path)})
     assert str(refused.value) == f"GUARDRAILS_KEYS_FILE: `{path}` can't be read: No such file or directory"
+
+
+@pytest.mark.parametrize(
+    ("url", "problem"),
+    [
+        ("notify.example.org", "is no URL such as `https://notify.example.org`"),
+        ("ftp://example.org", "is no URL such as `https://notify.example.org`"),
+        ("https://", "is no URL such as `https://notify.example.org`"),
+        ("https://example.org:99999", "is no URL such as `https://notify.example.org`"),
+        ("https://exa mple.org", "is no URL such as `https://notify.example.org`"),
+        ("https://exämple.org", "is no URL such as `https://notify.example.org`"),
+        ("https://example.org/\r\nBcc:x", "is no URL such as `https://notify.example.org`"),
+        ("https://user@example.org", "must be at most 200 letters, without a user, a query or a fragment"),
+        ("https://example.org?a=b", "must be at most 200 letters, without a user, a query or a fragment"),
+        ("https://example.org/#top", "must be at most 200 letters, without a user, a query or a fragment"),
+        (f"https://example.org/{'x' * 200}", "must be at most 200 letters, without a user, a query or a fragment"),
+        ("http://example.org", "must be https, but on this machine"),
+    ],
+)
+def test_a_public_url_that_links_can_not_begin_with_is_refused(url, problem):
+    with pytest.raises(SettingsError) as refused:
+        Settings.load({"GUARDRAILS_PUBLIC_URL": url})
+    assert str(refused.value) == f"GUARDRAILS_PUBLIC_URL: `{url}` {problem}"
+
+
+@pytest.mark.parametrize("url", ["https://example.org", "https://example.org:8443/a", "http://localhost:8080"])
+def test_links_may_begin_with_https_or_lead_to_this_machine(url):
+    assert Settings.load({"GUARDRAILS_PUBLIC_URL": url}).public_url == url
+
+
+def test_signing_keys_are_in_the_state_directory_unless_they_are_named():
+    assert Settings(state_directory=Path("state")).signing_keys_file == Path("state/signing-keys.json")
+    assert Settings(signing_keys=Path("keys.json")).signing_keys_file == Path("keys.json")
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("", "Input data was truncated; it is a JSON object of name, address and contact"),
+        ('{"name": "A", "address": "B"}', "Object missing required field `contact`"),
+        ('{"name": "A", "address": "B", "contact": "C", "phone": "1"}', "Object contains unknown field `phone`"),
+        (
+            '{"name": "A", "address": "B", "contact": "C", "storage_locations": ["Germany"]}',
+            "Expected `str` matching regex",
+        ),
+    ],
+)
+def test_a_wrong_controller_file_is_refused(tmp_path, text, problem):
+    path = tmp_path / "controller.json"
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(SettingsError) as refused:
+        Settings.load({"GUARDRAILS_CONTROLLER_FILE": str(path)})
+    assert str(refused.value).startswith(f"GUARDRAILS_CONTROLLER_FILE: `{path}` {problem}")
+
+
+def test_a_missing_controller_file_is_refused(tmp_path):
+    with pytest.raises(SettingsError, match="can't be read: No such file"):
+        Settings.load({"GUARDRAILS_CONTROLLER_FILE": str(tmp_path / "nowhere")})

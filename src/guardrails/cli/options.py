@@ -69,7 +69,7 @@ records_option = click.option(
     metavar="URL",
     default="sqlite:///guardrails.db",
     show_default=True,
-    help="Where decisions are recorded.",
+    help="Where decisions and consents are recorded.",
 )
 
 _candidate_options = (
@@ -96,3 +96,12 @@ def candidate_options(command: Command) -> Command:
     for option in reversed(_candidate_options):
         command = option(command)
     return command
+
+
+signing_keys_option = click.option(
+    "--signing-keys",
+    type=click.Path(path_type=Path),
+    default="guardrails-state/signing-keys.json",
+    show_default=True,
+    help="The file of the keys that sign receipts and links.",
+)

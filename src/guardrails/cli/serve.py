@@ -21,7 +21,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, TypeVar, get_args
 
 import click
 import msgspec
@@ -33,7 +33,17 @@ from guardrails.cli import exit_codes
 from guardrails.cli.documented import Documented
 from guardrails.cli.workers import Workers
 from guardrails.errors import DependencyError, SettingsError
-from guardrails.settings import EngineName, LogLevel, Settings, parse_deadline, parse_keep, parse_lease, read_keys
+from guardrails.settings import (
+    EngineName,
+    LogLevel,
+    Settings,
+    parse_deadline,
+    parse_keep,
+    parse_lease,
+    parse_public_url,
+    read_controller,
+    read_keys,
+)
 
 __all__ = ["serve"]
 
@@ -53,12 +63,14 @@ TELL_AGAIN_SECONDS = 0.3
 """How soon a worker that has not stopped yet is told to stop once more."""
 
 Wsgi = Callable[..., Any]
+Value = TypeVar("Value", int, str)
+File = TypeVar("File")
 
 
-def _read_by(parse: Callable[[str], int]) -> Callable[[click.Context, click.Parameter, str | None], int | None]:
+def _read_by(parse: Callable[[str], Value]) -> Callable[[click.Context, click.Parameter, str | None], Value | None]:
     """An option's value as the setting of the same name is read."""
 
-    def read(_context: click.Context, _parameter: click.Parameter, text: str | None) -> int | None:
+    def read(_context: click.Context, _parameter: click.Parameter, text: str | None) -> Value | None:
         if text is None:
             return None
         try:
@@ -92,6 +104,34 @@ def _read_by(parse: Callable[[str], int]) -> Callable[[click.Context, click.Para
     help="`redis://...`, for the caps; `database` takes them back from there.  [default: in the database]",
 )
 @click.option("--state-directory", type=click.Path(path_type=Path), help="[default: guardrails-state]")
+@click.option(
+    "--signing-keys",
+    type=click.Path(path_type=Path),
+    help="The keys that sign receipts and links.  [default: signing-keys.json in the state directory]",
+)
+@click.option(
+    "--public-url",
+    callback=_read_by(parse_public_url),
+    metavar="URL",
+    help="What recipients reach the service by; without it, it makes no links.",
+)
+@click.option(
+    "--page-links",
+    "page_link_seconds",
+    callback=_read_by(parse_keep),
+    help="How long a link to a recipient's page opens it.  [default: 30d]",
+)
+@click.option(
+    "--confirmation-links",
+    "confirmation_link_seconds",
+    callback=_read_by(parse_keep),
+    help="How long a link confirms a consent.  [default: 7d]",
+)
+@click.option(
+    "--controller-file",
+    type=click.Path(path_type=Path),
+    help="Who answers for the recipients' data, JSON, for receipts; see docs/operations.md.",
+)
 @click.option("--host", help="The address to listen on.  [default: 127.0.0.1]")
 @click.option("--port", type=click.IntRange(0, 65_535), help="The port; 0 picks a free one.  [default: 8080]")
 @click.option("--workers", type=click.IntRange(1, 256), help="Processes that serve.  [default: 1]")
@@ -117,14 +157,24 @@ def _read_by(parse: Callable[[str], int]) -> Callable[[click.Context, click.Para
 @click.option(
     "--replay-clock/--no-replay-clock", default=None, help="Let `Replay-At` set a request's time; loopback only."
 )
-def serve(*, keys_file: Path | None, **flags: Any) -> int:  # noqa: ANN401 - one for each option, typed by click
+def serve(
+    *,
+    keys_file: Path | None,
+    controller_file: Path | None,
+    **flags: Any,  # noqa: ANN401 - one for each option, typed by click
+) -> int:
     """Serve decisions over HTTP.
 
     Everything can also be set by a variable, such as GUARDRAILS_PORT, GUARDRAILS_DATABASE_URL or GUARDRAILS_KEYS_FILE;
     an option wins; docs/operations.md lists them. SIGTERM and Ctrl-C finish what is in flight. A saved policy file is
     live within a second; one that does not load leaves the last good set deciding.
     """
-    settings = Settings.load(os.environ, keys=_keys(keys_file), **flags)  # noqa: TID251 - handed to the one reader
+    settings = Settings.load(
+        os.environ,  # noqa: TID251 - handed to the one reader
+        keys=_read_file("--keys-file", keys_file, read_keys),
+        controller=_read_file("--controller-file", controller_file, read_controller),
+        **flags,
+    )
     _make_ready(settings)
     settings = _with_free_port(settings)
     # A fork copies whatever lock another thread holds just then, an import's included, and nobody ever lets go of it.
@@ -148,6 +198,7 @@ def _make_ready(settings: Settings) -> None:
         raise SettingsError(f"can't write to the state directory `{settings.state_directory}`: {_why(error)}") from None
     with contextlib.closing(open_application(settings)) as application:
         try:
+            application.signing_keys()
             take_caps_back(settings)
             application.make_ready()
             application.fill_caps()
@@ -157,13 +208,13 @@ def _make_ready(settings: Settings) -> None:
             click.echo(f"guardrails: {error}; it is served without until that is over", err=True)
 
 
-def _keys(path: Path | None) -> object:
+def _read_file(option: str, path: Path | None, read: Callable[[Path], File]) -> File | None:
     if path is None:
         return None
     try:
-        return read_keys(path)
+        return read(path)
     except ValueError as error:
-        raise SettingsError(f"--keys-file: `{path}` {error}") from None
+        raise SettingsError(f"{option}: `{path}` {error}") from None
 
 
 def _with_free_port(settings: Settings) -> Settings:

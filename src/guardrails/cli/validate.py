@@ -41,16 +41,18 @@ def validate(*, path: Path, as_json: bool) -> int:
     policies = [policy for policy in policy_set.policies if not policy.builtin]
     files = len(policy_set.files)
     if as_json:
-        print_json({"revision": policy_set.revision, "policies": len(policies), "files": files, "problems": []})
+        counts = {"policies": len(policies), "purposes": len(policy_set.purposes), "files": files}
+        print_json({"revision": policy_set.revision, **counts, "problems": []})
     else:
-        said = f"{counted(len(policies), 'policy', 'policies')} in {counted(files, 'file')}"
+        purposes = f" and {counted(len(policy_set.purposes), 'purpose')}" if policy_set.purposes else ""
+        said = f"{counted(len(policies), 'policy', 'policies')}{purposes} in {counted(files, 'file')}"
         output_console().print(f"{said}, revision {policy_set.revision}")
     return exit_codes.FINE
 
 
 def _report_problems(error: PolicyProblems, *, as_json: bool) -> int:
     if as_json:
-        print_json({"revision": None, "policies": None, "files": None, "problems": error.problems})
+        print_json({"revision": None, "policies": None, "purposes": None, "files": None, "problems": error.problems})
         return exit_codes.FINDINGS
     console = output_console()
     show_problems(error.problems, console)

@@ -1,32 +1,64 @@
-"""Record consents and read them back."""
+"""Record consents, confirm them, and read them back."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from datetime import datetime
-from typing import Protocol
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import NamedTuple
 
-import msgspec
-
-from guardrails.consent.store import ConsentStore
+from guardrails.consent import ledger
+from guardrails.consent.checks import lone_problems
+from guardrails.consent.fold import CHANNELS, Standing, standings_of
+from guardrails.consent.ledger import Confirmation, Recording, Session
 from guardrails.consent.values import ConsentEvent, ConsentRequest, event_of
+from guardrails.core.needs import ConsentQuery
+from guardrails.core.purposes import Purpose
 from guardrails.decide.ports import Transactor
-from guardrails.errors import CandidateError, ConflictError
+from guardrails.errors import CandidateError, NotFoundError
 
-__all__ = ["ConsentService"]
+__all__ = ["CONFIRM_WITHIN", "PAGE_MOST", "ConsentService", "Page"]
+
+CONFIRM_WITHIN = timedelta(days=7)
+PAGE_MOST = 500
+
+
+class Page(NamedTuple):
+    """Some records of a recipient, oldest first; `next` is the last one's id where more follow."""
+
+    consents: tuple[ConsentEvent, ...]
+    next: str | None
 
 
 class ConsentService:
-    """Consents of all recipients. `new_id` names the records for which the caller gave no id."""
+    """Consents of all recipients.
 
-    def __init__(self, transactor: Transactor, *, new_id: Callable[[], str]) -> None:
+    `purposes` gives what the active policies declare, by id: where they declare any, nothing else can be consented to.
+    `new_id` names the records for which the caller gave no id. A pending grant may be confirmed for `confirm_within`
+    after it was recorded.
+    """
+
+    def __init__(
+        self,
+        transactor: Transactor,
+        *,
+        purposes: Callable[[], Mapping[str, Purpose]],
+        new_id: Callable[[], str],
+        confirm_within: timedelta = CONFIRM_WITHIN,
+    ) -> None:
         self._transactor = transactor
+        self._purposes = purposes
         self._new_id = new_id
+        self._confirm_within = confirm_within
 
     def record(self, request: ConsentRequest, *, now: datetime) -> ConsentEvent:
         """Record a consent, durably, and return the record; the same request with the same id returns the first one.
 
-        Raises CandidateError where its times make no sense, ConflictError where its id names another record.
+        Without `at` it is of now, or of the newest record of the recipient and purpose, where that is later by another
+        machine's clock: it speaks instead of that.
+
+        Raises CandidateError where the request makes no sense: its times, a purpose that is not declared, a direct
+        grant where the purpose demands a double opt-in, a notice that is not kept; ConflictError where its id names
+        another record.
         """
         (result,) = self.record_many([request], now=now)
         if isinstance(result, CandidateError):
@@ -35,65 +67,116 @@ class ConsentService:
 
     def record_many(self, requests: Sequence[ConsentRequest], *, now: datetime) -> list[ConsentEvent | CandidateError]:
         """Record consents in order, durably; one result a request: the record, or the error that it alone has."""
-        return self._transactor.call(_record_groups, tuple(self._recording(request, now) for request in requests))
+        declared = self._purposes()
+        recordings = tuple(self._recording(request, declared, now) for request in requests)
+        return self._transactor.call(ledger.record_groups, recordings, size=max(1, len(recordings)))
+
+    def confirm(self, pending_id: str, *, now: datetime) -> ConsentEvent:
+        """Confirm a pending grant, durably, and return the record of the grant; again, it returns the same one.
+
+        The grant is what the pending record says, from now on. Raises NotFoundError where there is no such record,
+        ConflictError where it is not pending, or void: the recipient withdrew or denied later; GoneError where it is
+        too late.
+        """
+        asked = Confirmation(pending_id, self._new_id(), now, self._confirm_within)
+        confirmed = self._transactor.call(ledger.confirm, asked)
+        assert isinstance(confirmed, ConsentEvent)  # noqa: S101 - the transactor raises what is an error
+        return confirmed
+
+    def confirm_by(self, pending: ConsentEvent) -> datetime:
+        """The instant from which on a pending record can't be confirmed any more."""
+        return ledger.confirm_by(pending, self._confirm_within)
+
+    def read(self, consent_id: str) -> ConsentEvent:
+        """One record. Raises NotFoundError."""
+        event = self._transactor.call(_read_one, consent_id)
+        if event is None:
+            raise NotFoundError(f"no consent `{consent_id}` is recorded")
+        return event
 
     def history(self, recipient: str) -> tuple[ConsentEvent, ...]:
-        """All records of a recipient, oldest first."""
+        """All records of a recipient, oldest first: by when they spoke, then by arrival."""
         return self._transactor.call(_read_history, recipient)
 
-    def _recording(self, request: ConsentRequest, now: datetime) -> _Recording | CandidateError:
-        try:
-            event = event_of(request, new_id=self._new_id(), now=now)
-        except CandidateError as error:
-            return error
-        return _Recording(event, timed=request.at is not None)
+    def page(
+        self,
+        recipient: str,
+        *,
+        purpose: str | None = None,
+        as_of: datetime | None = None,
+        after: str | None = None,
+        most: int = PAGE_MOST,
+    ) -> Page:
+        """At most `most` records, oldest first: of a `purpose`, said until `as_of`, following on the record `after`.
+
+        Raises CandidateError where `after` is no record of this recipient.
+        """
+        page = self._transactor.call(_read_page, _Asked(recipient, purpose, as_of, after, most))
+        assert isinstance(page, Page)  # noqa: S101 - the transactor raises what is an error
+        return page
+
+    def standings(self, recipient: str, *, now: datetime, as_of: datetime | None = None) -> tuple[Standing, ...]:
+        """What holds of each purpose and channel of which anything is recorded, by purpose.
+
+        `as_of` None is what the next decision goes by; an earlier instant, what held then. What no record is about is
+        left out: silence is never consent.
+        """
+        speakers = self._transactor.call(_read_speakers, (recipient, as_of))
+        return standings_of(speakers, now if as_of is None else as_of)
+
+    def _recording(self, request: ConsentRequest, declared: Mapping[str, Purpose], now: datetime) -> Recording:
+        event = event_of(request, new_id=self._new_id(), now=now)
+        return Recording(event, declared, request.at is not None, tuple(lone_problems(event, declared)))
 
 
-class _Session(Protocol):
-    consents: ConsentStore
+class _Asked(NamedTuple):
+    """Which records of a recipient are asked for."""
+
+    recipient: str
+    purpose: str | None
+    as_of: datetime | None
+    after: str | None
+    most: int
 
 
-class _Recording(msgspec.Struct, frozen=True):
-    """A record to be; `timed` where the caller said when the recipient spoke."""
-
-    event: ConsentEvent
-    timed: bool
-
-    def repeats(self, known: ConsentEvent) -> bool:
-        """Whether this is the request again that `known` is the record of."""
-        at = self.event.at if self.timed else known.at
-        return msgspec.structs.replace(self.event, at=at, recorded_at=known.recorded_at) == known
+def _read_one(session: Session, ids: list[str]) -> list[ConsentEvent | None]:
+    found = session.consents.by_id(ids)
+    return [found.get(each) for each in ids]
 
 
-def _record_groups(
-    session: _Session, groups: list[tuple[_Recording | CandidateError, ...]]
-) -> list[list[ConsentEvent | CandidateError]]:
-    ids = [each.event.id for group in groups for each in group if isinstance(each, _Recording)]
-    known = dict(session.consents.by_id(ids))
-    added: list[ConsentEvent] = []
-    results = [[_record(each, known, added) for each in group] for group in groups]
-    if added:
-        session.consents.append(added)
-    return results
-
-
-def _record(
-    recording: _Recording | CandidateError, known: dict[str, ConsentEvent], added: list[ConsentEvent]
-) -> ConsentEvent | CandidateError:
-    """The record that speaks for the request: the one known by its id, or a new one, which goes to `added`."""
-    if isinstance(recording, CandidateError):
-        return recording
-    event = recording.event
-    first = known.setdefault(event.id, event)
-    if first is event:
-        added.append(event)
-    return first if recording.repeats(first) else _conflict(event.id)
-
-
-def _conflict(event_id: str) -> ConflictError:
-    message = f"consent `{event_id}` is already recorded with another content"
-    return ConflictError(message, problems=(("/id", message),))
-
-
-def _read_history(session: _Session, recipients: list[str]) -> list[tuple[ConsentEvent, ...]]:
+def _read_history(session: Session, recipients: list[str]) -> list[tuple[ConsentEvent, ...]]:
     return [session.consents.history(recipient) for recipient in recipients]
+
+
+def _read_page(session: Session, pages: list[_Asked]) -> list[Page | CandidateError]:
+    cursors = session.consents.by_id([asked.after for asked in pages if asked.after is not None])
+    return [_page(session, asked, cursors) for asked in pages]
+
+
+def _page(session: Session, asked: _Asked, cursors: Mapping[str, ConsentEvent]) -> Page | CandidateError:
+    if asked.after is not None:
+        cursor = cursors.get(asked.after)
+        if cursor is None or cursor.recipient != asked.recipient:
+            message = f"`{asked.after}` is no record of this recipient"
+            return CandidateError(message, problems=(("/after", message),))
+    found = session.consents.history(
+        asked.recipient, purpose=asked.purpose, as_of=asked.as_of, after=asked.after, most=asked.most + 1
+    )
+    shown = found[: asked.most]
+    return Page(shown, shown[-1].id if len(found) > asked.most else None)
+
+
+def _read_speakers(
+    session: Session, asked: list[tuple[str, datetime | None]]
+) -> list[tuple[tuple[str, ConsentEvent], ...]]:
+    return [_speakers(session, recipient, as_of) for recipient, as_of in asked]
+
+
+def _speakers(session: Session, recipient: str, as_of: datetime | None) -> tuple[tuple[str, ConsentEvent], ...]:
+    """Each channel with the record that speaks on it, purpose by purpose."""
+    purposes = session.consents.purposes(recipient)
+    queries = [ConsentQuery(recipient, purpose, channel) for purpose in purposes for channel in CHANNELS]
+    states = session.consents.read(queries) if as_of is None else session.consents.read_at(queries, as_of)
+    speaking = [(query.channel, states[query].record) for query in queries]
+    events = session.consents.by_id(list(dict.fromkeys(record for _, record in speaking if record is not None)))
+    return tuple((channel, events[record]) for channel, record in speaking if record is not None)

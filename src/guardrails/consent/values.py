@@ -3,28 +3,33 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
+from msgspec import Meta
 
-from guardrails.core.candidate import YEARS, Id, Instant, Locale, Word
+from guardrails.core.candidate import Channel, CountryOrRegion, Id, Instant, Locale, Word
+from guardrails.core.needs import ConsentState
 from guardrails.core.timing import told_at
-from guardrails.errors import CandidateError
-from guardrails.storage.instants import LAST_MICROS, to_micros
 
-__all__ = ["ConsentEvent", "ConsentRequest", "State"]
+__all__ = ["DOUBLE_OPT_IN", "ConsentEvent", "ConsentRequest", "State", "event_of"]
 
-State = Literal["granted", "withdrawn", "denied"]
+State = Literal["granted", "withdrawn", "denied", "expired", "pending"]
+"""`pending` is a grant that waits for its confirmation, and counts for nothing until then."""
 
 EVIDENCE_BYTES = 4000
+
+DOUBLE_OPT_IN = "double_opt_in"
+"""The method of a grant that was confirmed: here, or elsewhere before it was recorded, which `evidence` shows."""
 
 
 class ConsentRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
     """What a caller wants recorded.
 
     `id` makes the request safe to repeat. `at` is when the recipient spoke (left out: now), `method` how, such as
-    `settings_screen`; `notice_version` is what they were shown, `evidence` whatever proves it, `captured_by` who took
-    it down. `expires_at` ends a grant.
+    `settings_screen`; `channels` what it is about (left out: all); `notice_id`, `notice_version` and `language` are
+    what they were shown, `evidence` whatever proves it, `captured_by` who took it down, `jurisdiction` whose law they
+    were asked under. `expires_at` ends a grant; of a pending record, the grant that it becomes.
     """
 
     recipient: Id
@@ -33,9 +38,12 @@ class ConsentRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     method: Word
     id: Id | None = None
     at: Instant | None = None
+    channels: Annotated[tuple[Channel, ...], Meta(min_length=1, max_length=20)] | None = None
+    notice_id: Word | None = None
     notice_version: Word | None = None
     language: Locale | None = None
     evidence: dict[str, Any] = {}
+    jurisdiction: CountryOrRegion | None = None
     captured_by: Word | None = None
     expires_at: Instant | None = None
 
@@ -46,7 +54,11 @@ class ConsentRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
 
 
 class ConsentEvent(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """One record, as it stays for ever. `recorded_at` is our own time; all else is what the caller said."""
+    """One record, as it stays for ever.
+
+    `recorded_at` is our own time, `notice_hash` that of the registered notice which the caller named, `confirms` the
+    pending record that this one confirms; all else is what the caller said.
+    """
 
     id: str
     recipient: str
@@ -55,47 +67,54 @@ class ConsentEvent(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     at: datetime
     method: str
     recorded_at: datetime
+    channels: tuple[str, ...] | None = None
+    notice_id: str | None = None
     notice_version: str | None = None
+    notice_hash: str | None = None
     language: str | None = None
     evidence: dict[str, Any] = {}
+    jurisdiction: str | None = None
     captured_by: str | None = None
+    confirms: str | None = None
     expires_at: datetime | None = None
+
+    def covers(self, channel: str) -> bool:
+        """Whether it is about this channel."""
+        return self.channels is None or channel in self.channels
+
+    def told(self) -> ConsentState:
+        """What a decision learns of it, where it is the newest; a pending one tells nothing."""
+        if self.state == "pending":
+            return ConsentState()
+        return ConsentState(
+            self.state,
+            self.at,
+            self.expires_at,
+            self.id,
+            self.method,
+            self.notice_id,
+            self.notice_version,
+            self.jurisdiction,
+            names_channel=self.channels is not None,
+        )
 
 
 def event_of(request: ConsentRequest, *, new_id: str, now: datetime) -> ConsentEvent:
-    """The record of a request that arrives `now`; `new_id` is used where the caller gave none.
-
-    Raises CandidateError where the request's times make no sense.
-    """
-    at = told_at(request.at, now)
-    _check_times(request, at, now)
+    """The record of a request that arrives `now`, as it stands; `new_id` is used where the caller gave none."""
     return ConsentEvent(
         id=request.id or new_id,
         recipient=request.recipient,
         purpose=request.purpose,
         state=request.state,
-        at=at,
+        at=told_at(request.at, now),
         method=request.method,
         recorded_at=now,
+        channels=None if request.channels is None else tuple(sorted(set(request.channels))),
+        notice_id=request.notice_id,
         notice_version=request.notice_version,
         language=request.language,
         evidence=request.evidence,
+        jurisdiction=request.jurisdiction,
         captured_by=request.captured_by,
         expires_at=request.expires_at,
     )
-
-
-def _check_times(request: ConsentRequest, at: datetime, now: datetime) -> None:
-    problems = []
-    if at > now:
-        problems.append(("/at", f"`{at.isoformat()}` lies in the future"))
-    elif at.year not in YEARS:
-        problems.append(("/at", f"`{at.isoformat()}` lies before {YEARS.start}"))
-    if request.expires_at is not None and request.state != "granted":
-        problems.append(("/expires_at", f"only a grant expires, and this is `{request.state}`"))
-    elif request.expires_at is not None and request.expires_at <= at:
-        problems.append(("/expires_at", f"`{request.expires_at.isoformat()}` is not after the grant itself"))
-    elif request.expires_at is not None and to_micros(request.expires_at) > LAST_MICROS:
-        problems.append(("/expires_at", f"`{request.expires_at.isoformat()}` lies beyond the calendar"))
-    if problems:
-        raise CandidateError("; ".join(f"{pointer}: {text}" for pointer, text in problems), problems=tuple(problems))

@@ -35,6 +35,7 @@ Locale = Annotated[str, Meta(max_length=35, pattern=_PRINTABLE)]
 Timezone = Annotated[str, Meta(max_length=64)]
 Country = Annotated[str, Meta(pattern=r"^[A-Z]{2}(?!\n)$")]
 Region = Annotated[str, Meta(pattern=r"^[A-Z]{2}-[A-Z0-9]{1,3}(?!\n)$")]
+CountryOrRegion = Annotated[str, Meta(pattern=r"^[A-Z]{2}(-[A-Z0-9]{1,3})?(?!\n)$")]  # of a union, one pattern is lost
 Instant = Annotated[datetime, Meta(tz=True)]
 Lane = Literal["transactional", "monetized"]
 ContentClass = Literal["transactional", "sponsored", "affiliate", "recognition", "editorial"]

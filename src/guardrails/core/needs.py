@@ -44,19 +44,29 @@ class _Value(msgspec.Struct, frozen=True, gc=False, tag=True, omit_defaults=True
 
 
 class ConsentQuery(_Value, frozen=True):
-    """What is the newest consent record of this recipient for this purpose?"""
+    """What is the newest consent record of this recipient for this purpose that covers this channel?"""
 
     recipient: str
     purpose: str
+    channel: str
 
 
 class ConsentState(_Value, frozen=True):
-    """The newest consent record, or `status=None` where there is none: silence is never consent."""
+    """The newest consent record, or `status=None` where there is none: silence is never consent.
+
+    `record` is its id. `names_channel`: it is about certain channels, and this is one of them; otherwise it is about
+    all. What waits for its confirmation is no record yet.
+    """
 
     status: ConsentStatus | None = None
     at: datetime | None = None
     expires_at: datetime | None = None
     record: str | None = None
+    method: str | None = None
+    notice_id: str | None = None
+    notice_version: str | None = None
+    jurisdiction: str | None = None
+    names_channel: bool = False
 
 
 class PreferenceQuery(_Value, frozen=True):
@@ -66,9 +76,16 @@ class PreferenceQuery(_Value, frozen=True):
 
 
 class Preferences(_Value, frozen=True):
-    """The recipient's toggles, by name, as far as they were ever set."""
+    """What the recipient chose, as far as they ever did.
+
+    `toggles` by name. Until `paused_until` they want nothing that pauses. `limits`, by the id of a cap's policy, are
+    how many they want at most where the policy lets them choose. `timezone` is an IANA name.
+    """
 
     toggles: dict[str, bool] = {}
+    paused_until: datetime | None = None
+    limits: dict[str, int] = {}
+    timezone: str | None = None
 
 
 class UsageQuery(_Value, frozen=True, cache_hash=True):

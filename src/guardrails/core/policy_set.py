@@ -10,6 +10,7 @@ from guardrails.core.conditions import FALSE, TRUE, fields_of
 from guardrails.core.facts import Facts
 from guardrails.core.index import Entry, Index, Remembered, Selection
 from guardrails.core.policy import Policy, Reason
+from guardrails.core.purposes import Purpose
 
 __all__ = ["PolicySet", "Selected", "counting_set"]
 
@@ -29,14 +30,23 @@ class PolicySet:
     """Policies that loaded together. Not changed once built; `revision` is the hash of what the authors wrote.
 
     `policies` leaves out those whose mode is `off`; `files` is the authors' text, path to content, enough to load
-    the set again. `fields` gives, by policy id, the fields that its two formulas read, each once. `select(facts)` gives
-    the policies to ask for these facts; it never leaves out one that could apply or be unknown.
+    the set again. `purposes` are those declared, by id. `fields` gives, by policy id, the fields that its two formulas
+    read, each once. `select(facts)` gives the policies to ask for these facts; it never leaves out one that could apply
+    or be unknown.
     """
 
-    def __init__(self, policies: Iterable[Policy], *, revision: str, files: Mapping[str, str]) -> None:
+    def __init__(
+        self,
+        policies: Iterable[Policy],
+        *,
+        revision: str,
+        files: Mapping[str, str],
+        purposes: Mapping[str, Purpose] | None = None,
+    ) -> None:
         self.policies = tuple(policy for policy in policies if policy.mode != "off")
         self.revision = revision
         self.files = dict(files)
+        self.purposes: Mapping[str, Purpose] = dict(purposes or {})
         self.index = Index(Entry(place, policy.applies_to) for place, policy in enumerate(self.policies))
         self.fields: Mapping[str, tuple[str, ...]] = {policy.id: _formula_fields(policy) for policy in self.policies}
         self.overriders = _overriders(self.policies)

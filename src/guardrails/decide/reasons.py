@@ -9,6 +9,7 @@ from guardrails.core.combine import Blocked, Combined
 from guardrails.core.conditions import fields_of
 from guardrails.core.decision import Obligation, ReasonGiven, RetryAdvice
 from guardrails.core.facts import ATTRIBUTES, Facts
+from guardrails.core.needs import ConsentState
 from guardrails.core.policy import Policy, Verdict
 from guardrails.core.reference import evaluate
 from guardrails.decide.case import Case
@@ -41,7 +42,7 @@ def reason_of(case: Case, blocked: Blocked, facts: Facts, zone: tzinfo) -> Reaso
         code=code,
         policy=policy.id,
         message=message,
-        facts={field: facts.get(field) for field in fields},
+        facts={field: facts.get(field) for field in fields} | _records(case, policy),
         holds_from=local(holds_from(case, blocked), zone),
         retry=None if policy.retry is None else RetryAdvice(policy.retry.every_seconds, policy.retry.attempts),
     )
@@ -68,6 +69,16 @@ def _violation(policy: Policy, facts: Facts) -> tuple[str, str]:
     reason = policy.reason
     code = next((code for condition, code in reason.cases if evaluate(condition, facts)), reason.code)
     return code, reason.message
+
+
+def _records(case: Case, policy: Policy) -> dict[str, str]:
+    """The consent record that the policy was judged by, if any: no formula reads it, and every reason names it."""
+    return {
+        f"consent.{policy.id}.record": answer.record
+        for need in policy.needs
+        for answer in case.answers.get(need.fact) or ()
+        if isinstance(answer, ConsentState) and answer.record is not None
+    }
 
 
 def _fields_asked(case: Case, policy: Policy, facts: Facts) -> tuple[str, ...]:

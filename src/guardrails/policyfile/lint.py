@@ -6,7 +6,7 @@ for problem in lint(load_policies("policies/")):
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from guardrails.core.conditions import (
@@ -24,15 +24,15 @@ from guardrails.core.conditions import (
 from guardrails.core.facts import ATTRIBUTES
 from guardrails.core.policy import Policy
 from guardrails.core.policy_set import PolicySet
+from guardrails.core.purposes import Purpose
+from guardrails.core.timing import parse_duration
 from guardrails.policyfile.contradictions import can_meet
 from guardrails.policyfile.document import Path
-from guardrails.policyfile.loader import policy_entries
+from guardrails.policyfile.loader import policy_entries, purpose_entries
 from guardrails.policyfile.problems import Problem, quote
-from guardrails.policyfile.set_checks import Entry
+from guardrails.policyfile.set_checks import MONETIZED_CLASSES, Entry
 
 __all__ = ["lint"]
-
-MONETIZED_CLASSES = ("sponsored", "affiliate")
 
 
 class _Subject(NamedTuple):
@@ -52,6 +52,7 @@ def lint(policy_set: PolicySet) -> list[Problem]:
     found = {problem for rule in _RULES for problem in rule(subjects)}
     found |= {_switched_off(entry) for entry in entries.values() if entry.written.get("mode") == "off"}
     found |= set(_monetized_without_consent(policy_set))
+    found |= set(_purposes(policy_set, entries))
     return sorted(found)
 
 
@@ -76,6 +77,31 @@ def _monetized_without_consent(policy_set: PolicySet) -> Iterator[Problem]:
         if not any(can_meet(is_class, applies_to) for applies_to in demands):
             message = f"no enforced policy of kind `consent_required` is about `{name}` content"
             yield Problem(min(policy_set.files), 1, 1, "monetized-without-consent", message)
+
+
+def _purposes(policy_set: PolicySet, entries: Mapping[str, Entry]) -> Iterator[Problem]:
+    """Purposes that no policy uses, or whose records go too early; at the first policy that has none to name."""
+    demands = [entry for entry in entries.values() if entry.written["kind"] == "consent_required"]
+    if demands and not policy_set.purposes:
+        message = "nothing says what recipients agree to: the set declares no `purposes`"
+        yield _problem(demands[0], "no-purposes", message, ("purpose",), "add them")
+        return
+    for id_, declared in purpose_entries(policy_set.files).items():
+        users = [entry for entry in demands if entry.written["purpose"] == id_]
+        if not users:
+            message = f"no policy demands consent to {quote(id_)}"
+            yield _problem(declared, "unused-purpose", message, ("id",), "remove it, or demand it")
+        yield from _short_retention(policy_set.purposes[id_], declared, users)
+
+
+def _short_retention(purpose: Purpose, declared: Entry, users: Iterable[Entry]) -> Iterator[Problem]:
+    kept_seconds = purpose.retention_seconds
+    for entry in users:
+        age = entry.written.get("max_age")
+        if kept_seconds is not None and age is not None and kept_seconds < parse_duration(age):
+            kept = quote(declared.written["retention"])
+            message = f"a record is kept {kept} after its consent ended, and {quote(entry.id)} relies on it for {age}"
+            yield _problem(declared, "retention-too-short", message, ("retention",), "keep it at least as long")
 
 
 def _no_owner(subjects: Sequence[_Subject]) -> Iterator[Problem]:

@@ -2,9 +2,10 @@
 
     policy_set = load_policies("policies/")
 
-Files are taken in the order of their names, policies in the order of their files. The *revision* is the SHA-256 of
-what the files say, as canonical JSON (keys sorted, no space, UTF-8): the project, and the policies in order. Comments,
-layout, file names and how policies are spread over files do not change it, as long as their order stays.
+Files are taken in the order of their names, policies and purposes in the order of their files. The *revision* is the
+SHA-256 of what the files say, as canonical JSON (keys sorted, no space, UTF-8): the project, the purposes (where there
+are any) and the policies, in order. Comments, layout, file names and how policies are spread over files do not change
+it, as long as their order stays.
 
 A set without an enforced `lane_separation` policy gets a built-in one.
 """
@@ -28,11 +29,19 @@ from guardrails.core.zones import zone_named
 from guardrails.policyfile.document import Document, Marks, Reporter
 from guardrails.policyfile.policy_reader import check_zone_name, read_policy
 from guardrails.policyfile.problems import PolicyProblems, Problem, quote
+from guardrails.policyfile.purpose_reader import Declared, read_purposes
 from guardrails.policyfile.schema_problems import validate_file
-from guardrails.policyfile.set_checks import RESERVED_PREFIX, Entry, check_fields, check_ids, check_overrides
+from guardrails.policyfile.set_checks import (
+    RESERVED_PREFIX,
+    Entry,
+    check_benefits,
+    check_fields,
+    check_ids,
+    check_overrides,
+)
 from guardrails.policyfile.yaml_reader import LARGEST_FILE, read_yaml
 
-__all__ = ["load_policies", "load_policy_files", "policy_entries", "policy_paths"]
+__all__ = ["load_policies", "load_policy_files", "policy_entries", "policy_paths", "purpose_entries"]
 
 SUFFIXES = (".yaml", ".yml")
 DEFAULT_ZONE = "UTC"
@@ -68,8 +77,16 @@ def load_policy_files(files: Mapping[str, str | bytes]) -> PolicySet:
 
 def policy_entries(files: Mapping[str, str]) -> dict[str, Entry]:
     """Each policy of a set that loads as it is written, by its id."""
-    reports = [Reporter(read_yaml(name, files[name])) for name in sorted(files)]
-    return {str(entry.id): entry for entry in _entries(reports)}
+    return {str(entry.id): entry for entry in _entries(_reports(files))}
+
+
+def purpose_entries(files: Mapping[str, str]) -> Mapping[str, Entry]:
+    """Each purpose of a set that loads as it is written, by its id."""
+    return read_purposes(_reports(files), is_complete=True).entries
+
+
+def _reports(files: Mapping[str, str]) -> list[Reporter]:
+    return [Reporter(read_yaml(name, files[name])) for name in sorted(files)]
 
 
 def _load(files: Mapping[str, str | bytes], problems: list[Problem], *, where: str) -> PolicySet:
@@ -84,27 +101,32 @@ def _load(files: Mapping[str, str | bytes], problems: list[Problem], *, where: s
     for report in reports:
         validate_file(report.document.value, report)
     project = _project(reports)
+    declared = read_purposes(reports, is_complete=is_complete)
     entries = _entries(reports)
-    policies = _read_policies(entries, _project_zone(project))
+    policies = _read_policies(entries, _project_zone(project), declared)
     check_ids(entries)
     check_overrides(entries, is_complete=is_complete)
+    check_benefits(policies, entries, declared.purposes, declared.entries)
     _raise_any(problems, reports)
     if not entries:
         raise PolicyProblems([Problem(where, 1, 1, "no-policies", "there is no policy here")])
     policy_set = PolicySet(
         _with_lane_separation(policies),
-        revision=_revision(project, entries),
+        revision=_revision(project, declared.entries.values(), entries),
         files={name: _text(content) for name, content in sorted(files.items())},
+        purposes=declared.purposes,
     )
     check_fields(policy_set, {str(entry.id): entry for entry in entries})
     _raise_any(problems, reports)
     return policy_set
 
 
-def _read_policies(entries: Iterable[Entry], project_zone: ZoneInfo) -> tuple[Policy, ...]:
+def _read_policies(entries: Iterable[Entry], project_zone: ZoneInfo, declared: Declared) -> tuple[Policy, ...]:
     """The policies of those entries that have what it takes; where any has not, its problems are reported."""
     policies = (
-        read_policy(entry.written, entry.path, entry.report, ordinal=place, project_zone=project_zone)
+        read_policy(
+            entry.written, entry.path, entry.report, ordinal=place, project_zone=project_zone, declared=declared
+        )
         for place, entry in enumerate(entries)
     )
     return tuple(policy for policy in policies if policy is not None)
@@ -172,8 +194,10 @@ def _builtin(kind: str, *, ordinal: int) -> Policy:
     return msgspec.structs.replace(policy, builtin=True)
 
 
-def _revision(project: Mapping[str, Any], entries: Iterable[Entry]) -> str:
-    said = {"project": project, "policies": [entry.written for entry in entries]}
+def _revision(project: Mapping[str, Any], purposes: Iterable[Entry], policies: Iterable[Entry]) -> str:
+    said = {"project": project, "policies": [entry.written for entry in policies]}
+    # Left out where there are none: sets from before there were purposes keep their revision.
+    said |= {"purposes": declared} if (declared := [entry.written for entry in purposes]) else {}
     canonical = json.dumps(said, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
     return f"sha256:{hashlib.sha256(canonical.encode()).hexdigest()}"
 

@@ -1,8 +1,8 @@
 """One policy: from the mapping an author wrote to a lowered `Policy`, or its problems.
 
-The schema is asked first, then every condition, zone and duration in it and its validity, then the kind. Each step
-runs even where an earlier one found problems, as far as it still can, so that an author sees them all: what a kind
-itself checks waits only for what that kind reads to be well formed.
+The schema is asked first, then every condition, zone, duration and purpose in it and its validity, then the kind. Each
+step runs even where an earlier one found problems, as far as it still can, so that an author sees them all: what a
+kind itself checks waits only for what that kind reads to be well formed.
 """
 
 from __future__ import annotations
@@ -17,13 +17,16 @@ import msgspec
 
 from guardrails.core.conditions import TRUE, Condition
 from guardrails.core.policy import Policy
-from guardrails.core.timing import Zone, parse_duration
+from guardrails.core.purposes import Purpose
+from guardrails.core.timing import Zone
 from guardrails.core.zones import zone_named, zone_names
 from guardrails.policyfile.condition_parser import parse_condition
 from guardrails.policyfile.document import Path, Reporter
+from guardrails.policyfile.durations import read_duration
 from guardrails.policyfile.kinds import all_kinds
 from guardrails.policyfile.problems import did_you_mean, quote
-from guardrails.policyfile.schema import COMMON_PROPERTIES, DURATION_PATTERN, Schema
+from guardrails.policyfile.purpose_reader import NOTHING_DECLARED, Declared
+from guardrails.policyfile.schema import COMMON_PROPERTIES, Schema
 from guardrails.policyfile.schema_problems import kind_accepts, validate_policy
 from guardrails.policyfile.timestamps import DATE_PATTERN, TIMESTAMP_PATTERN, parse_date, parse_timestamp
 
@@ -31,13 +34,19 @@ __all__ = ["check_zone_name", "read_policy"]
 
 
 def read_policy(
-    written: Mapping[str, Any], path: Path, report: Reporter, *, ordinal: int, project_zone: ZoneInfo
+    written: Mapping[str, Any],
+    path: Path,
+    report: Reporter,
+    *,
+    ordinal: int,
+    project_zone: ZoneInfo,
+    declared: Declared = NOTHING_DECLARED,
 ) -> Policy | None:
     """The policy written at `path`; None where its problems, which go to `report`, leave nothing to lower."""
     is_valid = validate_policy(written, path, report)
     kind = all_kinds().get(str(written.get("kind")))
     properties = {**COMMON_PROPERTIES, **(kind.properties if kind else {})}
-    lowering = PolicyLowering(written, path, report, project_zone=project_zone)
+    lowering = PolicyLowering(written, path, report, project_zone=project_zone, declared=declared)
     lowering.read_parts(properties)
     valid_from, valid_until = lowering.validity()
     if kind is None or not (is_valid or kind_accepts(kind, written)):
@@ -81,17 +90,26 @@ def check_zone_name(name: object, path: Path, report: Reporter, *, words: tuple[
 class PolicyLowering:
     """What a kind asks while it lowers one policy: `kinds._kind.Lowering`. Paths begin at the policy."""
 
-    def __init__(self, written: Mapping[str, Any], path: Path, report: Reporter, *, project_zone: ZoneInfo) -> None:
+    def __init__(
+        self,
+        written: Mapping[str, Any],
+        path: Path,
+        report: Reporter,
+        *,
+        project_zone: ZoneInfo,
+        declared: Declared = NOTHING_DECLARED,
+    ) -> None:
         self.policy_id = str(written.get("id", ""))
         self._written = written
         self._path = path
         self._report = report
         self._project_zone = project_zone
+        self._declared = declared
         self._conditions: dict[Path, Condition] = {}
         self._seconds: dict[Path, int] = {}
 
     def read_parts(self, properties: Mapping[str, Schema]) -> None:
-        """Read every condition, zone and duration, whether or not the kind will ask for it."""
+        """Read every condition, zone, duration and purpose's id, whether or not the kind will ask for it."""
         for definition, value, path in _references({"properties": properties}, self._written, ()):
             here = (*self._path, *path)
             if definition == "condition":
@@ -101,7 +119,9 @@ class PolicyLowering:
             elif definition == "fallback":
                 check_zone_name(value, here, self._report, words=("strictest", "deny", "project"))
             elif definition == "duration":
-                self._seconds[path] = self._duration(value, path)
+                self._seconds[path] = read_duration(value, here, self._report)
+            elif definition == "purpose_id":
+                self._check_purpose(value, here)
 
     def condition(self, path: Path) -> Condition:
         """The condition written at `path` (TRUE where nothing is). Its problems are already reported."""
@@ -110,6 +130,10 @@ class PolicyLowering:
     def duration_seconds(self, path: Path) -> int:
         """The duration written at `path`, in seconds; 1 where it is not one, which is already reported."""
         return self._seconds[path]
+
+    def purpose(self, path: Path) -> Purpose | None:
+        """The purpose that the set declares by the id at `path`; None where it declares none, or a broken one."""
+        return self._declared.purposes.get(self._value(path))
 
     def zone(self, path: Path) -> Zone:
         """The zone of the mapping at `path`: its `timezone` and `fallback`, with `project` already replaced."""
@@ -138,14 +162,11 @@ class PolicyLowering:
             value = value[step]
         return value
 
-    def _duration(self, text: object, path: Path) -> int:
-        if not isinstance(text, str) or not re.fullmatch(DURATION_PATTERN, text):  # the schema has reported it
-            return 1
-        try:
-            return parse_duration(text)
-        except ValueError:
-            self.problem("out-of-bounds", f"{quote(text)} is out of bounds", path, "a duration is `1s` to `3650d`")
-            return 1
+    def _check_purpose(self, purpose_id: object, path: Path) -> None:
+        """Report an id that no purpose has; what is no text the schema has reported."""
+        if isinstance(purpose_id, str) and self._declared.lacks(purpose_id):
+            hint = did_you_mean(purpose_id, self._declared.entries) or "declare it under `purposes`"
+            self._report.problem("unknown-purpose", f"no purpose is called {quote(purpose_id)}", path, hint)
 
     def _instant(self, text: object, path: Path) -> datetime | None:
         """A timestamp, or a date: midnight in the project's zone."""

@@ -33,8 +33,10 @@ CODES: Mapping[str, str] = {
     "duplicate-item": "A list holds the same value twice.",
     "duplicate-key": "A mapping holds the same key twice.",
     "duplicate-project": "Another file of the set says `project` already.",
+    "duplicate-purpose": "The set declares a purpose of this id already.",
     "empty-condition": "A condition, test or list in a condition is empty, so it says nothing.",
     "empty-file": "The file holds nothing but space and comments.",
+    "missing-benefit": "Monetized content goes out under a purpose that says no benefit to the recipient.",
     "missing-property": "A property is required here.",
     "mixed-types": "A list in a condition holds values of several types.",
     "no-policies": "The set holds no policy at all.",
@@ -52,6 +54,7 @@ CODES: Mapping[str, str] = {
     "unknown-operator": "No operator of a condition has this name.",
     "unknown-policy": "No policy of the set has this id.",
     "unknown-property": "Nothing has this name here.",
+    "unknown-purpose": "The set declares purposes, and none of this id.",
     "unknown-value": "The value is none of those that can stand here.",
     "unknown-zone": "The IANA database has no time zone of this name.",
     "unreadable-file": "The file or directory can't be read.",
@@ -74,8 +77,11 @@ WARNINGS: Mapping[str, str] = {
     "never-denies": "What the policy denies contradicts what it applies to, so it never denies.",
     "no-message": "A `rule` says nothing about why it denies: its `message` is missing.",
     "no-owner": "Nobody is named who answers for the policy.",
+    "no-purposes": "Policies demand consent, and the set declares no purpose.",
+    "retention-too-short": "Proof of a consent is kept for less time than a policy relies on the consent.",
     "shadowed": "Another policy overrides this one wherever it applies.",
     "switched-off": "The policy's mode is `off`: it is neither evaluated nor reported.",
+    "unused-purpose": "A purpose is declared that no policy demands consent to.",
 }
 """What `lint` finds in a set that loads, by code."""
 

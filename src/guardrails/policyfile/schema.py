@@ -1,9 +1,9 @@
 """The JSON Schema (2020-12) of policy files, built from the kinds and the vocabulary; nothing is listed twice.
 
 `policy_schema()` is the editors' schema: committed as `schemas/policy.schema.json`, printed by `guardrails schema`,
-and as strict as a schema can be. `kind_schema` and `file_schema` are what the loader validates with: the same, except
-that they let through what the loader itself can say better (conditions, zones). So whatever loads, the editors'
-schema accepts.
+and as strict as a schema can be. `file_schema`, `kind_schema` and `purpose_schema` are what the loader validates with:
+the same, except that they let through what the loader itself can say better (conditions, zones). So whatever loads,
+the editors' schema accepts.
 
 For editors, the properties of each kind hang on an `if` of its name, everything has a description, and patterns come
 with the message to show.
@@ -17,6 +17,7 @@ from typing import Any
 
 from guardrails.core.conditions import FactType
 from guardrails.core.facts import NUMBER_LIMIT, VOCABULARY, Field
+from guardrails.core.purposes import LAWFUL_BASES
 from guardrails.policyfile.condition_parser import ATTRIBUTE_PATTERN, LONGEST_LIST, OPERATORS_BY_TYPE
 from guardrails.policyfile.kinds import all_kinds
 from guardrails.policyfile.kinds._kind import Kind
@@ -29,6 +30,7 @@ __all__ = [
     "file_schema",
     "kind_schema",
     "policy_schema",
+    "purpose_schema",
     "render_policy_schema",
 ]
 
@@ -43,6 +45,17 @@ def _text(longest: int, description: str) -> Schema:
     return {"type": "string", "minLength": 1, "maxLength": longest, "description": description}
 
 
+def _words(longest: int, description: str) -> Schema:
+    """As `_text`, for what a recipient is to read: there must be something to read."""
+    return {
+        "type": "string",
+        "pattern": r"\S",
+        "patternErrorMessage": "say it in words",
+        "maxLength": longest,
+        "description": description,
+    }
+
+
 def _form(title: str, pattern: str, message: str) -> Schema:
     """A text of a certain form. `patternErrorMessage` is what editors show, and the loader's hint."""
     return {"title": title, "type": "string", "pattern": f"^({pattern})$", "patternErrorMessage": message}
@@ -50,8 +63,11 @@ def _form(title: str, pattern: str, message: str) -> Schema:
 
 _ZONE_NAME = "[A-Za-z][A-Za-z0-9_+-]*(/[A-Za-z0-9_+-]+)*"
 
+_ID = _form("id", "[a-z0-9][a-z0-9_-]{0,63}", "an id is 1 to 64 lower-case letters, digits, `-` and `_`")
+
 _FORMS: Mapping[str, Schema] = {
-    "id": _form("id", "[a-z0-9][a-z0-9_-]{0,63}", "an id is 1 to 64 lower-case letters, digits, `-` and `_`"),
+    "id": _ID,
+    "purpose_id": _ID,
     "policy_id": _form(
         "policy id", "[a-z0-9][a-z0-9-]{0,63}", "a policy's id is 1 to 64 lower-case letters, digits and `-`"
     ),
@@ -64,6 +80,13 @@ _FORMS: Mapping[str, Schema] = {
         "write it like `2026-12-01T12:00:00Z`, or `2026-12-01` for midnight in the project's zone",
     ),
     "timestamp": _form("timestamp", TIMESTAMP_PATTERN, "write it like `2026-12-01T12:00:00Z`"),
+    "jurisdiction": _form(
+        "jurisdiction", "[A-Z]{2}(-[A-Z0-9]{1,3})?", "a jurisdiction is a country or one of its regions: `DE`, `US-CA`"
+    ),
+    "notice_version": {
+        **_form("notice version", ".*[0-9].*", "versions are ordered by the numbers in them: `3`, `2026-03`, `1.10`"),
+        "maxLength": 100,
+    },
     "zone_name": _form("time zone", _ZONE_NAME, "a zone is an IANA name such as `Europe/Berlin`"),
 }
 
@@ -132,6 +155,48 @@ COMMON_PROPERTIES: Mapping[str, Schema] = {
 }
 """What every policy may have, whatever its kind."""
 
+MOST_PURPOSES = 100
+
+_PURPOSE: Schema = {
+    "type": "object",
+    "properties": {
+        "id": {"$ref": "#/$defs/id", "description": "Names the purpose in policies, consent records and notices."},
+        "title": _words(200, "What the recipient agrees to, in one line, for them to read."),
+        "lawful_basis": {
+            "enum": list(LAWFUL_BASES),
+            "default": "consent",
+            "description": "What makes it lawful, by GDPR Art. 6(1).",
+        },
+        "shared_with": {
+            "type": "array",
+            "items": {
+                "type": "object",
+                "properties": {
+                    "whom": _words(200, "Who gets to know it."),
+                    "what": _words(500, "What they get to know."),
+                },
+                "required": ["whom", "what"],
+                "additionalProperties": False,
+            },
+            "maxItems": 50,
+            "uniqueItems": True,
+            "description": "Who else gets to know what of the recipient. Without it, or where it is empty: nobody.",
+        },
+        "benefit": _words(500, "What the recipient gets for it; no monetized content goes out under it without one."),
+        "retention": {
+            "$ref": "#/$defs/duration",
+            "description": "How long the record of a consent is kept after it ended, such as `1095d`.",
+        },
+        "double_opt_in": {
+            "type": "boolean",
+            "default": False,
+            "description": "Whether a grant counts only once the recipient confirmed it by a link sent to them.",
+        },
+    },
+    "required": ["id", "title"],
+    "additionalProperties": False,
+}
+
 _FILE_PROPERTIES: Mapping[str, Schema] = {
     "apiVersion": {"const": API_VERSION, "description": "The version of the policy language."},
     "project": {
@@ -164,6 +229,12 @@ def policy_schema() -> dict[str, Any]:
         "type": "object",
         "properties": {
             **_FILE_PROPERTIES,
+            "purposes": {
+                "type": "array",
+                "items": {"$ref": "#/$defs/purpose"},
+                "maxItems": MOST_PURPOSES,
+                "description": "What recipients can consent to, declared once for all files of the set.",
+            },
             "policies": {
                 "type": "array",
                 "items": {"$ref": "#/$defs/policy"},
@@ -174,6 +245,7 @@ def policy_schema() -> dict[str, Any]:
         "additionalProperties": False,
         "$defs": {
             "policy": _policy(kinds),
+            "purpose": _PURPOSE,
             **{f"kind.{kind.name}": _editor_kind(kind) for kind in kinds.values()},
             **_FORMS,
             **_ZONES,
@@ -183,15 +255,24 @@ def policy_schema() -> dict[str, Any]:
 
 
 def file_schema() -> dict[str, Any]:
-    """What the loader asks of a file, its policies left open."""
+    """What the loader asks of a file, its policies and purposes left open."""
     return {
         "$schema": _DIALECT,
         "type": "object",
-        "properties": {**_FILE_PROPERTIES, "policies": {"type": "array"}},
+        "properties": {
+            **_FILE_PROPERTIES,
+            "purposes": {"type": "array", "maxItems": MOST_PURPOSES},
+            "policies": {"type": "array"},
+        },
         "required": ["apiVersion"],
         "additionalProperties": False,
         "$defs": {"zone_name": {"type": "string"}},
     }
+
+
+def purpose_schema() -> dict[str, Any]:
+    """What the loader asks of one purpose."""
+    return {"$schema": _DIALECT, **_PURPOSE, "$defs": _FORMS}
 
 
 def kind_schema(kind: Kind | None) -> dict[str, Any]:

@@ -15,13 +15,13 @@ from guardrails.policyfile.json_schema import Validator, schema_validator
 from guardrails.policyfile.kinds import all_kinds
 from guardrails.policyfile.kinds._kind import Kind
 from guardrails.policyfile.problems import did_you_mean, quote
-from guardrails.policyfile.schema import file_schema, kind_schema
+from guardrails.policyfile.schema import file_schema, kind_schema, purpose_schema
 
-__all__ = ["kind_accepts", "validate_by", "validate_file", "validate_policy"]
+__all__ = ["kind_accepts", "validate_by", "validate_file", "validate_policy", "validate_purpose"]
 
 
 def validate_file(value: Mapping[str, Any], report: Reporter) -> bool:
-    """Report what is wrong with a file outside its policies; return whether nothing is."""
+    """Report what is wrong with a file outside its policies and purposes; return whether nothing is."""
     return _validate(_file_validator(), value, (), report)
 
 
@@ -36,6 +36,11 @@ def validate_policy(policy: Mapping[str, Any], path: Path, report: Reporter) -> 
         hint = did_you_mean(kind, all_kinds()) or f"it is one of {_listed(all_kinds())}"
         report.problem("unknown-kind", f"unknown kind {quote(kind)}", (*path, "kind"), hint)
     return _validate(_policy_validator(kind if is_known else None), policy, path, report) and is_known
+
+
+def validate_purpose(purpose: object, path: Path, report: Reporter) -> bool:
+    """Report what is wrong with one purpose; return whether nothing is."""
+    return _validate(_purpose_validator(), purpose, path, report)
 
 
 def kind_accepts(kind: Kind, policy: Mapping[str, Any]) -> bool:
@@ -61,6 +66,11 @@ def _validate(validator: Validator, value: Any, path: Path, report: Reporter) ->
 @functools.cache
 def _file_validator() -> Validator:
     return schema_validator(file_schema())
+
+
+@functools.cache
+def _purpose_validator() -> Validator:
+    return schema_validator(purpose_schema())
 
 
 @functools.cache

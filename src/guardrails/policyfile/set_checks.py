@@ -1,4 +1,6 @@
-"""What only the whole set shows: ids that stand twice, overrides that lead nowhere or in a circle, too many fields."""
+"""What only the whole set shows: ids that stand twice, overrides that lead nowhere or in a circle, purposes without the
+benefit that monetized content needs, too many fields.
+"""
 
 from __future__ import annotations
 
@@ -6,16 +8,26 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from graphlib import CycleError, TopologicalSorter
 from typing import Any, NamedTuple
 
-from guardrails.core.conditions import FactType, OneOf, fields_of
+from guardrails.core.conditions import AllOf, Condition, FactType, OneOf, fields_of
 from guardrails.core.facts import CONTENT_CLASSES
 from guardrails.core.index import Group
 from guardrails.core.policy import Policy
 from guardrails.core.policy_set import PolicySet
+from guardrails.core.purposes import Purpose
 from guardrails.policyfile.contradictions import can_meet
 from guardrails.policyfile.document import Path, Reporter
 from guardrails.policyfile.problems import did_you_mean, quote
 
-__all__ = ["MOST_FIELDS", "RESERVED_PREFIX", "Entry", "check_fields", "check_ids", "check_overrides"]
+__all__ = [
+    "MONETIZED_CLASSES",
+    "MOST_FIELDS",
+    "RESERVED_PREFIX",
+    "Entry",
+    "check_benefits",
+    "check_fields",
+    "check_ids",
+    "check_overrides",
+]
 
 RESERVED_PREFIX = "guardrails-"
 
@@ -23,8 +35,11 @@ MOST_FIELDS = 64
 """How many facts one candidate may carry into an engine; durable-rules fails at 255 properties."""
 
 
+MONETIZED_CLASSES = ("sponsored", "affiliate")
+
+
 class Entry(NamedTuple):
-    """One policy as it is written, with its place."""
+    """One policy or purpose as it is written, with its place."""
 
     written: Mapping[str, Any]
     path: Path
@@ -35,6 +50,11 @@ class Entry(NamedTuple):
         """Its id, None where that is missing or no text."""
         found = self.written.get("id")
         return found if isinstance(found, str) else None
+
+    def place(self, path: Path) -> str:
+        """File, line and column of what stands at `path` within it."""
+        line, column = self.report.document.place((*self.path, *path))
+        return f"{self.report.document.file}:{line}:{column}"
 
 
 def check_ids(entries: Iterable[Entry]) -> None:
@@ -48,9 +68,7 @@ def check_ids(entries: Iterable[Entry]) -> None:
             entry.report.problem("reserved-id", message, (*entry.path, "id"))
         other = first.setdefault(entry.id, entry)
         if other is not entry:
-            document = other.report.document
-            line, column = document.place((*other.path, "id"))
-            message = f"the id {quote(entry.id)} is taken already, at {document.file}:{line}:{column}"
+            message = f"the id {quote(entry.id)} is taken already, at {other.place(('id',))}"
             entry.report.problem("duplicate-id", message, (*entry.path, "id"))
 
 
@@ -95,6 +113,26 @@ def _check_cycles(entries: Sequence[Entry], targets: dict[str, list[str]]) -> No
             targets[circle[0]].remove(following)
         else:
             return
+
+
+def check_benefits(
+    policies: Iterable[Policy], entries: Sequence[Entry], purposes: Mapping[str, Purpose], declared: Mapping[str, Entry]
+) -> None:
+    """Report each policy that lets monetized content out under a purpose which promises the recipient no benefit."""
+    for policy in policies:
+        entry = entries[policy.ordinal]
+        purpose = purposes.get(entry.written["purpose"]) if policy.kind == "consent_required" else None
+        if purpose is None or purpose.benefit is not None or policy.mode == "off" or not _may_monetize(policy):
+            continue
+        message = f"monetized content goes out under {quote(purpose.id)}, which says no benefit to the recipient"
+        hint = f"add `benefit` to the purpose, at {declared[purpose.id].place(())}, or narrow `applies_to`"
+        entry.report.problem("missing-benefit", message, (*entry.path, "purpose"), hint)
+
+
+def _may_monetize(policy: Policy) -> bool:
+    in_lane: Condition = OneOf("lane", FactType.STRING, ("monetized",))
+    is_monetized = AllOf((in_lane, OneOf("content.class", FactType.STRING, MONETIZED_CLASSES)))
+    return can_meet(is_monetized, policy.applies_to)
 
 
 def check_fields(policy_set: PolicySet, entries: Mapping[str, Entry]) -> None:

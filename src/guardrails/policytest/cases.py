@@ -16,6 +16,7 @@ from guardrails.consent.values import State
 from guardrails.decide.outcomes import Outcome
 
 __all__ = [
+    "METHOD",
     "Expectation",
     "GivenConsent",
     "GivenSend",
@@ -28,12 +29,24 @@ Overrides = Mapping[str, Any]
 """A candidate, or a part of one, as JSON values; not yet decoded."""
 
 
+METHOD = "policy_test"
+"""How a given consent was recorded, where the case doesn't say."""
+
+
 class GivenConsent(msgspec.Struct, frozen=True, kw_only=True):
-    """A consent record to make at `at`; `recipient` is None where it is the candidate's."""
+    """A consent record as it stands, made at `at`.
+
+    `recipient` is None where it is the candidate's, `channels` where it is about all.
+    """
 
     purpose: str
     state: State
     at: datetime
+    method: str = METHOD
+    channels: tuple[str, ...] | None = None
+    notice_id: str | None = None
+    notice_version: str | None = None
+    jurisdiction: str | None = None
     expires_at: datetime | None = None
     recipient: str | None = None
 

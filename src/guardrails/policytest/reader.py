@@ -20,6 +20,7 @@ from guardrails.policyfile.problems import PolicyProblems, Problem
 from guardrails.policyfile.schema_problems import validate_by
 from guardrails.policyfile.yaml_reader import LARGEST_FILE, read_yaml
 from guardrails.policytest.cases import (
+    METHOD,
     Expectation,
     GivenConsent,
     GivenSend,
@@ -37,6 +38,7 @@ __all__ = ["CODES", "FILE_PATTERN", "find_test_files", "load_test_file"]
 FILE_PATTERN = "*_test.yaml"
 
 CODES: Mapping[str, str] = {
+    "bad-expiry": "Only what is granted, or waits to be, expires, and later than it was given.",
     "bad-time": "A time is RFC 3339 with its offset, or local time and an IANA zone, and happens exactly once.",
     "clock-goes-back": "A step, or what is given, lies on the wrong side of the case's clock.",
     "duplicate-case": "Another case of the file has this name already.",
@@ -45,6 +47,9 @@ CODES: Mapping[str, str] = {
     "one-time": "A time is said once: `at`, or its distance from the clock.",
 }
 """What can be wrong with a test file beside what can be wrong with any YAML file, by code."""
+
+EXPIRING = ("granted", "pending")
+"""The states that an `expires_at` can end."""
 
 NEVER = datetime(1970, 1, 1, tzinfo=UTC)
 """Stands for a time that could not be read; a file with such a problem is never run."""
@@ -199,13 +204,30 @@ class _CaseReading:
 
     def _consent(self, place: Place, clock: datetime) -> GivenConsent:
         says = self._reading.at(place)
+        at = self._past(place, clock)
         return GivenConsent(
             purpose=says["purpose"],
             state=says["state"],
-            at=self._past(place, clock),
-            expires_at=self._reading.instant((*place, "expires_at")) if "expires_at" in says else None,
+            at=at,
+            method=says.get("method", METHOD),
+            channels=tuple(says["channels"]) if "channels" in says else None,
+            notice_id=says.get("notice_id"),
+            notice_version=says.get("notice_version"),
+            jurisdiction=says.get("jurisdiction"),
+            expires_at=self._expiry(place, at) if "expires_at" in says else None,
             recipient=says.get("recipient"),
         )
+
+    def _expiry(self, place: Place, given_at: datetime) -> datetime:
+        """The `expires_at` of the consent at `place`."""
+        state, here = self._reading.at((*place, "state")), (*place, "expires_at")
+        expires_at = self._reading.instant(here)
+        if state not in EXPIRING:
+            self._reading.problem("bad-expiry", f"only a grant expires, and this is `{state}`", here)
+        elif NEVER not in (expires_at, given_at) and expires_at <= given_at:
+            message = f"`{expires_at.isoformat()}` is not after the grant itself, `{given_at.isoformat()}`"
+            self._reading.problem("bad-expiry", message, here)
+        return expires_at
 
     def _sent(self, place: Place) -> GivenSend:
         says = self._reading.at(place)

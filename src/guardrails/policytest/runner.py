@@ -3,8 +3,8 @@
     runner = Runner(default=Path("policies"))
     result = runner.run(file, case)
 
-Each policy set is loaded and compiled once. What was sent before a case begins is not decided again: its slots are
-reserved and committed in the caps' store, for exactly the caps that the decider would have taken them from.
+Each policy set is loaded and compiled once. Consents and earlier sends are put on record as a case says them
+(`on_record`); what is decided then takes the route that the service takes.
 """
 
 from __future__ import annotations
@@ -17,17 +17,14 @@ from typing import TypeVar
 import msgspec
 
 from guardrails.bootstrap import Application, compiler, in_memory_application
-from guardrails.consent.values import ConsentRequest
 from guardrails.core.candidate import Candidate
 from guardrails.core.decision import Decision
 from guardrails.core.needs import Take
 from guardrails.core.policy import Verdict
 from guardrails.decide.case import Compiled, open_case
 from guardrails.decide.explain import Explanation
-from guardrails.decide.holdings import Holding, Reservation
 from guardrails.decide.judgement import takes_of
 from guardrails.decide.outcomes import OutcomeReport
-from guardrails.decide.ports import Session
 from guardrails.decoding import Decoder
 from guardrails.errors import CandidateError, GuardrailsError
 from guardrails.policyfile.loader import load_policies
@@ -41,6 +38,7 @@ from guardrails.policytest.cases import (
 )
 from guardrails.policytest.compare import Mismatch, mismatches
 from guardrails.policytest.coverage import PolicyCoverage, coverage
+from guardrails.policytest.on_record import PastSend, record_consent, record_sends
 from guardrails.policytest.trace_view import Branch, policy_branches
 from guardrails.preferences.values import PreferenceRequest
 from guardrails.settings import EngineName
@@ -48,9 +46,6 @@ from guardrails.settings import EngineName
 __all__ = ["CaseResult", "Failure", "Runner"]
 
 Result = TypeVar("Result")
-
-METHOD = "policy_test"
-"""How a given consent was recorded."""
 
 _CANDIDATE = Decoder(Candidate)
 
@@ -130,6 +125,7 @@ class _CaseRun:
         self._application: Application = in_memory_application(
             compiled.policy_set, compiled=compiled, clock=lambda: case.at
         )
+        self._consents = 0
         self._decisions: list[Decision] = []
 
     def result(self) -> CaseResult:
@@ -185,24 +181,18 @@ class _CaseRun:
         for consent in case.consents:
             self._record_consent(consent, now=case.at)
         self._set_preferences(case.preferences, now=case.at)
-        sends = [_Send(given, self._takes(given)) for given in case.sent]
-        if sends:
-            self._application.transactor.call(_put_on_record, _History(tuple(sends), case.at + LEASE))
+        sends = [PastSend(given, self._takes(given)) for given in case.sent]
+        record_sends(self._application.transactor, sends, lease_until=case.at + LEASE)
 
     def _takes(self, given: GivenSend) -> tuple[Take, ...]:
         candidate = decode_candidate(given.candidate, default_id=f"sent-{given.line}")
         return takes_of(open_case(self._subject.compiled, candidate, given.at))
 
-    def _record_consent(self, consent: GivenConsent, *, now: datetime) -> None:
-        request = ConsentRequest(
-            recipient=consent.recipient or self._recipient(),
-            purpose=consent.purpose,
-            state=consent.state,
-            method=METHOD,
-            at=consent.at,
-            expires_at=consent.expires_at,
-        )
-        self._application.consents.record(request, now=now)
+    def _record_consent(self, given: GivenConsent, *, now: datetime) -> None:
+        self._consents += 1
+        record_id = f"consent-{self._consents}"
+        recipient = given.recipient or self._recipient()
+        record_consent(self._application.transactor, given, recipient=recipient, record_id=record_id, now=now)
 
     def _set_preferences(self, toggles: Mapping[str, bool], *, now: datetime) -> None:
         if toggles:
@@ -254,40 +244,3 @@ def raise_if_error(result: Result | CandidateError) -> Result:
     if isinstance(result, CandidateError):
         raise result
     return result
-
-
-class _Send(msgspec.Struct, frozen=True):
-    """A send of the past and the slots that it took."""
-
-    given: GivenSend
-    takes: tuple[Take, ...]
-
-
-class _History(msgspec.Struct, frozen=True):
-    """What was sent before; reservations that are still open are so until `lease_until`."""
-
-    sends: tuple[_Send, ...]
-    lease_until: datetime
-
-
-def _put_on_record(session: Session, histories: list[_History]) -> list[None]:
-    """A handler: what each send of the past holds, as it was reported."""
-    for history in histories:
-        held = [
-            Reservation(holding=_holding(f"sent-before-{number}", send, history.lease_until))
-            for number, send in enumerate(history.sends)
-        ]
-        session.caps.reserve(held, history.lease_until)
-    return [None] * len(histories)
-
-
-def _holding(decision_id: str, send: _Send, lease_until: datetime) -> Holding:
-    at, outcome = send.given.at, send.given.outcome
-    return Holding(
-        decision_id=decision_id,
-        takes=send.takes,
-        at=at,
-        lease_until=lease_until if outcome == "reserved" else None,
-        sent_at=None if outcome == "reserved" else at,
-        delivered_at=at if outcome == "delivered" else None,
-    )

@@ -14,6 +14,7 @@ import msgspec
 from guardrails.consent.values import State
 from guardrails.core.candidate import Candidate
 from guardrails.core.decision import Effect
+from guardrails.core.facts import CHANNELS
 from guardrails.decide.outcomes import Outcome
 from guardrails.policyfile.schema import API_VERSION
 
@@ -121,13 +122,30 @@ def _given() -> Schema:
 def _consent() -> Schema:
     properties = {
         "purpose": {**WORD, "description": "What the consent is for, as the policy names it."},
-        "state": {"enum": list(get_args(State))},
+        "state": {"enum": list(get_args(State)), "description": "What the recipient said."},
         "at": {**_ref("time"), "description": "When it was recorded; else the case's clock."},
         "ago": {
             **_ref("duration"),
             "description": "How long before the case's clock it was recorded; instead of `at`.",
         },
-        "expires_at": {**_ref("time"), "description": "When it lapses."},
+        "method": {**WORD, "description": "How it was given; else `policy_test`."},
+        "channels": {
+            "type": "array",
+            "items": {"enum": list(CHANNELS)},
+            "minItems": 1,
+            "uniqueItems": True,
+            "description": "What it is about; else all channels.",
+        },
+        "notice_id": {**WORD, "description": "The notice that the recipient was shown."},
+        "notice_version": {**WORD, "description": "The notice's version, in quotes where it is a number."},
+        "jurisdiction": {
+            "title": "jurisdiction",
+            "type": "string",
+            "pattern": "^([A-Z]{2}(-[A-Z0-9]{1,3})?)$",
+            "patternErrorMessage": "a jurisdiction is a country or one of its regions: `DE`, `US-CA`",
+            "description": "Whose law the recipient was asked under.",
+        },
+        "expires_at": {**_ref("time"), "description": "When it lapses; of a grant, or of one that is pending."},
         "recipient": {**WORD, "description": "Whose it is; else the candidate's recipient."},
     }
     return _block(properties, required=("purpose", "state"))

@@ -1,4 +1,4 @@
-"""Preferences: the toggles a recipient has set, as append-only events; the newest of each toggle holds."""
+"""Preferences: what a recipient chose, as append-only events; the newest of each choice holds."""
 
 from __future__ import annotations
 

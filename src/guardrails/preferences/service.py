@@ -1,4 +1,4 @@
-"""Set toggles and read them back."""
+"""Record what recipients choose, and read it back."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ class PreferenceService:
         self._transactor = transactor
 
     def set(self, recipient: str, request: PreferenceRequest, *, now: datetime) -> Preferences:
-        """Set the named toggles, durably, and return all of the recipient's as they are then.
+        """Record the named choices, durably, and return all of the recipient's as they are then.
 
         Raises CandidateError where the request's `at` lies in the future.
         """
         return self._transactor.call(_set, (recipient, events_of(recipient, request, now=now)))
 
     def current(self, recipient: str) -> Preferences:
-        """The recipient's toggles, as far as they were ever set."""
+        """What the recipient chose, as far as they ever did."""
         return self._transactor.call(_read_current, PreferenceQuery(recipient))
 
     def history(self, recipient: str) -> tuple[PreferenceEvent, ...]:

@@ -1,16 +1,16 @@
-"""Where preferences stay: in memory, or in SQL. The newest event of each toggle holds: by `at`, then by arrival."""
+"""Where preferences stay: in memory, or in SQL. The newest event of each choice holds: by `at`, then by arrival."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 import msgspec
 from sqlalchemy import Connection, Text, func, insert, select
 
 from guardrails.core.needs import PreferenceQuery, Preferences
 from guardrails.decide.ports import PreferenceReader
-from guardrails.preferences.values import PreferenceEvent
+from guardrails.preferences.values import PreferenceEvent, preferences_of
 from guardrails.storage.instants import from_micros, to_micros
 from guardrails.storage.json_rows import encode_rows, json_rows
 from guardrails.storage.memory import Journal
@@ -37,9 +37,9 @@ class MemoryPreferences:
         self._by_recipient: dict[str, list[PreferenceEvent]] = {}
 
     def read(self, queries: Sequence[PreferenceQuery], /) -> Mapping[PreferenceQuery, Preferences]:
-        """The toggles of each recipient asked for."""
+        """What each recipient asked for chose."""
         return {
-            query: Preferences({event.toggle: event.is_on for event in self.history(query.recipient)})
+            query: preferences_of({event.name: event.value for event in self.history(query.recipient)}.items())
             for query in queries
         }
 
@@ -57,11 +57,11 @@ _asked = json_rows("asked", recipient=Text())
 _placed = (
     select(
         preference_events.c.recipient,
-        preference_events.c.toggle,
-        preference_events.c.is_on,
+        preference_events.c.name,
+        preference_events.c.value,
         func.row_number()
         .over(
-            partition_by=(preference_events.c.recipient, preference_events.c.toggle),
+            partition_by=(preference_events.c.recipient, preference_events.c.name),
             order_by=(preference_events.c.at.desc(), preference_events.c.seq.desc()),
         )
         .label("place"),
@@ -69,7 +69,7 @@ _placed = (
     .where(preference_events.c.recipient.in_(select(_asked.c.recipient)))
     .subquery()
 )
-_READ = select(_placed.c.recipient, _placed.c.toggle, _placed.c.is_on).where(_placed.c.place == 1)
+_READ = select(_placed.c.recipient, _placed.c.name, _placed.c.value).where(_placed.c.place == 1)
 
 
 class SqlPreferences:
@@ -79,17 +79,22 @@ class SqlPreferences:
         self._connection = connection
 
     def read(self, queries: Sequence[PreferenceQuery], /) -> Mapping[PreferenceQuery, Preferences]:
-        """The toggles of each recipient asked for, in one statement."""
-        toggles: dict[str, dict[str, bool]] = {query.recipient: {} for query in queries}
-        asked = encode_rows([(recipient,) for recipient in toggles])
-        for recipient, toggle, is_on in self._connection.execute(_READ, {"asked": asked}):
-            toggles[recipient][toggle] = bool(is_on)
-        return {query: Preferences(toggles[query.recipient]) for query in queries}
+        """What each recipient asked for chose, in one statement."""
+        newest: dict[str, list[tuple[str, Any]]] = {query.recipient: [] for query in queries}
+        asked = encode_rows([(recipient,) for recipient in newest])
+        for recipient, name, value in self._connection.execute(_READ, {"asked": asked}):
+            newest[recipient].append((name, msgspec.json.decode(value)))
+        return {query: preferences_of(newest[query.recipient]) for query in queries}
 
     def append(self, events: Sequence[PreferenceEvent], /) -> None:
         """Add events, in one statement."""
         rows = [
-            msgspec.structs.asdict(event) | {"at": to_micros(event.at), "recorded_at": to_micros(event.recorded_at)}
+            msgspec.structs.asdict(event)
+            | {
+                "value": msgspec.json.encode(event.value).decode(),
+                "at": to_micros(event.at),
+                "recorded_at": to_micros(event.recorded_at),
+            }
             for event in events
         ]
         self._connection.execute(insert(preference_events), rows)
@@ -104,8 +109,8 @@ class SqlPreferences:
         return tuple(
             PreferenceEvent(
                 recipient=row.recipient,
-                toggle=row.toggle,
-                is_on=bool(row.is_on),
+                name=row.name,
+                value=msgspec.json.decode(row.value),
                 at=from_micros(row.at),
                 recorded_at=from_micros(row.recorded_at),
             )

@@ -1,33 +1,57 @@
-"""What a recipient chose, and when."""
+"""What a recipient chose, and when: toggles, a pause, fewer than a policy allows, a time zone."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Any
 
 import msgspec
-from msgspec import Meta
+from msgspec import UNSET, Meta, UnsetType
 
-from guardrails.core.candidate import YEARS, Id, Instant, Word
+from guardrails.core.candidate import YEARS, Id, Instant, Timezone, Word
+from guardrails.core.needs import Preferences
 from guardrails.core.timing import told_at
+from guardrails.core.zones import zone_named
 from guardrails.errors import CandidateError
 
-__all__ = ["PreferenceEvent", "PreferenceRequest"]
+__all__ = ["PreferenceEvent", "PreferenceRequest", "preferences_of"]
+
+PAUSE, TIMEZONE = "pause", "timezone"
+TOGGLE, LIMIT = "toggle:", "limit:"
+LIMIT_MOST = 1000
 
 
-class PreferenceRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What a caller wants set: toggles by name; the others stay. `at` is when the recipient chose (left out: now)."""
+class PreferenceRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """What a caller wants set; what is not named stays, and null takes a choice back.
 
-    toggles: Annotated[dict[Word, bool], Meta(min_length=1, max_length=100)]
+    `toggles` by name; `paused_until` is when the recipient wants to hear again; `limits` are how many they want at
+    most, by the id of the cap's policy. `at` is when the recipient chose (left out: now).
+    """
+
+    toggles: Annotated[dict[Word, bool | None], Meta(max_length=100)] = {}
+    paused_until: Instant | UnsetType | None = UNSET
+    limits: Annotated[dict[Word, Annotated[int, Meta(ge=0, le=LIMIT_MOST)] | None], Meta(max_length=100)] = {}
+    timezone: Timezone | UnsetType | None = UNSET
     at: Instant | None = None
+
+    def __post_init__(self) -> None:
+        """Demand a choice; msgspec turns a ValueError into a ValidationError that carries the path."""
+        if not any(True for _ in _chosen(self)):
+            raise ValueError("nothing is chosen: name `toggles`, `paused_until`, `limits` or `timezone`")
+        if isinstance(self.timezone, str) and zone_named(self.timezone) is None:
+            raise ValueError(f"`timezone` `{self.timezone}` is no IANA time zone, such as `Europe/Berlin`")
 
 
 class PreferenceEvent(msgspec.Struct, frozen=True, kw_only=True):
-    """One toggle set once. `recorded_at` is our own time."""
+    """One choice, made once; null where it was taken back. `recorded_at` is our own time.
+
+    `name` is `toggle:` or `limit:` and a name, `pause` or `timezone`. `value` is a JSON value.
+    """
 
     recipient: str
-    toggle: str
-    is_on: bool
+    name: str
+    value: Any
     at: datetime
     recorded_at: datetime
 
@@ -44,9 +68,41 @@ def events_of(recipient: str, request: PreferenceRequest, *, now: datetime) -> t
     at = told_at(request.at, now)
     _check_time(at, now)
     return tuple(
-        PreferenceEvent(recipient=recipient, toggle=toggle, is_on=is_on, at=at, recorded_at=now)
-        for toggle, is_on in request.toggles.items()
+        PreferenceEvent(recipient=recipient, name=name, value=value, at=at, recorded_at=now)
+        for name, value in _chosen(request)
     )
+
+
+def preferences_of(newest: Iterable[tuple[str, Any]]) -> Preferences:
+    """What holds, from the newest value of each name."""
+    toggles: dict[str, bool] = {}
+    limits: dict[str, int] = {}
+    paused_until: datetime | None = None
+    timezone: str | None = None
+    for name, value in newest:
+        if value is None:
+            continue
+        if name.startswith(TOGGLE):
+            toggles[name.removeprefix(TOGGLE)] = value
+        elif name.startswith(LIMIT):
+            limits[name.removeprefix(LIMIT)] = value
+        elif name == PAUSE:
+            paused_until = datetime.fromisoformat(value)
+        elif name == TIMEZONE:
+            timezone = value
+    return Preferences(toggles, paused_until, limits, timezone)
+
+
+def _chosen(request: PreferenceRequest) -> Iterable[tuple[str, Any]]:
+    """Name and value of each choice, in a fixed order."""
+    for toggle, is_on in request.toggles.items():
+        yield f"{TOGGLE}{toggle}", is_on
+    for policy, limit in request.limits.items():
+        yield f"{LIMIT}{policy}", limit
+    if not isinstance(request.paused_until, UnsetType):
+        yield PAUSE, None if request.paused_until is None else request.paused_until.isoformat()
+    if not isinstance(request.timezone, UnsetType):
+        yield TIMEZONE, request.timezone
 
 
 def _check_time(at: datetime, now: datetime) -> None:

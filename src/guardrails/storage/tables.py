@@ -7,7 +7,19 @@ DELETE in the database itself.
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, Boolean, Column, Index, Integer, LargeBinary, MetaData, Table, Text, true
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    Table,
+    Text,
+    UniqueConstraint,
+    true,
+)
 
 __all__ = [
     "APPEND_ONLY",
@@ -20,11 +32,12 @@ __all__ = [
     "cap_tally_leases",
     "consent_events",
     "decisions",
+    "notices",
     "policy_sets",
     "preference_events",
 ]
 
-SCHEMA_REVISION = "0002"
+SCHEMA_REVISION = "0003"
 """The newest migration; a database that is at it needs none."""
 
 METADATA = MetaData(
@@ -49,13 +62,33 @@ consent_events = Table(
     Column("state", Words, nullable=False),
     Column("at", WideInteger, nullable=False),
     Column("method", Words, nullable=False),
+    Column("channels", Words),  # a JSON array, sorted; null: all
+    Column("notice_id", Words),
     Column("notice_version", Words),
+    Column("notice_hash", Words),
     Column("language", Words),
-    Column("evidence", Words, nullable=False),
+    Column("evidence", Words, nullable=False),  # JSON
+    Column("jurisdiction", Words),
     Column("captured_by", Words),
+    Column("confirms", Words),  # the pending record; it is confirmed once
     Column("expires_at", WideInteger),
     Column("recorded_at", WideInteger, nullable=False),
+    Index("ix_consent_events_confirms", "confirms", unique=True),
     Index("ix_consent_events_newest", "recipient", "purpose", "at", "seq"),
+    sqlite_strict=True,
+)
+
+# The texts that recipients were shown, by the SHA-256 of all that a notice says.
+notices = Table(
+    "notices",
+    METADATA,
+    Column("hash", Words, primary_key=True),
+    Column("id", Words, nullable=False),
+    Column("version", Words, nullable=False),
+    Column("language", Words, nullable=False),
+    Column("body", Words, nullable=False),  # JSON
+    Column("recorded_at", WideInteger, nullable=False),
+    UniqueConstraint("id", "version", "language", name="uq_notices_id"),
     sqlite_strict=True,
 )
 
@@ -64,11 +97,11 @@ preference_events = Table(
     METADATA,
     Column("seq", WideInteger, primary_key=True, autoincrement=True),
     Column("recipient", Words, nullable=False),
-    Column("toggle", Words, nullable=False),
-    Column("is_on", Flag, nullable=False),
+    Column("name", Words, nullable=False),  # what is preferred: `toggle:sponsored`, `pause`, `limit:...`, `timezone`
+    Column("value", Words, nullable=False),  # JSON; null takes back what was preferred before
     Column("at", WideInteger, nullable=False),
     Column("recorded_at", WideInteger, nullable=False),
-    Index("ix_preference_events_newest", "recipient", "toggle", "at", "seq", "is_on"),
+    Index("ix_preference_events_newest", "recipient", "name", "at", "seq"),
     sqlite_strict=True,
 )
 
@@ -171,4 +204,4 @@ policy_sets = Table(
     sqlite_strict=True,
 )
 
-APPEND_ONLY = (consent_events, preference_events, audit_entries, policy_sets)
+APPEND_ONLY = (consent_events, notices, preference_events, audit_entries, policy_sets)

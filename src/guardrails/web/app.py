@@ -18,10 +18,12 @@ from guardrails.web.exchange import Exchange, Reply
 from guardrails.web.front import Admission, Front, http_problem
 from guardrails.web.keys import Keyring
 from guardrails.web.metrics import Metrics
+from guardrails.web.notices import NoticeRoom
 from guardrails.web.openapi import openapi_document
 from guardrails.web.outcomes import OutcomeRoom
 from guardrails.web.policies import Policies
 from guardrails.web.preferences import PreferenceRoom
+from guardrails.web.receipts import ReceiptRoom
 from guardrails.web.route import Route, blueprint
 from guardrails.web.service import Service
 from guardrails.web.stores import Stores
@@ -55,6 +57,8 @@ def _rooms(application: Application, metrics: Metrics) -> dict[str, tuple[Route,
         "decisions": Decisions(application.decider, application.explainer, application.records, metrics).routes(),
         "outcomes": OutcomeRoom(application.outcomes, utc_now).routes(),
         "consents": ConsentRoom(application.consents, utc_now).routes(),
+        "notices": NoticeRoom(application.notices, utc_now).routes(),
+        "receipts": ReceiptRoom(application.receipts, utc_now).routes(),
         "preferences": PreferenceRoom(application.preferences, utc_now).routes(),
         "usage": UsageRoom(application.usage).routes(),
         "policies": Policies(application.policies).routes(),

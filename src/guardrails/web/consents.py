@@ -1,4 +1,4 @@
-"""The room of consents: record one or many, and read a recipient's history."""
+"""The room of consents: record and confirm them, and read what was recorded and what holds, now or at any time."""
 
 from __future__ import annotations
 
@@ -10,14 +10,17 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import Meta
 
-from guardrails.consent.service import ConsentService
+from guardrails.consent.fold import Standing
+from guardrails.consent.service import PAGE_MOST, ConsentService
 from guardrails.consent.values import ConsentEvent, ConsentRequest
+from guardrails.core.candidate import Id, Instant, Word
 from guardrails.decoding import in_place
 from guardrails.web.body import Batch, Body
 from guardrails.web.exchange import Exchange, Reply
+from guardrails.web.query import Query
 from guardrails.web.route import Route, path_id, results_of, results_reply
 
-__all__ = ["ConsentHistory", "ConsentRoom"]
+__all__ = ["ConsentHistory", "ConsentRoom", "RecipientStandings"]
 
 CONSENT_BYTES = 16 * 1024
 BATCH_BYTES = 8 * 1024 * 1024
@@ -32,11 +35,36 @@ class ConsentRequests(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     consents: Annotated[tuple[ConsentRequest, ...], Meta(min_length=1, max_length=BATCH_MOST)]
 
 
-class ConsentHistory(msgspec.Struct, frozen=True):
-    """Everything recorded of a recipient, oldest first. The newest record of a purpose is the one that speaks."""
+class HistoryQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Which records are asked for."""
+
+    purpose: Annotated[Word | None, Meta(description="Only those for this purpose.")] = None
+    as_of: Annotated[Instant | None, Meta(description="Only what the recipient had said by this instant.")] = None
+    after: Annotated[Id | None, Meta(description="What follows on the record of this id, the `next` of a page.")] = None
+
+
+class StandingsQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """As of when."""
+
+    as_of: Annotated[
+        Instant | None, Meta(description="What held at this instant; else what the next decision goes by.")
+    ] = None
+
+
+class ConsentHistory(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What is recorded of a recipient, oldest first; more follows after the record that `next` names, where it does."""
 
     recipient: str
     consents: tuple[ConsentEvent, ...]
+    next: str | None = None
+
+
+class RecipientStandings(msgspec.Struct, frozen=True):
+    """What holds, by purpose and channel. Where nothing is said of one, there is no consent."""
+
+    recipient: str
+    as_of: datetime
+    standings: tuple[Standing, ...]
 
 
 class ConsentRoom:
@@ -47,6 +75,8 @@ class ConsentRoom:
         self._clock = clock
         self._one = Body(ConsentRequest, limit=CONSENT_BYTES)
         self._many = Batch(ConsentRequests, ConsentRequest, limit=BATCH_BYTES)
+        self._history = Query(HistoryQuery)
+        self._standings = Query(StandingsQuery)
 
     def record(self, exchange: Exchange) -> Reply:
         """`POST /v1/consents`."""
@@ -62,11 +92,29 @@ class ConsentRoom:
         record = partial(self._consents.record_many, now=exchange.replay_at or self._clock())
         return results_reply(in_place(requests, record), exchange)
 
+    def confirm(self, exchange: Exchange, consent_id: str) -> Reply:
+        """`POST /v1/consents/{consent_id}/confirmation`."""
+        event = self._consents.confirm(path_id(consent_id), now=exchange.replay_at or self._clock())
+        exchange.log["consent_id"] = event.id
+        return Reply(200, _encoder.encode(event))
+
+    def read(self, exchange: Exchange, consent_id: str) -> Reply:
+        """`GET /v1/consents/{consent_id}`."""
+        del exchange
+        return Reply(200, _encoder.encode(self._consents.read(path_id(consent_id))))
+
     def history(self, exchange: Exchange, recipient_id: str) -> Reply:
         """`GET /v1/recipients/{recipient_id}/consents`."""
-        recipient = path_id(recipient_id)
-        del exchange
-        return Reply(200, _encoder.encode(ConsentHistory(recipient, self._consents.history(recipient))))
+        recipient, asked = path_id(recipient_id), self._history.read(exchange)
+        page = self._consents.page(recipient, purpose=asked.purpose, as_of=asked.as_of, after=asked.after)
+        return Reply(200, _encoder.encode(ConsentHistory(recipient, page.consents, page.next)))
+
+    def standings(self, exchange: Exchange, recipient_id: str) -> Reply:
+        """`GET /v1/recipients/{recipient_id}/consents/state`."""
+        recipient, asked = path_id(recipient_id), self._standings.read(exchange)
+        now = exchange.replay_at or self._clock()
+        found = self._consents.standings(recipient, now=now, as_of=asked.as_of)
+        return Reply(200, _encoder.encode(RecipientStandings(recipient, asked.as_of or now, found)))
 
     def routes(self) -> tuple[Route, ...]:
         """What this room answers."""
@@ -78,8 +126,10 @@ class ConsentRoom:
                 name="record_consent",
                 tag="consents",
                 summary="Record one consent",
-                description="Durable before it is answered. With an `id` of your own it is safe to repeat; the same id "
-                "with another content is a conflict.",
+                description="Durable before it is answered, and the next decision goes by it. With an `id` of your own "
+                "it is safe to repeat; the same id with another content is a conflict. Where the policies declare "
+                "purposes, others are refused; where one demands a double opt-in, a grant is recorded as `pending` "
+                "and confirmed.",
                 scope="consent:write",
                 takes=ConsentRequest,
                 gives=ConsentEvent,
@@ -107,11 +157,54 @@ class ConsentRoom:
                 handler=self.history,
                 name="read_consents",
                 tag="consents",
-                summary="Everything recorded of one recipient",
-                description="Empty for a recipient of whom nothing is recorded.",
+                summary="What is recorded of one recipient, oldest first",
+                description=f"Empty for a recipient of whom nothing is recorded. At most {PAGE_MOST} records; `next` "
+                "says that more follow.",
                 scope="consent:read",
+                query=HistoryQuery,
                 gives=ConsentHistory,
+                problems=("invalid", "unavailable"),
+            ),
+            Route(
+                method="GET",
+                path="/v1/recipients/{recipient_id}/consents/state",
+                handler=self.standings,
+                name="read_consent_state",
+                tag="consents",
+                summary="What holds of a recipient's consents, now or at an instant",
+                description="By purpose and channel, with the record that speaks: the newest, by when the recipient "
+                "spoke and then by arrival, that is about the channel and waits for no confirmation. What nothing is "
+                "recorded of is left out.",
+                scope="consent:read",
+                query=StandingsQuery,
+                gives=RecipientStandings,
+                problems=("invalid", "unavailable"),
+                example=STANDINGS_EXAMPLE,
+            ),
+            Route(
+                method="GET",
+                path="/v1/consents/{consent_id}",
+                handler=self.read,
+                name="read_consent",
+                tag="consents",
+                summary="One record",
+                scope="consent:read",
+                gives=ConsentEvent,
                 problems=("unavailable",),
+            ),
+            Route(
+                method="POST",
+                path="/v1/consents/{consent_id}/confirmation",
+                handler=self.confirm,
+                name="confirm_consent",
+                tag="consents",
+                summary="Confirm a pending consent, where your own message asked for it",
+                description="Takes no body and answers with the grant, which is what the pending record says from now "
+                "on; again, with the same one. A 409 where the recipient withdrew or denied meanwhile, a 410 where it "
+                "waited too long.",
+                scope="consent:write",
+                gives=ConsentEvent,
+                problems=("conflict", "gone", "unavailable"),
             ),
         )
 
@@ -124,4 +217,27 @@ EXAMPLE: dict[str, Any] = {
     "method": "settings_screen",
     "notice_version": "2026-03",
     "language": "de-DE",
+}
+STANDINGS_EXAMPLE: dict[str, Any] = {
+    "recipient": "r-42",
+    "as_of": "2026-12-01T12:00:00Z",
+    "standings": [
+        {
+            "purpose": "sponsored_content",
+            "channels": ["push", "web_push", "sms", "in_app", "chat", "voice"],
+            "state": "granted",
+            "since": "2026-03-10T12:00:00Z",
+            "record": "consent-1",
+            "method": "settings_screen",
+            "notice_version": "2026-03",
+        },
+        {
+            "purpose": "sponsored_content",
+            "channels": ["email"],
+            "state": "withdrawn",
+            "since": "2026-06-02T08:30:00Z",
+            "record": "consent-7",
+            "method": "one_click",
+        },
+    ],
 }

@@ -21,6 +21,7 @@ TAGS: Mapping[str, str] = {
     "decisions": "The pre-send decision: allow or deny, with reasons, duties and the time to try again.",
     "outcomes": "What became of an allowed send; it settles what the decision reserved.",
     "consents": "Append-only consent records. Silence is never consent.",
+    "notices": "The texts that recipients were shown when they were asked, kept for ever under their hash.",
     "preferences": "What recipients switched on or off.",
     "usage": "How far a recipient has used each cap, and when the next slot opens.",
     "policies": "The policy set that decides now.",

@@ -1,4 +1,4 @@
-"""The room of preferences: what a recipient switched on or off."""
+"""The room of preferences: what a recipient chose."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from datetime import datetime
 
 import msgspec
 
+from guardrails.core.needs import Preferences
 from guardrails.preferences.service import PreferenceService
 from guardrails.preferences.values import PreferenceRequest
 from guardrails.web.body import Body
@@ -21,10 +22,13 @@ _encoder = msgspec.json.Encoder()
 
 
 class RecipientPreferences(msgspec.Struct, frozen=True):
-    """A recipient's toggles, by name, as far as they were ever set."""
+    """What a recipient chose, as far as they ever did."""
 
     recipient: str
     toggles: dict[str, bool]
+    paused_until: datetime | None
+    limits: dict[str, int]
+    timezone: str | None
 
 
 class PreferenceRoom:
@@ -40,13 +44,13 @@ class PreferenceRoom:
         recipient = path_id(recipient_id)
         request = self._body.read(exchange)
         now = exchange.replay_at or self._clock()
-        return _reply(recipient, self._preferences.set(recipient, request, now=now).toggles)
+        return _reply(recipient, self._preferences.set(recipient, request, now=now))
 
     def read(self, exchange: Exchange, recipient_id: str) -> Reply:
         """`GET /v1/recipients/{recipient_id}/preferences`."""
         del exchange
         recipient = path_id(recipient_id)
-        return _reply(recipient, self._preferences.current(recipient).toggles)
+        return _reply(recipient, self._preferences.current(recipient))
 
     def routes(self) -> tuple[Route, ...]:
         """What this room answers."""
@@ -58,8 +62,8 @@ class PreferenceRoom:
                 handler=self.set,
                 name="set_preferences",
                 tag="preferences",
-                summary="Set toggles",
-                description="Those that are not named stay as they are; the answer holds them all.",
+                summary="Record what a recipient chose",
+                description="What is not named stays as it is, null takes a choice back; the answer holds them all.",
                 scope="consent:write",
                 takes=PreferenceRequest,
                 gives=RecipientPreferences,
@@ -72,8 +76,8 @@ class PreferenceRoom:
                 handler=self.read,
                 name="read_preferences",
                 tag="preferences",
-                summary="A recipient's toggles",
-                description="Empty for a recipient who never set any.",
+                summary="What a recipient chose",
+                description="Empty for a recipient who never chose anything.",
                 scope="consent:read",
                 gives=RecipientPreferences,
                 problems=("unavailable",),
@@ -81,5 +85,6 @@ class PreferenceRoom:
         )
 
 
-def _reply(recipient: str, toggles: dict[str, bool]) -> Reply:
-    return Reply(200, _encoder.encode(RecipientPreferences(recipient, toggles)))
+def _reply(recipient: str, chosen: Preferences) -> Reply:
+    said = RecipientPreferences(recipient, chosen.toggles, chosen.paused_until, chosen.limits, chosen.timezone)
+    return Reply(200, _encoder.encode(said))

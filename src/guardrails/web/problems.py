@@ -18,6 +18,7 @@ from guardrails.errors import (
     CandidateError,
     ConflictError,
     DependencyError,
+    GoneError,
     GuardrailsError,
     MalformedError,
     NotFoundError,
@@ -54,6 +55,9 @@ PROBLEMS: Mapping[str, ProblemKind] = {
         409,
         "It contradicts what is recorded",
         "The same id was used with another body, or an outcome follows one that it can't follow. Don't retry.",
+    ),
+    "gone": ProblemKind(
+        410, "It is too late for that", "What the request names had its time, which is over; `detail` says since when."
     ),
     "too-large": ProblemKind(413, "The body is too large", "Split the batch; `detail` says how much is taken."),
     "unsupported-media-type": ProblemKind(
@@ -147,4 +151,6 @@ def _caller_kind(error: CandidateError) -> str:
         return "malformed"
     if isinstance(error, NotFoundError):
         return "not-found"
+    if isinstance(error, GoneError):
+        return "gone"
     return "conflict" if isinstance(error, ConflictError) else "invalid"

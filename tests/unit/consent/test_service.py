@@ -17,7 +17,7 @@ NOW = instant(12)
 @pytest.fixture
 def service():
     numbers = itertools.count(1)
-    return ConsentService(MemoryTransactor(memory_session), new_id=lambda: f"new-{next(numbers)}")
+    return ConsentService(MemoryTransactor(memory_session), purposes=dict, new_id=lambda: f"new-{next(numbers)}")
 
 
 def request(**changes) -> ConsentRequest:
@@ -52,8 +52,8 @@ def test_a_record_says_what_was_asked_and_when_it_came(service):
 
 
 def test_without_an_id_or_a_time_it_is_a_new_one_and_now(service):
-    first, second = service.record(request(), now=NOW), service.record(request(), now=NOW)
-    assert [(first.id, first.at), (second.id, second.at)] == [("new-1", NOW), ("new-2", NOW)]
+    first, second = service.record(request(), now=NOW), service.record(request(), now=instant(13))
+    assert [(first.id, first.at), (second.id, second.at)] == [("new-1", NOW), ("new-2", instant(13))]
     assert service.history("r-1") == (first, second)
     assert service.history("r-2") == ()
 
@@ -160,11 +160,16 @@ def test_nothing_to_record_is_fine(service):
         {"recipient": "x" * 201},
         {"recipient": "r\0"},
         {"purpose": "p\0x"},
-        {"state": "expired"},
+        {"state": "revoked"},
         {"method": None},
         {"at": "2026-12-01T09:00:00"},
         {"evidence": {"text": "x" * 4000}},
         {"language": "x" * 36},
+        {"jurisdiction": "Germany"},
+        {"jurisdiction": "DE-"},
+        {"jurisdiction": "DE\n"},
+        {"channels": []},
+        {"channels": ["pigeon"]},
         {"unknown": 1},
     ],
 )
@@ -172,6 +177,17 @@ def test_requests_are_bounded(changes):
     fields = {"recipient": "r-1", "purpose": "p", "state": "granted", "method": "m"} | changes
     with pytest.raises(msgspec.ValidationError):
         msgspec.convert(fields, ConsentRequest)
+
+
+@pytest.mark.parametrize("jurisdiction", ["DE", "US-CA", "GB-1"])
+def test_a_jurisdiction_is_a_country_or_a_region(service, jurisdiction):
+    fields = {"recipient": "r-1", "purpose": "p", "state": "granted", "method": "m", "jurisdiction": jurisdiction}
+    asked = msgspec.convert(fields, ConsentRequest)
+    assert service.record(asked, now=NOW).jurisdiction == jurisdiction
+
+
+def test_channels_are_kept_sorted_each_once(service):
+    assert service.record(request(channels=("push", "email", "push")), now=NOW).channels == ("email", "push")
 
 
 def test_a_whole_request_decodes():

@@ -11,6 +11,7 @@ import msgspec
 import pytest
 
 from guardrails.bootstrap import open_stores
+from guardrails.consent import ConsentRequest
 from guardrails.errors import CandidateError, CapsMoved, ConflictError, NotFoundError
 from guardrails.preferences import PreferenceRequest
 from outages import PORTS
@@ -34,6 +35,13 @@ def test_a_consent_counts_for_the_next_decision(route):
     route.grant()
     (answer,) = route.decide(candidate())
     assert answer.decision.effect == "allow"
+
+
+def test_a_reason_names_the_consent_record_that_it_rests_on(route):
+    request = ConsentRequest(recipient="r-1", purpose="sponsored", state="denied", method="form", id="no-1")
+    route.application.consents.record(request, now=NOW)
+    (answer,) = route.decide(candidate())
+    assert answer.decision.reasons[0].facts == {"consent.opt-in.state": "denied", "consent.opt-in.record": "no-1"}
 
 
 def test_a_toggle_counts_for_the_next_decision(route):

@@ -6,6 +6,7 @@ from guardrails.policyfile.problems import WARNINGS
 
 CLEAN = """\
 apiVersion: guardrails/v1
+purposes: [{id: sponsored, title: Offers, benefit: Lower prices}]
 policies:
   - {id: consent, kind: consent_required, owner: legal, purpose: sponsored}
 """
@@ -23,15 +24,15 @@ def _rule(id_, rest, deny_when="{channel: sms}"):
 CASES = {
     "no-owner": (
         "  - {id: a, kind: lane_separation}\n",
-        ["a.yaml:4:5: [no-owner] nobody answers for `a`; add `owner`"],
+        ["a.yaml:5:5: [no-owner] nobody answers for `a`; add `owner`"],
     ),
     "no-message": (
         "  - {id: a, kind: rule, owner: me, deny_when: {channel: sms}}\n",
-        ["a.yaml:4:5: [no-message] `a` doesn't say why it denies; add `message`"],
+        ["a.yaml:5:5: [no-message] `a` doesn't say why it denies; add `message`"],
     ),
     "never-denies": (
         _rule("a", "applies_to: {channel: push}"),
-        ["a.yaml:4:5: [never-denies] `a` never denies: what it denies is never what it applies to"],
+        ["a.yaml:5:5: [never-denies] `a` never denies: what it denies is never what it applies to"],
     ),
     "idle-override": (
         _rule("a", "applies_to: {lane: monetized}, overrides: [b, c, d]")
@@ -39,8 +40,8 @@ CASES = {
         + _rule("c", "applies_to: {channel: [sms, push]}")
         + _rule("d", "mode: off"),
         [
-            "a.yaml:4:119: [idle-override] `b` never applies where `a` does",
-            "a.yaml:7:82: [switched-off] `d` is switched off; `monitor` would report",
+            "a.yaml:5:119: [idle-override] `b` never applies where `a` does",
+            "a.yaml:8:82: [switched-off] `d` is switched off; `monitor` would report",
         ],
     ),
     "shadowed": (
@@ -51,8 +52,8 @@ CASES = {
         + _rule("e", "mode: monitor, overrides: [d]")
         + _rule("f", "valid: {until: 2030-01-01}, overrides: [d]"),
         [
-            "a.yaml:5:5: [shadowed] `a` overrides `b` wherever it applies; remove it, or narrow the other",
-            "a.yaml:5:5: [shadowed] `c` overrides `b` wherever it applies; remove it, or narrow the other",
+            "a.yaml:6:5: [shadowed] `a` overrides `b` wherever it applies; remove it, or narrow the other",
+            "a.yaml:6:5: [shadowed] `c` overrides `b` wherever it applies; remove it, or narrow the other",
         ],
     ),
     "attribute-types": (
@@ -63,14 +64,14 @@ CASES = {
         + "  - {id: c, kind: min_gap, owner: o, gap: 1h, per: [],\n"
         + "     counts: {attributes.x: {exists: true}, attributes.y: a}}\n",
         [
-            "a.yaml:5:88: [attribute-types] `attributes.x` is tested as string here, and as number in `a`",
-            "a.yaml:5:129: [attribute-types] `attributes.z` is tested as string here, and as strings in `a`",
-            "a.yaml:7:59: [attribute-types] `attributes.y` is tested as string here, and as number in `a`",
+            "a.yaml:6:88: [attribute-types] `attributes.x` is tested as string here, and as number in `a`",
+            "a.yaml:6:129: [attribute-types] `attributes.z` is tested as string here, and as strings in `a`",
+            "a.yaml:8:59: [attribute-types] `attributes.y` is tested as string here, and as number in `a`",
         ],
     ),
     "switched-off": (
         _rule("a", "mode: off"),
-        ["a.yaml:4:82: [switched-off] `a` is switched off; `monitor` would report"],
+        ["a.yaml:5:82: [switched-off] `a` is switched off; `monitor` would report"],
     ),
 }
 
@@ -100,5 +101,46 @@ def test_monetized_content_without_consent_is_found(consent, missing):
     assert [f"{about} `{name}` content" for name in missing] == found
 
 
+PURPOSES = """\
+apiVersion: guardrails/v1
+purposes:
+  - {id: news, title: News, retention: 30d}
+  - {id: sponsored, title: Offers, benefit: Lower prices, retention: 364d}
+policies:
+  - {id: a, kind: consent_required, owner: me, purpose: sponsored, max_age: 52w}
+  - {id: b, kind: consent_required, owner: me, purpose: sponsored, max_age: 365d}
+  - {id: c, kind: consent_required, owner: me, purpose: sponsored}
+"""
+
+
+def test_purposes_that_nobody_uses_or_whose_records_go_too_early_are_found():
+    assert [str(problem) for problem in lint(load_policy_files({"a.yaml": PURPOSES}))] == [
+        "a.yaml:3:10: [unused-purpose] no policy demands consent to `news`; remove it, or demand it",
+        (
+            "a.yaml:4:70: [retention-too-short] a record is kept `364d` after its consent ended, and `b` relies on it "
+            "for 365d; keep it at least as long"
+        ),
+    ]
+
+
+def test_a_purpose_without_retention_is_kept_long_enough():
+    text = PURPOSES.replace(", retention: 364d", "")
+    assert [problem.code for problem in lint(load_policy_files({"a.yaml": text}))] == ["unused-purpose"]
+
+
+def test_consent_to_what_nobody_declared_is_found_once():
+    policies = PURPOSES.partition("policies:")[2]
+    found = lint(load_policy_files({"a.yaml": f"apiVersion: guardrails/v1\npolicies:{policies}"}))
+    assert [str(problem) for problem in found] == [
+        "a.yaml:3:57: [no-purposes] nothing says what recipients agree to: the set declares no `purposes`; add them"
+    ]
+
+
+def test_a_set_without_consent_needs_no_purposes():
+    found = lint(load_policy_files({"a.yaml": "apiVersion: guardrails/v1\npolicies: [{id: a, kind: lane_separation}]"}))
+    assert {problem.code for problem in found} == {"monetized-without-consent", "no-owner"}
+
+
 def test_every_warning_has_a_case():
-    assert set(WARNINGS) == {*CASES, "monetized-without-consent"}
+    others = {"monetized-without-consent", "no-purposes", "retention-too-short", "unused-purpose"}
+    assert set(WARNINGS) == {*CASES, *others}

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from guardrails.core.conditions import TRUE, FactType, OneOf
+from guardrails.core.purposes import Purpose, Sharing
 from guardrails.core.timing import Zone
 from guardrails.policyfile.loader import load_policies, load_policy_files
 from guardrails.policyfile.problems import PolicyProblems
@@ -125,6 +126,51 @@ def test_comments_layout_and_files_do_not_change_the_revision():
 )
 def test_what_is_said_changes_the_revision(other):
     assert _load(RULE).revision != _load(other).revision
+
+
+PURPOSES = """\
+apiVersion: guardrails/v1
+purposes:
+  - id: partner_offers
+    title: Offers of partners
+    lawful_basis: contract
+    shared_with: [{whom: the partner, what: that you come from us}]
+    benefit: Their discount
+    retention: 3w
+    double_opt_in: true
+  - {id: news, title: News}
+"""
+
+
+def test_purposes_reach_the_set_in_the_order_of_their_files():
+    more = "apiVersion: guardrails/v1\npurposes: [{id: credits, title: Credits}]"
+    purposes = load_policy_files({"b.yaml": PURPOSES, "a.yaml": more, "c.yaml": RULE}).purposes
+    assert list(purposes) == ["credits", "partner_offers", "news"]
+    assert purposes["partner_offers"] == Purpose(
+        id="partner_offers",
+        title="Offers of partners",
+        lawful_basis="contract",
+        shared_with=(Sharing("the partner", "that you come from us"),),
+        benefit="Their discount",
+        retention_seconds=3 * 7 * 86_400,
+        double_opt_in=True,
+    )
+    assert purposes["news"] == Purpose(id="news", title="News")
+
+
+def test_purposes_are_part_of_the_revision_and_a_set_without_any_keeps_its_own():
+    without = _load(RULE).revision
+    assert without == _load(RULE + "purposes: []\n").revision
+    revisions = {load_policy_files({"a.yaml": RULE, "b.yaml": PURPOSES}).revision, without}
+    revisions |= {load_policy_files({"a.yaml": RULE, "b.yaml": PURPOSES.replace("News", "Other")}).revision}
+    assert len(revisions) == 3
+
+
+def test_a_policy_that_names_a_purpose_with_problems_has_none_of_its_own():
+    policy = "policies: [{id: a, kind: consent_required, purpose: news, double_opt_in: true, methods: [form]}]"
+    with pytest.raises(PolicyProblems) as caught:
+        _load(PURPOSES.replace("{id: news, title: News}", "{id: news}") + policy)
+    assert [problem.code for problem in caught.value.problems] == ["missing-property", "contradiction"]
 
 
 def test_a_set_can_be_loaded_again_from_its_files():

@@ -118,6 +118,34 @@ cases:
     assert case.consents == (GivenConsent(purpose="a", state="granted", at=NOON, expires_at=expires),)
 
 
+def test_a_consent_says_what_the_record_says(load):
+    (case,) = load(
+        """\
+cases:
+  - name: a
+    at: 2026-12-01T12:00:00Z
+    given:
+      consents:
+        - {purpose: a, state: pending, method: form, channels: [push, email], notice_id: n, notice_version: "3",
+           jurisdiction: US-CA, expires_at: 2026-12-01T13:00:00Z}
+    expect: {effect: allow}
+"""
+    ).cases
+    assert case.consents == (
+        GivenConsent(
+            purpose="a",
+            state="pending",
+            at=NOON,
+            method="form",
+            channels=("push", "email"),
+            notice_id="n",
+            notice_version="3",
+            jurisdiction="US-CA",
+            expires_at=NOON + timedelta(hours=1),
+        ),
+    )
+
+
 def test_what_was_sent_differs_from_the_case_by_what_it_says_and_shares_no_id(load):
     (case,) = load(
         """\
@@ -230,6 +258,30 @@ CASE = "cases:\n  - name: a\n    at: 2026-12-01T12:00:00Z\n"
             "    expect: {effect: deny}\n",
             ["5:57 clock-goes-back"],
             "`2026-12-01T12:00:01+00:00` lies ahead of the clock, `2026-12-01T12:00:00+00:00`",
+        ),
+        (
+            CASE + "    given: {consents: [{purpose: p, state: granted, expires_at: 2026-12-01T12:00:00Z}]}\n"
+            "    expect: {effect: deny}\n",
+            ["5:65 bad-expiry"],
+            "`2026-12-01T12:00:00+00:00` is not after the grant itself, `2026-12-01T12:00:00+00:00`",
+        ),
+        (
+            CASE + "    given: {consents: [{purpose: p, state: denied, expires_at: 2026-12-01T13:00:00Z}]}\n"
+            "    expect: {effect: deny}\n",
+            ["5:64 bad-expiry"],
+            "only a grant expires, and this is `denied`",
+        ),
+        (
+            CASE + "    given: {consents: [{purpose: p, state: granted, expires_at: 2026-12-01T12:00 Europe/Berlim}]}\n"
+            "    expect: {effect: deny}\n",
+            ["5:65 bad-time"],
+            "`Europe/Berlim` is no IANA time zone",
+        ),
+        (
+            CASE + "    given: {consents: [{purpose: p, state: granted, channels: [], jurisdiction: de}]}\n"
+            "    expect: {effect: deny}\n",
+            ["5:63 out-of-bounds", "5:81 bad-format"],
+            "`channels` has 0 items, it must have at least 1",
         ),
         (
             CASE + "    given: {sent: [{ago: 9999w}]}\n    expect: {effect: deny}\n",

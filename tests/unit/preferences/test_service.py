@@ -30,8 +30,8 @@ def test_an_older_choice_that_arrives_late_does_not_hold(service):
     after = service.set("r-1", PreferenceRequest(toggles={"sponsored": True}, at=instant(8)), now=NOW)
     assert after.toggles == {"sponsored": False}
     assert service.history("r-1") == (
-        PreferenceEvent(recipient="r-1", toggle="sponsored", is_on=True, at=instant(8), recorded_at=NOW),
-        PreferenceEvent(recipient="r-1", toggle="sponsored", is_on=False, at=instant(9), recorded_at=NOW),
+        PreferenceEvent(recipient="r-1", name="toggle:sponsored", value=True, at=instant(8), recorded_at=NOW),
+        PreferenceEvent(recipient="r-1", name="toggle:sponsored", value=False, at=instant(9), recorded_at=NOW),
     )
 
 

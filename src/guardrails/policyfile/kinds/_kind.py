@@ -11,6 +11,7 @@ from guardrails.core.cap_rule import CapRule
 from guardrails.core.conditions import Condition
 from guardrails.core.needs import Need
 from guardrails.core.policy import ObligationRule, Reason, Retry
+from guardrails.core.purposes import Purpose
 from guardrails.core.timing import Zone
 
 __all__ = ["Kind", "Lowered", "Lowering"]
@@ -29,6 +30,9 @@ class Lowering(Protocol):
 
     def duration_seconds(self, path: Path) -> int:
         """The duration written at `path`, in seconds; a problem and 1 where it is not one."""
+
+    def purpose(self, path: Path) -> Purpose | None:
+        """The purpose that the set declares by the id at `path`; None where it declares none, or a broken one."""
 
     def zone(self, path: Path) -> Zone:
         """The zone of the mapping at `path`: its `timezone` and `fallback`, with `project` already replaced."""
@@ -53,8 +57,9 @@ class Kind(msgspec.Struct, frozen=True, kw_only=True):
     """One kind of policy.
 
     `properties` and `required` are JSON Schema (2020-12) for what the kind adds to the common fields; they may refer
-    to `#/$defs/condition`, `duration`, `timezone`, `fallback`, `id`. `lower` is called only with lines that the
-    schema accepts. `reason_codes` lists every code the kind can give, with the sentence that the docs say of it.
+    to `#/$defs/condition`, `duration`, `timezone`, `fallback`, `id`, `purpose_id`, `jurisdiction`, `notice_version`.
+    `lower` is called only with lines that the schema accepts. `reason_codes` lists every code the kind can give, with
+    the sentence that the docs say of it.
     `example` is YAML: one policy as it stands in a file, used by the docs and tried by the tests.
     `on_missing`, where set, replaces the lane's default for this kind.
     """

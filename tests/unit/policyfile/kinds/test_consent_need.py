@@ -6,6 +6,7 @@ import pytest
 
 from guardrails.core.candidate import Candidate, Content, Recipient
 from guardrails.core.needs import ConsentQuery, ConsentState
+from guardrails.policyfile.kinds._consent_demands import ByMethod, IsConsent, NamesChannel
 from guardrails.policyfile.kinds.consent_required import ConsentNeed
 
 SECOND = timedelta(seconds=1)
@@ -16,6 +17,9 @@ CANDIDATE = Candidate(
 )
 NEED = ConsentNeed("consent.opt-in.state", "sponsored_content")
 AGED = ConsentNeed("consent.opt-in.state", "sponsored_content", DAY_SECONDS)
+STRICT = ConsentNeed(
+    "consent.opt-in.state", "sponsored_content", DAY_SECONDS, (IsConsent(), ByMethod(("form",)), NamesChannel())
+)
 
 
 def granted(at=NOON, expires_at=None):
@@ -31,7 +35,7 @@ def next_change(need, answers, at=NOON):
 
 
 def test_it_asks_for_the_recipient_and_the_purpose():
-    assert NEED.queries(CANDIDATE, NOON) == (ConsentQuery("r-42", "sponsored_content"),)
+    assert NEED.queries(CANDIDATE, NOON) == (ConsentQuery("r-42", "sponsored_content", "push"),)
 
 
 def test_no_record_is_missing_and_stays_so():
@@ -85,3 +89,33 @@ def test_the_earlier_of_two_ends_counts(days):
 def test_a_record_without_an_instant_is_no_evidence():
     assert value(NEED, (ConsentState("granted"),)) == "missing"
     assert next_change(NEED, (ConsentState("granted"),)) is None
+
+
+def test_a_permission_of_the_operating_system_is_no_consent():
+    assert value(NEED, (ConsentState("granted", NOON, method="os_permission"),)) == "not_a_consent"
+
+
+@pytest.mark.parametrize("status", ["withdrawn", "denied"])
+def test_a_refusal_counts_by_whatever_method_it_came(status):
+    assert value(NEED, (ConsentState(status, NOON, method="os_permission"),)) == status
+
+
+def test_the_first_demand_that_a_record_does_not_meet_is_told():
+    assert value(STRICT, (ConsentState("granted", NOON, method="api"),)) == "wrong_method"
+    assert value(STRICT, (ConsentState("granted", NOON, method="form"),)) == "channel_not_named"
+    assert value(STRICT, (ConsentState("granted", NOON, method="form", names_channel=True),)) == "granted"
+
+
+def test_what_a_record_lacks_it_lacks_for_good():
+    lacking = (ConsentState("granted", NOON, NOON + SECOND, method="form"),)
+    assert value(STRICT, lacking, NOON - SECOND) == "missing"
+    assert next_change(STRICT, lacking, NOON - SECOND) == NOON
+    assert value(STRICT, lacking, NOON + SECOND) == "channel_not_named"
+    assert next_change(STRICT, lacking, NOON) is None
+
+
+def test_a_record_that_meets_every_demand_ends_like_any_other():
+    whole = (ConsentState("granted", NOON, method="form", names_channel=True),)
+    end = NOON + timedelta(days=1)
+    assert next_change(STRICT, whole, NOON) == end
+    assert value(STRICT, whole, end) == "expired"

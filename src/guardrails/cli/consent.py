@@ -1,0 +1,22 @@
+"""`guardrails consent`: the commands on what recipients agreed to. Each is one line here and one module."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import click
+
+from guardrails.cli.groups import CommandGroup, Entry
+
+__all__ = ["COMMANDS", "consent"]
+
+COMMANDS: Mapping[str, Entry] = {
+    "history": Entry("guardrails.cli.consent_history", "Show what a recipient consented to, now or at any time."),
+    "receipt": Entry("guardrails.cli.receipts", "Print the signed receipt for a consent."),
+    "verify": Entry("guardrails.cli.receipts", "Say whether a receipt holds, by the published keys."),
+}
+
+
+@click.group(cls=CommandGroup, entries=COMMANDS)
+def consent() -> None:
+    """Look at what recipients agreed to, when, and how it was recorded."""

@@ -1,0 +1,173 @@
+"""The ledger within one unit of work: what was recorded before, and which requests become records.
+
+INVARIANT: a record that says no time of its own never sorts before what is recorded already of its recipient and
+purpose: at the latest instant of them if that lies ahead, where the last to arrive speaks. Clocks of machines differ;
+whoever withdraws now has withdrawn, whatever another machine's clock made of an earlier grant.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Protocol
+
+import msgspec
+
+from guardrails.consent.checks import Problem, notice_key, notice_problems, purpose_problems, refusal
+from guardrails.consent.notice_store import NoticeStore
+from guardrails.consent.notices import Notice, NoticeKey
+from guardrails.consent.store import ConsentStore
+from guardrails.consent.values import DOUBLE_OPT_IN, ConsentEvent
+from guardrails.core.purposes import Purpose
+from guardrails.errors import CandidateError, ConflictError, GoneError, NotFoundError
+
+__all__ = ["Confirmation", "Recording", "Session", "confirm", "record_groups"]
+
+
+class Session(Protocol):
+    """The stores that the ledger needs."""
+
+    consents: ConsentStore
+    notices: NoticeStore
+
+
+class Recording(msgspec.Struct, frozen=True):
+    """A record to be, with what is wrong with it by itself; `is_timed` where the caller said when they spoke."""
+
+    event: ConsentEvent
+    declared: Mapping[str, Purpose]
+    is_timed: bool
+    problems: tuple[Problem, ...]
+
+    def repeats(self, known: ConsentEvent) -> bool:
+        """Whether this is the request again that `known` is the record of."""
+        at = self.event.at if self.is_timed else known.at
+        return known == msgspec.structs.replace(
+            self.event, at=at, recorded_at=known.recorded_at, notice_hash=known.notice_hash
+        )
+
+
+class Confirmation(msgspec.Struct, frozen=True):
+    """The pending record to confirm, the id of the grant that it becomes, and how long it may wait."""
+
+    pending: str
+    new_id: str
+    now: datetime
+    within: timedelta
+
+
+def record_groups(session: Session, groups: list[tuple[Recording, ...]]) -> list[list[ConsentEvent | CandidateError]]:
+    """Record requests in order; one result a request: its record, or why there is none."""
+    ledger = _Ledger(session, [each for group in groups for each in group])
+    results = [[ledger.settle(each) for each in group] for group in groups]
+    if ledger.added:
+        session.consents.append(ledger.added)
+    return results
+
+
+class _Ledger:
+    """What is recorded as far as some requests go, brought up to date with each that becomes a record."""
+
+    def __init__(self, session: Session, recordings: Sequence[Recording]) -> None:
+        events = [each.event for each in recordings]
+        keys = {key: None for event in events if (key := notice_key(event)) is not None}
+        self.added: list[ConsentEvent] = []
+        self._known = dict(session.consents.by_id([event.id for event in events]))
+        self._newest = dict(session.consents.newest(list({_subject(event): None for event in events})))
+        self._notices: Mapping[NoticeKey, tuple[Notice, ...]] = session.notices.read(tuple(keys)) if keys else {}
+
+    def settle(self, recording: Recording) -> ConsentEvent | CandidateError:
+        """The record that answers the request: the one known by its id, or a new one."""
+        known = self._known.get(recording.event.id)
+        if known is not None:
+            return known if recording.repeats(known) else _conflict(known.id)
+        refused = refusal([*recording.problems, *self._problems(recording)])
+        if refused is not None:
+            return refused
+        event = self._placed(recording)
+        self._known[event.id] = event
+        self._newest[_subject(event)] = max(event.at, self._newest.get(_subject(event), event.at))
+        self.added.append(event)
+        return event
+
+    def _problems(self, recording: Recording) -> list[Problem]:
+        event, key = recording.event, notice_key(recording.event)
+        is_on_record = _subject(event) in self._newest
+        found = list(purpose_problems(event, recording.declared, is_on_record=is_on_record))
+        return found if key is None else [*found, *notice_problems(event, key, self._notices[key])]
+
+    def _placed(self, recording: Recording) -> ConsentEvent:
+        """The record in its place, with the hash of the notice that it names."""
+        event, key = recording.event, notice_key(recording.event)
+        newest = self._newest.get(_subject(event))
+        at = event.at if recording.is_timed or newest is None else max(event.at, newest)
+        notice_hash = None if key is None else self._notices[key][0].hash
+        return msgspec.structs.replace(event, at=at, notice_hash=notice_hash)
+
+
+def confirm(session: Session, confirmations: list[Confirmation]) -> list[ConsentEvent | CandidateError]:
+    """Confirm pending records, one after the other; see `ConsentService.confirm`."""
+    return [_confirmed(session, each) for each in confirmations]
+
+
+def _confirmed(session: Session, asked: Confirmation) -> ConsentEvent | CandidateError:
+    pending = session.consents.by_id([asked.pending]).get(asked.pending)
+    if pending is None:
+        return NotFoundError(f"no consent `{asked.pending}` is recorded")
+    if pending.state != "pending":
+        return ConflictError(f"consent `{pending.id}` is `{pending.state}`: there is nothing to confirm")
+    known = session.consents.confirmations([pending.id]).get(pending.id)
+    if known is not None:
+        return known
+    later = session.consents.history(pending.recipient, purpose=pending.purpose, after=pending.id)
+    refused = _void(pending, later) or _late(pending, asked)
+    if refused is not None:
+        return refused
+    newest = max((event.at for event in later), default=pending.at)
+    granted = msgspec.structs.replace(
+        pending,
+        id=asked.new_id,
+        state="granted",
+        at=max(asked.now, newest),
+        method=DOUBLE_OPT_IN,
+        recorded_at=asked.now,
+        confirms=pending.id,
+    )
+    session.consents.append([granted])
+    return granted
+
+
+def _void(pending: ConsentEvent, later: Sequence[ConsentEvent]) -> ConflictError | None:
+    for event in later:
+        if event.state in {"withdrawn", "denied"} and _overlap(pending, event):
+            said = f"consent `{pending.id}` can't be confirmed any more: `{event.id}` {event.state} it later"
+            return ConflictError(said)
+    return None
+
+
+def _overlap(one: ConsentEvent, other: ConsentEvent) -> bool:
+    if one.channels is None or other.channels is None:
+        return True
+    return not set(one.channels).isdisjoint(other.channels)
+
+
+def _late(pending: ConsentEvent, asked: Confirmation) -> GoneError | None:
+    until = confirm_by(pending, asked.within)
+    if asked.now < until:
+        return None
+    return GoneError(f"consent `{pending.id}` was to be confirmed before {until.isoformat()}")
+
+
+def confirm_by(pending: ConsentEvent, within: timedelta) -> datetime:
+    """The instant from which on a pending record can't be confirmed: as long after it was recorded, or its own end."""
+    until = pending.recorded_at + within
+    return until if pending.expires_at is None else min(until, pending.expires_at)
+
+
+def _subject(event: ConsentEvent) -> tuple[str, str]:
+    return event.recipient, event.purpose
+
+
+def _conflict(event_id: str) -> ConflictError:
+    message = f"consent `{event_id}` is already recorded with another content"
+    return ConflictError(message, problems=(("/id", message),))

@@ -1,0 +1,78 @@
+"""The purposes that a set declares: each read into a `Purpose`, or its problems.
+
+A purpose with problems is declared all the same: policies that name it have no problem of their own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+import msgspec
+
+from guardrails.core.purposes import Purpose
+from guardrails.policyfile.document import Reporter
+from guardrails.policyfile.durations import read_duration
+from guardrails.policyfile.problems import quote
+from guardrails.policyfile.schema_problems import validate_purpose
+from guardrails.policyfile.set_checks import Entry
+
+__all__ = ["NOTHING_DECLARED", "Declared", "read_purposes"]
+
+
+class Declared:
+    """What the set declares, by id, in order. `is_complete` where nothing that stands there went unread."""
+
+    def __init__(self, entries: Mapping[str, Entry], purposes: Mapping[str, Purpose], *, is_complete: bool) -> None:
+        self.entries = entries
+        self.purposes = purposes
+        self.is_complete = is_complete
+
+    def lacks(self, purpose_id: str) -> bool:
+        """Whether it is sure that purposes are declared, and this one is not."""
+        return self.is_complete and bool(self.entries) and purpose_id not in self.entries
+
+
+NOTHING_DECLARED = Declared({}, {}, is_complete=True)
+
+
+def read_purposes(reports: Sequence[Reporter], *, is_complete: bool) -> Declared:
+    """Every purpose of a set, where all of its files are read if `is_complete`. Reports what is wrong with them."""
+    entries: dict[str, Entry] = {}
+    purposes: dict[str, Purpose] = {}
+    for entry in _written(reports):
+        purpose = _read_purpose(entry)
+        if not isinstance(entry.written, dict) or entry.id is None:
+            is_complete = False
+        elif entry.id in entries:
+            message = f"the purpose {quote(entry.id)} is declared already, at {entries[entry.id].place(('id',))}"
+            entry.report.problem("duplicate-purpose", message, (*entry.path, "id"))
+        else:
+            entries[entry.id] = entry
+            if purpose is not None:
+                purposes[entry.id] = purpose
+    is_complete = is_complete and all(isinstance(_list(report), list) for report in reports)
+    return Declared(entries, purposes, is_complete=is_complete)
+
+
+def _written(reports: Iterable[Reporter]) -> Iterator[Entry]:
+    for report in reports:
+        listed = _list(report)
+        for place, written in enumerate(listed if isinstance(listed, list) else ()):
+            yield Entry(written, ("purposes", place), report)
+
+
+def _list(report: Reporter) -> Any:  # noqa: ANN401 - the schema of the file reports what is no list
+    return report.document.value.get("purposes", [])
+
+
+def _read_purpose(entry: Entry) -> Purpose | None:
+    """The purpose, or None where the schema finds anything wrong with it."""
+    is_valid = validate_purpose(entry.written, entry.path, entry.report)
+    if not isinstance(entry.written, dict):
+        return None
+    said: dict[str, object] = {name: value for name, value in entry.written.items() if name != "retention"}
+    if "retention" in entry.written:
+        path = (*entry.path, "retention")
+        said["retention_seconds"] = read_duration(entry.written["retention"], path, entry.report)
+    return msgspec.convert(said, Purpose) if is_valid else None

@@ -175,6 +175,7 @@ _PATTERNS: Mapping[str, str] = {
     r"^[^\x00-\x1f\x7f]*(?!\n)$": "holds a control character",
     r"^[A-Z]{2}(?!\n)$": "is not two capital letters, such as `DE`",
     r"^[A-Z]{2}-[A-Z0-9]{1,3}(?!\n)$": "is not a country and a part of it, such as `US-NY`",
+    r"^[A-Z]{2}(-[A-Z0-9]{1,3})?(?!\n)$": "is not a country, such as `DE`, nor a part of one, such as `US-NY`",
     r"^[A-Z]{3}(?!\n)$": "is not three capital letters, such as `EUR`",
     r"\S": "is blank",
 }

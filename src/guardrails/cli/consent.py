@@ -12,6 +12,8 @@ __all__ = ["COMMANDS", "consent"]
 
 COMMANDS: Mapping[str, Entry] = {
     "history": Entry("guardrails.cli.consent_history", "Show what a recipient consented to, now or at any time."),
+    "import": Entry("guardrails.cli.consent_import", "Record the consents of a file, CSV or NDJSON.", "import_"),
+    "export": Entry("guardrails.cli.consent_export", "Print every consent on record."),
     "receipt": Entry("guardrails.cli.receipts", "Print the signed receipt for a consent."),
     "verify": Entry("guardrails.cli.receipts", "Say whether a receipt holds, by the published keys."),
 }
@@ -19,4 +21,4 @@ COMMANDS: Mapping[str, Entry] = {
 
 @click.group(cls=CommandGroup, entries=COMMANDS)
 def consent() -> None:
-    """Look at what recipients agreed to, when, and how it was recorded."""
+    """Record what recipients agreed to, and look at it: when it was said, and how."""

@@ -9,20 +9,29 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from guardrails.consent.notices import Notice, NoticeKey, undeclared
-from guardrails.consent.values import DOUBLE_OPT_IN, ConsentEvent, ConsentRequest
+from guardrails.consent.values import DOUBLE_OPT_IN, ConsentEvent, ConsentRow
 from guardrails.core.candidate import YEARS
 from guardrails.core.purposes import Purpose
 from guardrails.errors import CandidateError
 from guardrails.storage.instants import LAST_MICROS, to_micros
 
-__all__ = ["GIVING", "Problem", "lone_problems", "notice_key", "notice_problems", "purpose_problems", "refusal"]
+__all__ = [
+    "GIVING",
+    "Problem",
+    "confirmation_problems",
+    "lone_problems",
+    "notice_key",
+    "notice_problems",
+    "purpose_problems",
+    "refusal",
+]
 
 Problem = tuple[str, str]
 
 GIVING = frozenset({"granted", "pending"})
 """The states that give a consent, or would once confirmed; all others end one, or say that there is none."""
 
-_PLACES = {f"/{name}": place for place, name in enumerate(ConsentRequest.__struct_fields__)}
+_PLACES = {f"/{name}": place for place, name in enumerate(ConsentRow.__struct_fields__)}
 
 
 def lone_problems(event: ConsentEvent, declared: Mapping[str, Purpose]) -> Iterator[Problem]:
@@ -31,6 +40,8 @@ def lone_problems(event: ConsentEvent, declared: Mapping[str, Purpose]) -> Itera
     yield from _proof_problems(event, declared.get(event.purpose))
     if event.notice_id is not None and event.notice_version is None:
         yield "/notice_version", "is needed beside `notice_id`: it says which version they were shown"
+    if event.notice_hash is not None and event.notice_id is None:
+        yield "/notice_hash", "is of a notice, and `notice_id` names none"
 
 
 def purpose_problems(event: ConsentEvent, declared: Mapping[str, Purpose], *, is_on_record: bool) -> Iterator[Problem]:
@@ -59,9 +70,25 @@ def notice_problems(event: ConsentEvent, key: NoticeKey, found: Sequence[Notice]
     elif len(found) > 1:
         languages = ", ".join(f"`{notice.language}`" for notice in found)
         yield "/language", f"the notice is kept in {languages}: say which of them they were shown"
+    elif event.notice_hash not in {None, found[0].hash}:
+        yield "/notice_hash", f"the notice `{key.id}` of version `{key.version}` that is kept here says something else"
     elif event.state in GIVING and not found[0].is_about(event.purpose):
         about = ", ".join(f"`{each.id}`" for each in found[0].purposes)
         yield "/notice_id", f"the notice `{key.id}` tells of {about}, not of `{event.purpose}`"
+
+
+def confirmation_problems(
+    event: ConsentEvent, pending: ConsentEvent | None, known: ConsentEvent | None
+) -> Iterator[Problem]:
+    """What is wrong with what it says it confirms: `pending` has that id, and `known` confirms that already."""
+    if event.state != "granted" or event.method != DOUBLE_OPT_IN:
+        yield "/confirms", f"only a grant by `{DOUBLE_OPT_IN}` confirms another record"
+    elif pending is None:
+        yield "/confirms", f"no consent `{event.confirms}` is recorded"
+    elif pending.state != "pending" or (pending.recipient, pending.purpose) != (event.recipient, event.purpose):
+        yield "/confirms", f"consent `{pending.id}` is no pending one of this recipient and purpose"
+    elif known is not None:
+        yield "/confirms", f"consent `{known.id}` confirms `{pending.id}` already"
 
 
 def refusal(problems: Iterable[Problem]) -> CandidateError | None:
@@ -92,5 +119,5 @@ def _proof_problems(event: ConsentEvent, purpose: Purpose | None) -> Iterator[Pr
         return
     if event.method != DOUBLE_OPT_IN:
         yield "/state", f"`{purpose.id}` is granted by double opt-in: record it as `pending`, and have it confirmed"
-    elif not event.evidence:
+    elif not event.evidence and event.confirms is None:
         yield "/evidence", "is needed: it shows how and when the grant was confirmed"

@@ -13,7 +13,14 @@ from typing import Protocol
 
 import msgspec
 
-from guardrails.consent.checks import Problem, notice_key, notice_problems, purpose_problems, refusal
+from guardrails.consent.checks import (
+    Problem,
+    confirmation_problems,
+    notice_key,
+    notice_problems,
+    purpose_problems,
+    refusal,
+)
 from guardrails.consent.notice_store import NoticeStore
 from guardrails.consent.notices import Notice, NoticeKey
 from guardrails.consent.store import ConsentStore
@@ -42,8 +49,9 @@ class Recording(msgspec.Struct, frozen=True):
     def repeats(self, known: ConsentEvent) -> bool:
         """Whether this is the request again that `known` is the record of."""
         at = self.event.at if self.is_timed else known.at
+        notice_hash = self.event.notice_hash or known.notice_hash
         return known == msgspec.structs.replace(
-            self.event, at=at, recorded_at=known.recorded_at, notice_hash=known.notice_hash
+            self.event, at=at, recorded_at=known.recorded_at, notice_hash=notice_hash
         )
 
 
@@ -71,8 +79,10 @@ class _Ledger:
     def __init__(self, session: Session, recordings: Sequence[Recording]) -> None:
         events = [each.event for each in recordings]
         keys = {key: None for event in events if (key := notice_key(event)) is not None}
+        confirmed = [event.confirms for event in events if event.confirms is not None]
         self.added: list[ConsentEvent] = []
-        self._known = dict(session.consents.by_id([event.id for event in events]))
+        self._known = dict(session.consents.by_id([*(event.id for event in events), *confirmed]))
+        self._confirmations = dict(session.consents.confirmations(confirmed)) if confirmed else {}
         self._newest = dict(session.consents.newest(list({_subject(event): None for event in events})))
         self._notices: Mapping[NoticeKey, tuple[Notice, ...]] = session.notices.read(tuple(keys)) if keys else {}
 
@@ -86,6 +96,8 @@ class _Ledger:
             return refused
         event = self._placed(recording)
         self._known[event.id] = event
+        if event.confirms is not None:
+            self._confirmations[event.confirms] = event
         self._newest[_subject(event)] = max(event.at, self._newest.get(_subject(event), event.at))
         self.added.append(event)
         return event
@@ -94,6 +106,9 @@ class _Ledger:
         event, key = recording.event, notice_key(recording.event)
         is_on_record = _subject(event) in self._newest
         found = list(purpose_problems(event, recording.declared, is_on_record=is_on_record))
+        if event.confirms is not None:
+            pending, confirmation = self._known.get(event.confirms), self._confirmations.get(event.confirms)
+            found += confirmation_problems(event, pending, confirmation)
         return found if key is None else [*found, *notice_problems(event, key, self._notices[key])]
 
     def _placed(self, recording: Recording) -> ConsentEvent:

@@ -72,15 +72,22 @@ class ConsentStore(ConsentReader, Protocol):
         is `after`; and at most so many.
         """
 
+    def arrived(self) -> int:
+        """The place of the last record to arrive, counted from 1; 0 where there is none. Places may be missing."""
+
+    def arrivals(self, start: int, stop: int, most: int, /) -> Sequence[tuple[int, ConsentEvent]]:
+        """At most `most` records at the places `start <= place < stop` of their arrival, each with its place."""
+
 
 class MemoryConsents:
-    """Consent records in a list and three dicts."""
+    """Consent records in two lists and two dicts."""
 
     def __init__(self, journal: Journal) -> None:
         self._journal = journal
         self._by_id: dict[str, ConsentEvent] = {}
         self._confirmations: dict[str, ConsentEvent] = {}
         self._by_recipient: dict[str, list[ConsentEvent]] = {}
+        self._in_order: list[ConsentEvent] = []
 
     def read(self, queries: Sequence[ConsentQuery], /) -> Mapping[ConsentQuery, ConsentState]:
         """What speaks for each question."""
@@ -99,6 +106,7 @@ class MemoryConsents:
             if event.confirms is not None:
                 self._journal.put(self._confirmations, event.confirms, event)
             self._journal.extend(self._by_recipient.setdefault(event.recipient, []), [event])
+            self._journal.extend(self._in_order, [event])
 
     def by_id(self, ids: Sequence[str], /) -> Mapping[str, ConsentEvent]:
         """The record for each id that has one."""
@@ -140,6 +148,15 @@ class MemoryConsents:
             if (purpose is None or event.purpose == purpose) and (as_of is None or event.at <= as_of)
         ]
         return tuple(kept[:most])
+
+    def arrived(self) -> int:
+        """How many there are."""
+        return len(self._in_order)
+
+    def arrivals(self, start: int, stop: int, most: int, /) -> Sequence[tuple[int, ConsentEvent]]:
+        """At most `most` records at the places `start <= place < stop`."""
+        places = range(max(start, 1), min(stop, len(self._in_order) + 1))[:most]
+        return [(place, self._in_order[place - 1]) for place in places]
 
     def _arrived(self, recipient: str) -> Sequence[ConsentEvent]:
         return self._by_recipient.get(recipient, ())
@@ -259,6 +276,17 @@ class SqlConsents:
         if after is not None:
             asked = asked.where(_follows(after))
         return tuple(self._events(asked.order_by(columns.at, columns.seq).limit(most)))
+
+    def arrived(self) -> int:
+        """The place of the last record to arrive."""
+        last: int | None = self._connection.execute(select(func.max(consent_events.c.seq))).scalar_one()
+        return last or 0
+
+    def arrivals(self, start: int, stop: int, most: int, /) -> Sequence[tuple[int, ConsentEvent]]:
+        """At most `most` records at the places `start <= place < stop`, in one statement."""
+        place = consent_events.c.seq
+        asked = select(consent_events).where(place >= start, place < stop).order_by(place).limit(most)
+        return [(row.seq, _from_row(row)) for row in self._connection.execute(asked)]
 
     def _states(
         self, statement: Select[Any], queries: Sequence[ConsentQuery], **bounds: int

@@ -12,7 +12,7 @@ from guardrails.core.candidate import Channel, CountryOrRegion, Id, Instant, Loc
 from guardrails.core.needs import ConsentState
 from guardrails.core.timing import told_at
 
-__all__ = ["DOUBLE_OPT_IN", "ConsentEvent", "ConsentRequest", "State", "event_of"]
+__all__ = ["DOUBLE_OPT_IN", "ConsentEvent", "ConsentRequest", "ConsentRow", "State", "event_of"]
 
 State = Literal["granted", "withdrawn", "denied", "expired", "pending"]
 """`pending` is a grant that waits for its confirmation, and counts for nothing until then."""
@@ -51,6 +51,18 @@ class ConsentRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
         """Bound the free part; msgspec turns a ValueError into a ValidationError that carries the path."""
         if self.evidence and len(msgspec.json.encode(self.evidence)) > EVIDENCE_BYTES:
             raise ValueError(f"`evidence` is longer than {EVIDENCE_BYTES} bytes of JSON")
+
+
+class ConsentRow(ConsentRequest, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """A request as a file of consents has it: with what a ledger that it was exported from says of it, if it was.
+
+    `confirms` is the pending record that it confirms, and `notice_hash` of the notice that it names. `recorded_at` is
+    that ledger's own time, and is no other's.
+    """
+
+    confirms: Id | None = None
+    notice_hash: Word | None = None
+    recorded_at: Instant | None = None
 
 
 class ConsentEvent(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -28,8 +28,18 @@ import msgspec
 
 from guardrails.core.candidate import Candidate, Recipient
 from guardrails.core.conditions import TRUE, Condition, FactType
-from guardrails.core.needs import Answer, CapCheck, CountOn, Query, Take, Usage, UsageQuery
-from guardrails.core.timing import CalendarUnit, Zone, calendar_window, zones_of
+from guardrails.core.needs import (
+    Answer,
+    CapCheck,
+    CountOn,
+    PreferenceQuery,
+    Preferences,
+    Query,
+    Take,
+    Usage,
+    UsageQuery,
+)
+from guardrails.core.timing import ZONE_FIELD, CalendarUnit, Zone, calendar_window, zones_of
 
 __all__ = [
     "CAP_PARTS",
@@ -39,6 +49,7 @@ __all__ = [
     "CapNeed",
     "CapRule",
     "CountdownWindow",
+    "PersonalNeed",
     "RollingWindow",
     "Window",
     "cap_keys",
@@ -159,7 +170,7 @@ class CapRule(msgspec.Struct, frozen=True, kw_only=True):
 
     `per` holds field names, of those in `CAP_PARTS`; empty for one counter over everything. `content.tags` makes one
     counter a tag. `counts` says which sends count, whether or not the policy applies to them; where it is unknown,
-    they do.
+    they do. Where it is `personal`, its recipient may choose fewer than `limit`.
     """
 
     id: str
@@ -168,6 +179,7 @@ class CapRule(msgspec.Struct, frozen=True, kw_only=True):
     per: tuple[str, ...]
     counts: Condition = TRUE
     count_on: CountOn = "reserved"
+    personal: bool = False
 
     @property
     def is_tallied(self) -> bool:
@@ -176,6 +188,11 @@ class CapRule(msgspec.Struct, frozen=True, kw_only=True):
         INVARIANT: no property of the limit, so that an edit of the limit finds everything that was counted before.
         """
         return isinstance(self.window, CalendarWindow) and RECIPIENT not in self.per
+
+    def limit_for(self, chosen: Preferences) -> int:
+        """The limit that holds for a recipient who chose so: their own where it is lower, never more than `limit`."""
+        own = chosen.limits.get(self.id) if self.personal else None
+        return self.limit if own is None else min(own, self.limit)
 
     def owner(self, recipient: Recipient) -> str | None:
         """The recipient, where the cap's keys are theirs alone."""
@@ -228,6 +245,20 @@ class CapRule(msgspec.Struct, frozen=True, kw_only=True):
         found = [change for change in changes if change is not None]
         return min(found) if found else None
 
+    def checks(
+        self, queries: tuple[Query, ...], limit: int, recipient: Recipient, at: datetime
+    ) -> tuple[CapCheck, ...]:
+        """Room for less than `limit` under each key, in each zone. `queries` are this rule's own `questions`."""
+        intervals = self.window.intervals(recipient, at.astimezone(UTC)) or ()
+        return tuple(
+            [
+                CapCheck(query, start, end, limit)
+                for query in cast("tuple[UsageQuery, ...]", queries)
+                for start, end in intervals
+                if query.split is None or query.split == end
+            ]
+        )
+
 
 class CapNeed(msgspec.Struct, frozen=True):
     """The fact "how many are used", the largest over the candidate's keys and the zones that it may be in."""
@@ -241,7 +272,7 @@ class CapNeed(msgspec.Struct, frozen=True):
         """What the key is made of and, for a calendar of the recipient's, their zone."""
         window = self.rule.window
         zoned = isinstance(window, CalendarWindow) and window.zone.name == "recipient"
-        return (*self.rule.per, "recipient.timezone") if zoned else self.rule.per
+        return (*self.rule.per, ZONE_FIELD) if zoned else self.rule.per
 
     def queries(self, candidate: Candidate, at: datetime) -> tuple[UsageQuery, ...] | None:
         """One question a key (for a tallied key: one a zone); None where a part of the key or the zone is missing."""
@@ -259,18 +290,54 @@ class CapNeed(msgspec.Struct, frozen=True):
         """When, for one of the keys and zones, a send stops to count or begins to."""
         return self.rule.next_change(answers, candidate.recipient, at)  # type: ignore[arg-type]  # as in `value`
 
-    def checks(self, queries: tuple[Query, ...], candidate: Candidate, at: datetime) -> tuple[CapCheck, ...]:
-        """What an allow that rests on this fact rests on: room under each key, in each zone. `queries` are our own."""
-        intervals = self.rule.window.intervals(candidate.recipient, at.astimezone(UTC)) or ()
-        limit = self.rule.limit
-        return tuple(
-            [
-                CapCheck(query, start, end, limit)
-                for query in cast("tuple[UsageQuery, ...]", queries)
-                for start, end in intervals
-                if query.split is None or query.split == end
-            ]
-        )
+    def checks(
+        self, queries: tuple[Query, ...], _answers: tuple[Answer, ...], candidate: Candidate, at: datetime
+    ) -> tuple[CapCheck, ...]:
+        """What an allow that rests on this fact rests on: room under each key, in each zone. `queries` are our own.
+
+        Nothing where the cap is personal: what its limit is, `PersonalNeed` knows.
+        """
+        rule = self.rule
+        return () if rule.personal else rule.checks(queries, rule.limit, candidate.recipient, at)
+
+
+class PersonalNeed(msgspec.Struct, frozen=True):
+    """The fact "how many more": what the lower of a cap's limit and the recipient's own leaves; below zero, too many.
+
+    `used` counts; here its answers follow that on the recipient's preferences.
+    """
+
+    fact: str
+    used: CapNeed
+    type: FactType = FactType.NUMBER
+
+    @property
+    def fields(self) -> tuple[str, ...]:
+        """Those of the count."""
+        return self.used.fields
+
+    def queries(self, candidate: Candidate, at: datetime) -> tuple[Query, ...] | None:
+        """What the recipient chose, and the questions of the count; None where these are."""
+        asked = self.used.queries(candidate, at)
+        return None if asked is None else (PreferenceQuery(candidate.recipient.id), *asked)
+
+    def value(self, answers: tuple[Answer, ...], candidate: Candidate, at: datetime) -> int | None:
+        """How many more there may be at `at`; None where the count is."""
+        used = self.used.value(answers[1:], candidate, at)
+        return None if used is None else self._limit(answers) - used
+
+    def next_change(self, answers: tuple[Answer, ...], candidate: Candidate, at: datetime) -> datetime | None:
+        """When the count changes; only the recipient changes their limit."""
+        return self.used.next_change(answers[1:], candidate, at)
+
+    def checks(
+        self, queries: tuple[Query, ...], answers: tuple[Answer, ...], candidate: Candidate, at: datetime
+    ) -> tuple[CapCheck, ...]:
+        """As those of the count, with the lower limit."""
+        return self.used.rule.checks(queries[1:], self._limit(answers), candidate.recipient, at)
+
+    def _limit(self, answers: tuple[Answer, ...]) -> int:
+        return self.used.rule.limit_for(cast("Preferences", answers[0]))
 
 
 def _tallied(usage: Usage, at: datetime) -> int:

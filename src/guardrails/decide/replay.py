@@ -89,5 +89,5 @@ class Replay:
 def case_of(entry: DecisionEntry, compiled: Compiled) -> Case:
     """The case that an entry records, ready to be judged again."""
     case = open_case(compiled, entry.candidate, entry.at)
-    case.answers = entry.answers
+    case.recall(entry.answers)
     return case

@@ -373,7 +373,7 @@ def test_without_the_recipients_zone_a_tallied_key_is_not_asked_about():
     asked = need(CalendarWindow("day", Zone("recipient", "deny")), per=())
     assert asked.queries(candidate(), NOON) is None
     assert asked.value(tallied(1), candidate(), NOON) is None
-    assert asked.checks((), candidate(), NOON) == ()
+    assert asked.checks((), (), candidate(), NOON) == ()
 
 
 def test_of_a_tallied_key_what_counts_in_the_window_is_used_until_it_ends():
@@ -420,7 +420,7 @@ def test_after_its_window_a_tallied_key_changes_only_where_something_is_planned(
 
 def checks(asked, someone=None, at=NOON):
     someone = someone or candidate()
-    return asked.checks(asked.queries(someone, at), someone, at)
+    return asked.checks(asked.queries(someone, at), (), someone, at)
 
 
 def test_an_allow_rests_on_room_in_the_window_around_its_instant():

@@ -17,8 +17,8 @@ from guardrails.consent.checks import Problem, notice_key, notice_problems, purp
 from guardrails.consent.notice_store import NoticeStore
 from guardrails.consent.notices import Notice, NoticeKey
 from guardrails.consent.store import ConsentStore
-from guardrails.consent.values import DOUBLE_OPT_IN, ConsentEvent
-from guardrails.core.purposes import Purpose
+from guardrails.consent.values import ConsentEvent
+from guardrails.core.purposes import DOUBLE_OPT_IN, Purpose
 from guardrails.errors import CandidateError, ConflictError, GoneError, NotFoundError
 
 __all__ = ["Confirmation", "Recording", "Session", "confirm", "record_groups"]

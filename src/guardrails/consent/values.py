@@ -13,12 +13,15 @@ from guardrails.core.needs import ConsentState
 from guardrails.core.purposes import OS_PERMISSION
 from guardrails.core.timing import told_at
 
-__all__ = ["ConsentEvent", "ConsentRequest", "State", "event_of"]
+__all__ = ["GPC", "ConsentEvent", "ConsentRequest", "State", "event_of"]
 
 State = Literal["granted", "withdrawn", "denied", "expired", "pending"]
 """`pending` is a grant that waits for its confirmation, and counts for nothing until then."""
 
 EVIDENCE_BYTES = 4000
+
+GPC = "gpc"
+"""The method of a withdrawal that a browser made by `Sec-GPC: 1`, the Global Privacy Control, without being asked."""
 
 
 class ConsentRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.metadata
 from collections.abc import Mapping
+from datetime import timedelta
 
 import flask
 import msgspec
@@ -21,6 +22,7 @@ from guardrails.web.metrics import Metrics
 from guardrails.web.notices import NoticeRoom
 from guardrails.web.openapi import openapi_document
 from guardrails.web.outcomes import OutcomeRoom
+from guardrails.web.page import Html, PageRoom, PreferenceLinkRoom
 from guardrails.web.policies import Policies
 from guardrails.web.preferences import PreferenceRoom
 from guardrails.web.receipts import ReceiptRoom
@@ -42,7 +44,7 @@ def create_app(application: Application, settings: Settings, metrics: Metrics) -
         app.wsgi_app, admission=Admission(keyring=keyring, replay_clock=settings.replay_clock), metrics=metrics
     )
     app.wsgi_app = front  # type: ignore[method-assign]  # the way Flask documents to put middleware in front
-    rooms = _rooms(application, metrics)
+    rooms = _rooms(application, metrics) | _pages(application, settings)
     rooms["about"] = _about(tuple(route for room in rooms.values() for route in room), with_keys=keyring is not None)
     for name, routes in rooms.items():
         front.add(routes)
@@ -64,6 +66,17 @@ def _rooms(application: Application, metrics: Metrics) -> dict[str, tuple[Route,
         "service": Service(
             transactor=application.transactor, policies=application.policies, metrics=metrics, clock=utc_now
         ).routes(),
+    }
+
+
+def _pages(application: Application, settings: Settings) -> dict[str, tuple[Route, ...]]:
+    """What recipients reach by links, and what makes these."""
+    html = Html(settings.controller)
+    lifetime = timedelta(seconds=settings.page_link_seconds)
+    return {
+        "page": PageRoom(application, settings, utc_now, html).routes(),
+        "preference_links": PreferenceLinkRoom(application.links, lifetime=lifetime, clock=utc_now).routes(),
+        "html": html.routes(),
     }
 
 

@@ -1,4 +1,4 @@
-"""A real browser before a real service: Debian's Chromium, driven by Playwright, with scripts off.
+"""A real browser before a real service: Chromium as Debian has it, driven by Playwright, with scripts off.
 
 Where there is no Chromium the tests fail: a page that no browser showed has not been tested.
 """
@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from playwright.sync_api import Browser, Page, sync_playwright
 
 from service import Service
 
-CHROMIUM = Path("/usr/bin/chromium")
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-dev-shm-usage"]
 SCREENS = Path(__file__).parents[2] / "build" / "screens"
 
@@ -140,6 +141,8 @@ def site(service) -> Site:
 
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:
+    if CHROMIUM is None:
+        pytest.fail("there is no Chromium to look at pages with; try: apt-get install chromium")
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
         yield browser

@@ -57,7 +57,8 @@ class StoredDecision(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     `evaluated_at` is the instant it was for. `due_at` is when housekeeping looks at it next: the end of its lease while
     it is `reserved`, otherwise the end of its keeping. `is_caps_pending` says that the caps were out of reach when it
     changed last, so that its slots still have to be brought up to date there. `owns_candidate` is False where another
-    decision answers for the candidate: it was asked for again while the stores were out of reach.
+    decision answers for the candidate: it was asked for again while the stores were out of reach. `recipient` is None
+    of what was decided before recipients were kept.
     """
 
     decision_id: str
@@ -74,6 +75,7 @@ class StoredDecision(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     takes: tuple[Take, ...] = ()
     is_caps_pending: bool = False
     owns_candidate: bool = True
+    recipient: str | None = None
 
     def holding(self) -> Holding | None:
         """What it holds of the caps in its state; None where that is nothing."""
@@ -168,6 +170,9 @@ class DecisionStore(Protocol):
 
     def page(self, after: str, most: int, /) -> Sequence[StoredDecision]:
         """At most `most` decisions whose id is greater than `after`, by id."""
+
+    def of_recipient(self, recipient: str, most: int, /) -> Sequence[StoredDecision]:
+        """At most `most` allows for a recipient, the newest first: by `evaluated_at`, then by id."""
 
 
 class AuditLog(Protocol):

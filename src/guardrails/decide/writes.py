@@ -138,6 +138,7 @@ class Writes:
             answer=answer.body,
             audit_index=index,
             takes=done.takes,
+            recipient=done.asked.candidate.recipient.id,
             due=(self._now, self._keep),
             is_caps_pending=bool(done.takes) and not self._has_caps,
         )
@@ -188,6 +189,7 @@ def stored_decision(
     answer: bytes,
     audit_index: int,
     takes: tuple[Take, ...],
+    recipient: str,
     due: tuple[datetime, timedelta],
     owns_candidate: bool = True,
     is_caps_pending: bool = False,
@@ -206,6 +208,7 @@ def stored_decision(
         takes=takes,
         is_caps_pending=is_caps_pending,
         owns_candidate=owns_candidate,
+        recipient=recipient,
     )
     return msgspec.structs.replace(stored, due_at=stored.due(*due))
 

@@ -23,7 +23,7 @@ from guardrails.decide.faults import ENGINE_DISAGREEMENT, ENGINE_FAULT, decided,
 from guardrails.decide.gather import Ledger, gather
 from guardrails.decide.in_flight import InFlight, patience_seconds
 from guardrails.decide.outage import Outages
-from guardrails.decide.ports import Session, Transactor
+from guardrails.decide.ports import Session, Transactor, UnsubscribeLinks
 from guardrails.decide.spool import Spool
 from guardrails.decide.writes import Answer, Asked, Known, Request, Writes, ask
 from guardrails.errors import CandidateError, DependencyError, EngineFault
@@ -40,7 +40,7 @@ DEADLINE_CANDIDATES = 100
 class Decider:
     """Decides candidates against the active policies. One object serves all threads."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - each is a part of its own
         self,
         *,
         snapshot: Callable[[], Compiled],
@@ -51,10 +51,12 @@ class Decider:
         lease: timedelta,
         keep: timedelta,
         deadline: timedelta,
+        links: UnsubscribeLinks | None = None,
     ) -> None:
         """An allow is held for `lease`; a decision answers for its candidate for `keep` after its last change.
 
-        `deadline` is how long the stores may take over one candidate, all calls together.
+        `deadline` is how long the stores may take over one candidate, all calls together. `links` is None where
+        recipients can't reach the service.
         """
         self._snapshot = snapshot
         self._transactor = transactor
@@ -65,6 +67,7 @@ class Decider:
         self._lease = lease
         self._keep = keep
         self._deadline = deadline
+        self._links = links
 
     def decide(
         self, candidates: Sequence[Candidate], *, now: datetime | None = None, trace_id: str | None = None
@@ -114,7 +117,9 @@ class Decider:
         known = _answered_before(session, requests, self._outages)
         opened_all = [_open_all(request, known) for request in requests]
         cases = [each for opened_cases in opened_all for each in opened_cases if isinstance(each, Case)]
-        writes = Writes(session, now=now, lease=self._lease, keep=self._keep, has_caps=caps_fault is None)
+        writes = Writes(
+            session, now=now, lease=self._lease, keep=self._keep, has_caps=caps_fault is None, links=self._links
+        )
         group = _Group(known, gather(session, cases, now, caps_fault=caps_fault), writes)
         results = [group.decide(request, opened) for request, opened in zip(requests, opened_all, strict=True)]
         writes.write()

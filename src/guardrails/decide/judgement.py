@@ -15,7 +15,8 @@ from guardrails.core.needs import CapCheck, Take
 from guardrails.core.policy import Verdict
 from guardrails.core.timing import Zone, zones_of
 from guardrails.decide.case import Case, Compiled
-from guardrails.decide.reasons import local, obligations_of, reason_of, reasons_of
+from guardrails.decide.obligations import obligations_of
+from guardrails.decide.reasons import local, reason_of, reasons_of
 from guardrails.decide.retry import retry_at
 
 __all__ = ["checks_of", "decision_of", "judge", "takes_of"]
@@ -37,7 +38,7 @@ def judge(case: Case, decision_id: str) -> Decision:
             case.compiled,
             decision_id,
             effect="allow",
-            obligations=obligations_of(combined.satisfied, facts),
+            obligations=obligations_of(case, combined.satisfied, facts),
             monitored=monitored,
             degraded=degraded,
         )

@@ -45,6 +45,7 @@ __all__ = [
     "Session",
     "StoredDecision",
     "Transactor",
+    "UnsubscribeLinks",
 ]
 
 Item = TypeVar("Item")
@@ -239,6 +240,13 @@ class Transactor(Protocol):
 
     def close(self) -> None:
         """Finish what was accepted and is still waited for, then stop. Calls that come later are refused."""
+
+
+class UnsubscribeLinks(Protocol):
+    """Makes the links by which recipients unsubscribe from a message."""
+
+    def unsubscribe(self, recipient: str, purposes: Sequence[str], channel: str, decision_id: str, /) -> str:
+        """The URL that withdraws these purposes on this channel; the decision is the one that allowed the message."""
 
 
 class Engine(Protocol):

@@ -1,4 +1,7 @@
-"""Replay: every recorded decision, computed again from its audit entry and its policy set alone, and compared."""
+"""Replay: every recorded decision, computed again from its audit entry and its policy set alone, and compared.
+
+But for the way to unsubscribe: its link is signed with a secret of the service, and older decisions have none.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +14,7 @@ from guardrails.core.policy_set import PolicySet
 from guardrails.decide.case import Case, Compiled, open_case
 from guardrails.decide.entry import DecisionEntry, decode_entry
 from guardrails.decide.judgement import judge, takes_of
+from guardrails.decide.obligations import UNSUBSCRIBE
 from guardrails.errors import PolicyError
 from guardrails.policyfile.loader import load_policy_files
 
@@ -65,6 +69,7 @@ class Replay:
         computed = judge(case, recorded.decision_id)
         lease_until = entry.lease_until if computed.effect == "allow" else None
         computed = msgspec.structs.replace(computed, lease_until=lease_until, audit=recorded.audit)
+        recorded, computed = _without_way_out(recorded), _without_way_out(computed)
         pairs = [(name, getattr(recorded, name), getattr(computed, name)) for name in Decision.__struct_fields__]
         takes = takes_of(case) if computed.effect == "allow" else ()
         written_at = None if recorded.audit is None else recorded.audit.index
@@ -84,6 +89,11 @@ class Replay:
             return self._compile(load_policy_files(files))
         except PolicyError:  # written by a version whose language this one no longer reads
             return None
+
+
+def _without_way_out(decision: Decision) -> Decision:
+    kept = tuple(obligation for obligation in decision.obligations if obligation.type != UNSUBSCRIBE)
+    return msgspec.structs.replace(decision, obligations=kept)
 
 
 def case_of(entry: DecisionEntry, compiled: Compiled) -> Case:

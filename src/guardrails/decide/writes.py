@@ -16,7 +16,8 @@ from guardrails.core.needs import CapCheck, Take
 from guardrails.decide.case import Answers, Compiled
 from guardrails.decide.entry import DecisionEntry, encode_entry
 from guardrails.decide.holdings import Reservation
-from guardrails.decide.ports import Session, StoredDecision
+from guardrails.decide.obligations import with_link
+from guardrails.decide.ports import Session, StoredDecision, UnsubscribeLinks
 from guardrails.errors import CandidateError, ConflictError
 
 __all__ = [
@@ -115,13 +116,23 @@ class Decided(msgspec.Struct, frozen=True, gc=False):
 class Writes:
     """What a group of decisions writes, collected so that each room is written once."""
 
-    def __init__(self, session: Session, *, now: datetime, lease: timedelta, keep: timedelta, has_caps: bool) -> None:
+    def __init__(
+        self,
+        session: Session,
+        *,
+        now: datetime,
+        lease: timedelta,
+        keep: timedelta,
+        has_caps: bool,
+        links: UnsubscribeLinks | None,
+    ) -> None:
         """Where there are no caps to reach (`has_caps`), the slots are left for later (`is_caps_pending`)."""
         self._session = session
         self._now = now
         self._lease = lease
         self._keep = keep
         self._has_caps = has_caps
+        self._links = links
         self._index = session.audit.next_index()
         self._entries: list[bytes] = []
         self._decisions: list[StoredDecision] = []
@@ -130,7 +141,7 @@ class Writes:
     def add(self, decided: Decided) -> tuple[Answer, Known]:
         """Add one decision; what is answered, and what is known of its candidate from now on."""
         index = self._index + len(self._entries)
-        done = recorded(decided, AuditReference(index), lease=self._lease)
+        done = recorded(decided, AuditReference(index), lease=self._lease, links=self._links)
         answer = answer_of(done)
         stored = stored_decision(
             done.decision,
@@ -167,12 +178,15 @@ def ask(candidate: Candidate, decision_id: str) -> Asked | CandidateError:
         return error
 
 
-def recorded(decided: Decided, audit: AuditReference, *, lease: timedelta) -> Decided:
-    """The same with the decision as it is answered: where it is recorded and, of an allow, how long its lease is."""
+def recorded(
+    decided: Decided, audit: AuditReference, *, lease: timedelta, links: UnsubscribeLinks | None = None
+) -> Decided:
+    """The same with the decision as it is answered: where it is recorded and, of an allow, its lease and its links."""
     decision, lease_until = decided.decision, None
     if decision.effect == "allow":
         # From the planned instant on: what is allowed for tomorrow is still held tomorrow.
         lease_until = decided.at.astimezone(UTC) + lease
+        decision = with_link(decision, decided.asked.candidate, links)
     decision = msgspec.structs.replace(decision, lease_until=lease_until, audit=audit)
     return msgspec.structs.replace(decided, decision=decision)
 

@@ -189,7 +189,7 @@ def test_the_entry_holds_the_zone_and_nothing_else_that_they_chose():
 
 
 def test_each_of_those_decided_together_is_where_they_are():
-    route = route_of(QUIET % "UTC")
+    route = route_of(QUIET % "UTC", THREE)
     choose(route, timezone="America/Los_Angeles")
     choose(route, "r-2", timezone="Europe/Berlin")
     recipients = ({"id": "r-1"}, {"id": "r-2"}, {"id": "r-3"}, {"id": "r-1", "timezone": "UTC"})

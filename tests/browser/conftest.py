@@ -51,6 +51,11 @@ policies:
     applies_to: {lane: monetized}
     per: channel
     default: "on"
+  - id: sponsors-can-be-switched-off
+    kind: content_toggle
+    applies_to: {content.class: sponsored}
+    per: sponsor
+    default: "on"
   - id: quiet-until
     kind: pause
     applies_to: {lane: monetized}
@@ -106,6 +111,22 @@ class Site:
 
     def preferences(self, recipient: str) -> dict:
         return self.send("GET", f"/v1/recipients/{recipient}/preferences")
+
+    def decide(self, recipient: str, at: str = NOW, **candidate: object) -> dict:
+        """Ask for a candidate, which is sent where it is allowed."""
+        offer = {
+            "id": f"c-{recipient}-{at}",
+            "lane": "monetized",
+            "channel": "push",
+            "recipient": {"id": recipient, "timezone": "Europe/Berlin"},
+            "content": {"class": "sponsored", "topic": "travel", "disclosure": "Sponsored by Acme Hotels"},
+            "sponsor": {"id": "Acme Hotels"},
+        }
+        decision = self.send("POST", "/v1/decisions", offer | candidate, at=at)
+        if decision["effect"] == "allow":
+            path = f"/v1/decisions/{decision['decision_id']}/outcome"
+            self.send("POST", path, {"outcome": "sent"}, at=at)
+        return decision
 
     def link(self, recipient: str, *, at: str = NOW, language: str = "en") -> str:
         """Where the recipient's page is."""
@@ -196,6 +217,8 @@ def keep_screens(open_page):
         for scheme in ("light", "dark"):
             for device, width in (("phone", 360), ("desk", 1000)):
                 page = open_page(url, color_scheme=scheme, viewport={"width": width, "height": 800}, **wanted)
+                for summary in page.locator("summary").all():
+                    summary.click()
                 page.screenshot(path=SCREENS / f"{name}-{device}-{scheme}.png", full_page=True)
 
     return keep_screens

@@ -21,6 +21,9 @@ def agreed(site):
     recipient = site.recipient()
     notice = {"notice_id": "paid-offers", "notice_version": "2026-03", "language": "en"}
     site.consent(recipient, id=f"consent/{recipient}", **notice)
+    site.decide(recipient, "2026-11-19T09:00:00Z")
+    plain = {"lane": "transactional", "channel": "email", "content": {"class": "transactional"}, "sponsor": None}
+    site.decide(recipient, "2026-11-18T17:30:00Z", **plain)
     site.consent(recipient, "partner_offers", state="pending", at="2026-11-19T10:00:00Z")
     return recipient
 
@@ -243,6 +246,38 @@ def test_what_they_were_shown_can_be_read_again(site, agreed, open_page):
     expect(card).to_contain_text("Prices for upgrades that are lower than on our own pages")
     card.get_by_text("Read the text").click()
     expect(card.get_by_text("You will see offers that partners pay us for.")).to_be_visible()
+
+
+def test_why_they_got_something_is_told(site, agreed, open_page):
+    page = open_page(site.link(agreed))
+    offer = page.locator("details", has_text="19 November 2026, 09:00")
+    offer.locator("summary").click()
+    for told in (
+        "Sponsored by Acme Hotels",
+        "An offer that another company paid us for",
+        "Offers in our notifications that other companies pay us for",
+        "Prices for upgrades that are lower than on our own pages",
+        "Paid-for content only with an opt-in",
+    ):
+        expect(offer).to_contain_text(told)
+    expect(offer.get_by_role("link", name="Receipt")).to_have_attribute("href", re.compile(f"consent%2F{agreed}$"))
+    plain = page.locator("details", has_text="18 November 2026, 17:30")
+    plain.locator("summary").click()
+    expect(plain).to_contain_text("It needed no agreement.")
+
+
+def test_a_sponsor_whom_they_know_by_what_they_got_can_be_switched_off(site, agreed, open_page):
+    page = open_page(site.link(agreed))
+    page.get_by_role("switch", name="Acme Hotels").uncheck()
+    page.get_by_role("button", name="Save these switches").click()
+    assert site.preferences(agreed)["toggles"] == {"sponsor:Acme Hotels": False}
+    assert site.decide(agreed)["effect"] == "deny"
+
+
+def test_what_was_denied_is_not_told_as_if_it_had_come(site, open_page):
+    recipient = site.recipient()
+    assert site.decide(recipient)["effect"] == "deny"
+    expect(open_page(site.link(recipient)).locator("body")).to_contain_text("No notification was sent to you")
 
 
 def test_a_receipt_is_downloaded_and_holds(site, service, agreed, open_page):

@@ -24,7 +24,7 @@ from guardrails.errors import NotFoundError, PolicyError
 __all__ = ["AllowedRecord", "DecisionRecord", "Records", "Reliance"]
 
 COMPILED_MOST = 4
-"""Policy sets that are kept compiled: mostly the active one is asked for, and a recipient's page asks for its last few."""
+"""Policy sets that are kept compiled: mostly the active one is asked for, and for a recipient's page the last few."""
 
 
 class DecisionRecord(msgspec.Struct, frozen=True):
@@ -141,8 +141,9 @@ def _reliances(case: Case) -> Iterator[Reliance]:
         for need in policy.needs:
             asked, answers = case.questions.get(need.fact) or (), case.answers.get(need.fact) or ()
             for query, answer in zip(asked, answers, strict=False):
-                is_consent = isinstance(query, ConsentQuery) and isinstance(answer, ConsentState)
-                if is_consent and query.purpose not in told:
+                if not isinstance(query, ConsentQuery) or not isinstance(answer, ConsentState):
+                    continue
+                if query.purpose not in told:
                     told.add(query.purpose)
                     yield Reliance(query.purpose, purposes.get(query.purpose), answer.record)
 

@@ -33,6 +33,7 @@ from guardrails.web.page.consents_view import cards_of, open_purposes
 from guardrails.web.page.form import read_form
 from guardrails.web.page.html import HEADERS, HTML, Html, language_of
 from guardrails.web.page.texts import Catalogue
+from guardrails.web.page.why import ALLOWS_MOST, met_in, whys_of
 from guardrails.web.route import Route, path_id
 
 __all__ = ["PageRoom"]
@@ -157,6 +158,7 @@ class PageRoom:
         application, catalogue = self._application, visit.catalogue
         policy_set = application.policies.snapshot.policy_set
         history, standings = self._consents(visit)
+        allowed = application.records.allowed(visit.recipient, ALLOWS_MOST)
         cards = cards_of(history, standings, declared=policy_set.purposes, notice=application.notices.by_hash)
         return self.html.reply(
             exchange,
@@ -166,7 +168,8 @@ class PageRoom:
             token=visit.token,
             done=done,
             error=error,
-            choices=choices_of(policy_set, visit.recorded, visit.now, met={}),
+            choices=choices_of(policy_set, visit.recorded, visit.now, met=met_in(allowed)),
+            whys=whys_of(allowed, policy_set.purposes),
             cards=cards,
             days=DAYS,
             tomorrow=(visit.now.astimezone(visit.zone) + timedelta(days=1)).date().isoformat(),

@@ -46,8 +46,6 @@ class PreferenceRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknow
         """Demand a choice; msgspec turns a ValueError into a ValidationError that carries the path."""
         if not any(True for _ in _chosen(self)):
             raise ValueError("nothing is chosen: name `toggles`, `paused_until`, `limits` or `timezone`")
-        if isinstance(self.timezone, str) and zone_named(self.timezone) is None:
-            raise ValueError(f"`timezone` `{self.timezone}` is no IANA time zone, such as `Europe/Berlin`")
 
 
 class PreferenceEvent(msgspec.Struct, frozen=True, kw_only=True):
@@ -67,7 +65,7 @@ def events_of(recipient: str, request: PreferenceRequest, *, now: datetime) -> t
     """The events of a request that arrives `now`.
 
     Raises CandidateError where its `at` lies in the future or too far back, where it pauses for longer than
-    `LONGEST_PAUSE`, or `recipient` can't be the id of one.
+    `LONGEST_PAUSE` or names a zone that there is none of, or `recipient` can't be the id of one.
     """
     try:
         msgspec.convert(recipient, Id)
@@ -76,6 +74,7 @@ def events_of(recipient: str, request: PreferenceRequest, *, now: datetime) -> t
     at = told_at(request.at, now)
     _check_time(at, now)
     _check_pause(request.paused_until, now)
+    _check_zone(request.timezone)
     return tuple(
         PreferenceEvent(recipient=recipient, name=name, value=value, at=at, recorded_at=now)
         for name, value in _chosen(request)
@@ -134,3 +133,9 @@ def _check_pause(until: datetime | UnsetType | None, now: datetime) -> None:
     else:
         return
     raise CandidateError(f"/paused_until: {message}", problems=(("/paused_until", message),))
+
+
+def _check_zone(name: str | UnsetType | None) -> None:
+    if isinstance(name, str) and zone_named(name) is None:
+        message = f"`{name}` is no IANA time zone, such as `Europe/Berlin`"
+        raise CandidateError(f"/timezone: {message}", problems=(("/timezone", message),))

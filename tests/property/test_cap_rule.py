@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from guardrails.core.candidate import Candidate, Content, Recipient
-from guardrails.core.cap_rule import CalendarWindow, CapNeed, CapRule, CountdownWindow, RollingWindow
+from guardrails.core.cap_needs import CapNeed
+from guardrails.core.cap_rule import CalendarWindow, CapRule, CountdownWindow, RollingWindow
 from guardrails.core.needs import Usage
 from guardrails.core.timing import Zone
 from guardrails.core.zones import zone_named, zones_in

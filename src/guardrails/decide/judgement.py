@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from guardrails.core.candidate import Candidate
-from guardrails.core.cap_rule import CapNeed, PersonalNeed
+from guardrails.core.cap_needs import CapNeed, PersonalNeed
 from guardrails.core.decision import Decision, Effect
 from guardrails.core.needs import CapCheck, Take
 from guardrails.core.policy import Verdict

@@ -5,15 +5,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from guardrails.core.candidate import Campaign, Candidate, Content, Recipient, Sponsor
-from guardrails.core.cap_rule import (
-    LISTED_TIMES,
-    CalendarWindow,
-    CapNeed,
-    CapRule,
-    CountdownWindow,
-    RollingWindow,
-    cap_keys,
-)
+from guardrails.core.cap_needs import CapNeed
+from guardrails.core.cap_rule import LISTED_TIMES, CalendarWindow, CapRule, CountdownWindow, RollingWindow, cap_keys
 from guardrails.core.needs import CapCheck, Take, Usage, UsageQuery
 from guardrails.core.timing import Zone
 from guardrails.core.zones import zone_named

@@ -11,14 +11,13 @@ from typing import Any
 
 import msgspec
 
+from guardrails.core.cap_needs import CapNeed, PersonalNeed
 from guardrails.core.cap_rule import (
     LISTED_TIMES,
     RECIPIENT,
     CalendarWindow,
-    CapNeed,
     CapRule,
     CountdownWindow,
-    PersonalNeed,
     RollingWindow,
     Window,
 )

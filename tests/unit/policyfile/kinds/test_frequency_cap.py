@@ -2,7 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from guardrails.core.cap_rule import CalendarWindow, CapNeed, CapRule, CountdownWindow, PersonalNeed, RollingWindow
+from guardrails.core.cap_needs import CapNeed, PersonalNeed
+from guardrails.core.cap_rule import CalendarWindow, CapRule, CountdownWindow, RollingWindow
 from guardrails.core.conditions import TRUE, FactType, OneOf
 from guardrails.core.policy import Retry
 from guardrails.core.timing import Zone

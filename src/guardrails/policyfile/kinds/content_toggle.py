@@ -100,7 +100,7 @@ def _toggle(spec: Mapping[str, Any], lowering: Lowering) -> NamedToggle | Toggle
         hint = "leave one out; a policy that needs both switches on is two policies"
         lowering.problem("contradiction", "a policy goes by one toggle: `toggle` or `per`", ("per",), hint)
     elif "toggle" not in spec and "per" not in spec:
-        hint = "`toggle: sponsored` for one switch, `per: topic` for one a topic"
+        hint = "write `toggle: sponsored` for one switch, or `per: topic` for one a topic"
         lowering.problem("missing-property", "neither `toggle` nor `per` says which toggle it goes by", (), hint)
     return NamedToggle(spec.get("toggle", "")) if "per" not in spec else ToggleOfEach(spec["per"])
 

@@ -72,7 +72,7 @@ class Withdrawals:
         self._new_id = new_id
 
     def by_click(
-        self, recipient: str, purposes: Sequence[str], channel: Channel, *, decision_id: str, now: datetime
+        self, recipient: str, purposes: Sequence[str], channel: str, *, decision_id: str, now: datetime
     ) -> tuple[ConsentEvent, ...]:
         """Withdraw the purposes on a channel, by the link in the message that the decision allowed.
 

@@ -11,12 +11,15 @@ import msgspec
 from werkzeug.exceptions import HTTPException
 
 from guardrails.bootstrap import Application, utc_now
+from guardrails.core.purposes import Purpose
 from guardrails.settings import Settings
+from guardrails.web.confirmations import ConfirmationRoom
 from guardrails.web.consents import ConsentRoom
 from guardrails.web.decisions import Decisions
 from guardrails.web.docs_page import docs_reply
 from guardrails.web.exchange import Exchange, Reply
 from guardrails.web.front import Admission, Front, http_problem
+from guardrails.web.inbound import InboundRoom
 from guardrails.web.keys import Keyring
 from guardrails.web.metrics import Metrics
 from guardrails.web.notices import NoticeRoom
@@ -28,6 +31,7 @@ from guardrails.web.preferences import PreferenceRoom
 from guardrails.web.receipts import ReceiptRoom
 from guardrails.web.route import Route, blueprint
 from guardrails.web.service import Service
+from guardrails.web.unsubscribe import UnsubscribeRoom
 from guardrails.web.usage import UsageRoom
 
 __all__ = ["create_app"]
@@ -57,7 +61,8 @@ def _rooms(application: Application, metrics: Metrics) -> dict[str, tuple[Route,
     return {
         "decisions": Decisions(application.decider, application.explainer, application.records, metrics).routes(),
         "outcomes": OutcomeRoom(application.outcomes, utc_now).routes(),
-        "consents": ConsentRoom(application.consents, utc_now).routes(),
+        "consents": ConsentRoom(application.consents, application.links, utc_now).routes(),
+        "inbound": InboundRoom(application.withdrawals, utc_now).routes(),
         "notices": NoticeRoom(application.notices, utc_now).routes(),
         "receipts": ReceiptRoom(application.receipts, utc_now).routes(),
         "preferences": PreferenceRoom(application.preferences, utc_now).routes(),
@@ -72,9 +77,17 @@ def _rooms(application: Application, metrics: Metrics) -> dict[str, tuple[Route,
 def _pages(application: Application, settings: Settings) -> dict[str, tuple[Route, ...]]:
     """What recipients reach by links, and what makes these."""
     html = Html(settings.controller)
+
+    def purposes() -> Mapping[str, Purpose]:
+        return application.policies.snapshot.policy_set.purposes
+
     lifetime = timedelta(seconds=settings.page_link_seconds)
     return {
         "page": PageRoom(application, settings, utc_now, html).routes(),
+        "unsubscribe": UnsubscribeRoom(
+            application.withdrawals, application.links, html, purposes=purposes, clock=utc_now
+        ).routes(),
+        "confirmations": ConfirmationRoom(application, html, purposes=purposes, clock=utc_now).routes(),
         "preference_links": PreferenceLinkRoom(application.links, lifetime=lifetime, clock=utc_now).routes(),
         "html": html.routes(),
     }

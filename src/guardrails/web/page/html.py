@@ -89,6 +89,7 @@ class Html:
                 tag="pages",
                 summary="The style sheet of the recipients' pages",
                 scope=None,
+                for_recipients=True,
                 answers="text/css",
             ),
         )

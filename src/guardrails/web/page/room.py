@@ -13,7 +13,7 @@ import http
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta, tzinfo
 from typing import NamedTuple
-from urllib.parse import parse_qs, quote
+from urllib.parse import quote
 
 import msgspec
 
@@ -26,13 +26,13 @@ from guardrails.errors import CandidateError, NotFoundError
 from guardrails.settings import Settings
 from guardrails.signing.links import LinkError, PageLink
 from guardrails.web.exchange import Exchange, Reply
-from guardrails.web.front import problem_reply
 from guardrails.web.page.actions import DAYS, FormError, Wish, read_wish
 from guardrails.web.page.choices import choices_of
 from guardrails.web.page.consents_view import cards_of, open_purposes
 from guardrails.web.page.form import read_form
-from guardrails.web.page.html import HEADERS, HTML, Html, language_of
+from guardrails.web.page.html import HEADERS, HTML, Html
 from guardrails.web.page.texts import Catalogue
+from guardrails.web.page.visits import as_page, asked, greeting, heed_signal
 from guardrails.web.page.why import ALLOWS_MOST, met_in, whys_of
 from guardrails.web.route import Route, path_id
 
@@ -66,38 +66,6 @@ class Visit(NamedTuple):
         return zone_named(self.recorded.timezone or "") or UTC
 
 
-Shown = Callable[..., Reply]
-
-
-def _as_page(handler: Shown) -> Shown:
-    """The handler, with whatever it raises told as a page: a person reads it, not a program."""
-
-    @functools.wraps(handler)
-    def shown(room: PageRoom, exchange: Exchange, **parameters: str) -> Reply:
-        try:
-            return handler(room, exchange, **parameters)
-        except LinkError as error:
-            exchange.log["problem"] = error.reason
-            status = http.HTTPStatus.GONE if error.reason == "expired" else http.HTTPStatus.NOT_FOUND
-            return room.html.message(exchange, f"link_{error.reason}", room.greeting(exchange), status=status)
-        except Exception as error:  # noqa: BLE001 - the front's last resort, in words for people
-            problem = problem_reply(error, exchange)
-            page = room.html.message(
-                exchange, _words_for(problem.status), room.greeting(exchange), status=problem.status
-            )
-            return msgspec.structs.replace(page, headers=page.headers + problem.headers)
-
-    return shown
-
-
-def _words_for(status: int) -> str:
-    if status == http.HTTPStatus.SERVICE_UNAVAILABLE:
-        return "unavailable"
-    if status == http.HTTPStatus.NOT_FOUND:
-        return "not_found"
-    return "fault" if status >= http.HTTPStatus.INTERNAL_SERVER_ERROR else "bad_form"
-
-
 class PageRoom:
     """The handlers."""
 
@@ -107,14 +75,14 @@ class PageRoom:
         self._clock = clock
         self.html = html
 
-    @_as_page
+    @as_page
     def show(self, exchange: Exchange, token: str) -> Reply:
         """`GET /preferences/{token}`."""
         visit = self._visit(exchange, token)
-        done = _asked(exchange, "done")
+        done = asked(exchange, "done")
         return self._page(exchange, visit, done=done if done in DONE else None)
 
-    @_as_page
+    @as_page
     def change(self, exchange: Exchange, token: str) -> Reply:
         """`POST /preferences/{token}`."""
         visit = self._visit(exchange, token)
@@ -127,7 +95,7 @@ class PageRoom:
         here = f"?done={wish.done}&lang={visit.catalogue.language}"
         return Reply(http.HTTPStatus.SEE_OTHER, b"", HTML, (*HEADERS, ("Location", here)))
 
-    @_as_page
+    @as_page
     def receipt(self, exchange: Exchange, token: str, consent_id: str) -> Reply:
         """`GET /preferences/{token}/receipts/{consent_id}`."""
         visit = self._visit(exchange, token)
@@ -140,17 +108,14 @@ class PageRoom:
         headers = (*HEADERS, ("Content-Disposition", disposition))
         return Reply(200, _encoder.encode(receipt), "application/json", headers)
 
-    def greeting(self, exchange: Exchange, link: PageLink | None = None) -> Catalogue:
-        """The words in the language that was asked for: on the page, by the link, by the browser."""
-        return language_of(exchange, _asked(exchange, "lang"), None if link is None else link.language)
-
     def _visit(self, exchange: Exchange, token: str) -> Visit:
         links, now = self._application.links, exchange.replay_at or self._clock()
         if links is None:
             raise LinkError("forged")
         link = links.read_preferences(token, now)
+        heed_signal(exchange, self._application.withdrawals, link.recipient, now)
         recorded = self._application.preferences.current(link.recipient)
-        return Visit(token, link, self.greeting(exchange, link), now, recorded)
+        return Visit(token, link, greeting(exchange, link.language), now, recorded)
 
     def _page(
         self, exchange: Exchange, visit: Visit, *, done: str | None = None, error: FormError | None = None
@@ -220,6 +185,7 @@ class PageRoom:
                 tag="pages",
                 summary="The receipt for one of the recipient's own consents, to keep",
                 scope=None,
+                for_recipients=True,
             ),
             Route(
                 method="GET",
@@ -230,6 +196,7 @@ class PageRoom:
                 summary="The recipient's own page",
                 description="HTML without script, for the person whom the link was sent to. It changes nothing.",
                 scope=None,
+                for_recipients=True,
                 answers="text/html",
                 other_statuses=(410, 422),
             ),
@@ -242,16 +209,12 @@ class PageRoom:
                 summary="What the page's forms send",
                 description="A form, `application/x-www-form-urlencoded`. A 303 leads back to the page.",
                 scope=None,
+                for_recipients=True,
                 status=303,
                 answers="text/html",
                 other_statuses=(410, 422),
             ),
         )
-
-
-def _asked(exchange: Exchange, name: str) -> str | None:
-    given = parse_qs(str(exchange.environ.get("QUERY_STRING", ""))).get(name)
-    return given[-1] if given else None
 
 
 @functools.cache

@@ -54,9 +54,9 @@ class UsageRoom:
                 tag="usage",
                 summary="How far a recipient has used each cap",
                 description="Every cap in force that counts what the recipient gets, and those that all share. Nothing "
-                "is used of whom nothing is recorded. Caps in the recipient's own calendar need the recipient's "
-                f"`timezone`: the one that is asked with, or else the one that they chose. At most {MOST_KEYS} keys of caps that count by more than the "
-                "recipient are looked at; `truncated` says that there are more.",
+                "is used of whom nothing is recorded. Caps in the recipient's own calendar need a `timezone`: the one "
+                f"that is asked with, or else the one that they chose. At most {MOST_KEYS} keys of caps that count by "
+                "more than the recipient are looked at; `truncated` says that there are more.",
                 # Who may read decisions back may see what they add up to: the key of somebody who answers questions.
                 scope="audit:read",
                 query=Whereabouts,

@@ -304,6 +304,7 @@ def test_the_language_is_changed_and_stays_through_a_form(site, agreed, open_pag
 def test_loading_the_page_again_sends_nothing_twice(site, agreed, open_page):
     page = open_page(site.link(agreed))
     page.get_by_role("button", name="Take back everything").click()
+    expect(page.get_by_role("status")).to_be_visible()
     before = len(site.consents(agreed))
     page.reload()
     assert len(site.consents(agreed)) == before

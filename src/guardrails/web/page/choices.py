@@ -15,6 +15,7 @@ from guardrails.core.needs import Preferences
 from guardrails.core.policy import Policy
 from guardrails.core.policy_set import PolicySet
 from guardrails.policyfile.kinds.content_toggle import NamedToggle, ToggleNeed
+from guardrails.preferences import PreferenceRequest
 from guardrails.preferences.values import LIMIT_MOST
 
 __all__ = ["Choices", "Limit", "Toggle", "choices_of"]
@@ -47,6 +48,16 @@ class Choices(NamedTuple):
     limits: tuple[Limit, ...]
     can_pause: bool
     paused_until: datetime | None
+
+    def offer(self, wanted: PreferenceRequest) -> bool:
+        """Whether all that is wanted can be chosen: a link is no way to record whatever its holder likes."""
+        most = {limit.policy: limit.most for limit in self.limits}
+        pauses = isinstance(wanted.paused_until, datetime)
+        return (
+            wanted.toggles.keys() <= {toggle.name for toggle in self.toggles}
+            and all((number or 0) <= most.get(policy, -1) for policy, number in wanted.limits.items())
+            and (self.can_pause or not pauses)
+        )
 
 
 def choices_of(

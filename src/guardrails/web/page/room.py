@@ -22,12 +22,13 @@ from guardrails.consent import ConsentEvent, ConsentRequest
 from guardrails.consent.fold import Standing
 from guardrails.core.needs import Preferences
 from guardrails.core.zones import zone_named, zone_names
+from guardrails.decide.records import AllowedRecord
 from guardrails.errors import CandidateError, NotFoundError
 from guardrails.settings import Settings
 from guardrails.signing.links import LinkError, PageLink
 from guardrails.web.exchange import Exchange, Reply
 from guardrails.web.page.actions import DAYS, FormError, Wish, read_wish
-from guardrails.web.page.choices import choices_of
+from guardrails.web.page.choices import Choices, choices_of
 from guardrails.web.page.consents_view import cards_of, open_purposes
 from guardrails.web.page.form import read_form
 from guardrails.web.page.html import HEADERS, HTML, Html
@@ -121,10 +122,9 @@ class PageRoom:
         self, exchange: Exchange, visit: Visit, *, done: str | None = None, error: FormError | None = None
     ) -> Reply:
         application, catalogue = self._application, visit.catalogue
-        policy_set = application.policies.snapshot.policy_set
+        declared = application.policies.snapshot.policy_set.purposes
         history, standings = self._consents(visit)
-        allowed = application.records.allowed(visit.recipient, ALLOWS_MOST)
-        cards = cards_of(history, standings, declared=policy_set.purposes, notice=application.notices.by_hash)
+        allowed = self._allowed(visit)
         return self.html.reply(
             exchange,
             "preferences.html",
@@ -133,9 +133,9 @@ class PageRoom:
             token=visit.token,
             done=done,
             error=error,
-            choices=choices_of(policy_set, visit.recorded, visit.now, met=met_in(allowed)),
-            whys=whys_of(allowed, policy_set.purposes),
-            cards=cards,
+            choices=self._choices(visit, allowed),
+            cards=cards_of(history, standings, declared=declared, notice=application.notices.by_hash),
+            whys=whys_of(allowed, declared),
             days=DAYS,
             tomorrow=(visit.now.astimezone(visit.zone) + timedelta(days=1)).date().isoformat(),
             timezone=visit.recorded.timezone,
@@ -146,6 +146,13 @@ class PageRoom:
             link_ends=datetime.fromtimestamp(visit.link.issued_at, UTC) + self._lifetime,
         )
 
+    def _allowed(self, visit: Visit) -> tuple[AllowedRecord, ...]:
+        return self._application.records.allowed(visit.recipient, ALLOWS_MOST)
+
+    def _choices(self, visit: Visit, allowed: tuple[AllowedRecord, ...]) -> Choices:
+        policy_set = self._application.policies.snapshot.policy_set
+        return choices_of(policy_set, visit.recorded, visit.now, met=met_in(allowed))
+
     def _consents(self, visit: Visit) -> tuple[tuple[ConsentEvent, ...], tuple[Standing, ...]]:
         consents = self._application.consents
         return consents.history(visit.recipient), consents.standings(visit.recipient, now=visit.now)
@@ -153,6 +160,8 @@ class PageRoom:
     def _fulfil(self, visit: Visit, wish: Wish) -> None:
         """Record what is wished, durably. Raises FormError where the page that sent it is out of date."""
         if wish.preferences is not None:
+            if not self._choices(visit, self._allowed(visit)).offer(wish.preferences):
+                raise FormError("error.limit" if wish.preferences.limits else "error.unknown_form", "")
             try:
                 self._application.preferences.set(visit.recipient, wish.preferences, now=visit.now)
             except CandidateError:
@@ -161,17 +170,16 @@ class PageRoom:
             self._withdraw(visit, wish.purpose)
 
     def _withdraw(self, visit: Visit, purpose: str | None) -> None:
-        """Withdraw what is still open of a purpose, or of all. What is withdrawn already stays as it is."""
-        still_open = sorted(open_purposes(*self._consents(visit)))
-        for each in still_open if purpose is None else [purpose] if purpose in still_open else []:
-            request = ConsentRequest(
-                recipient=visit.recipient,
-                purpose=each,
-                state="withdrawn",
-                method=METHOD,
-                language=visit.catalogue.language,
-            )
-            self._application.consents.record(request, now=visit.now)
+        """Withdraw what is still open of a purpose, or of all, at once. What is withdrawn already stays as it is."""
+        language = visit.catalogue.language
+        requests = [
+            ConsentRequest(recipient=visit.recipient, purpose=each, state="withdrawn", method=METHOD, language=language)
+            for each in sorted(open_purposes(*self._consents(visit)))
+            if purpose in {None, each}
+        ]
+        for result in self._application.consents.record_many(requests, now=visit.now) if requests else ():
+            if isinstance(result, CandidateError):
+                raise result
 
     def routes(self) -> tuple[Route, ...]:
         """What this room answers."""

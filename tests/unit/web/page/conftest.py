@@ -49,6 +49,7 @@ policies:
     per: [recipient]
     personal: true
 """
+ONLY_A_RULE = "kind: rule\n    deny_when: {channel: voice}"
 
 
 class Site:
@@ -90,6 +91,7 @@ def make_site(tmp_path):
 
     def make(**given):
         (tmp_path / "policies.yaml").write_text(POLICIES, encoding="utf-8")
+        (tmp_path / "other.yaml").write_text(POLICIES.replace("kind: pause", ONLY_A_RULE), encoding="utf-8")
         settings = Settings(
             **{
                 "policies": tmp_path / "policies.yaml",

@@ -202,11 +202,13 @@ def test_a_page_of_a_purpose_that_nobody_declares_any_more_still_lets_it_be_take
 
 
 def test_a_change_leads_back_to_the_page_and_says_so(site):
-    answer = site.post(
-        "toggles", fields={"was:sponsored": "on", "was:topic:travel": "off", "toggle:topic:travel": "on"}
-    )
+    site.application.preferences.set("r-1", request(toggles={"topic:travel": False, "topic:food": False}), now=NOW)
+    shown = {"was:sponsored": "on", "was:topic:travel": "off", "was:topic:food": "off"}
+    answer = site.post("toggles", fields=shown | {"toggle:topic:travel": "on"})
     assert (answer.status_code, answer.headers["Location"]) == (303, "?done=saved&lang=en")
-    assert site.chosen().toggles == {"sponsored": False, "topic:travel": True}
+    assert site.chosen().toggles == {"sponsored": False, "topic:travel": True, "topic:food": False}
+    names = [event.name for event in site.application.preferences.history("r-1")]
+    assert sorted(names[2:]) == ["toggle:sponsored", "toggle:topic:travel"]
     assert "Saved. It holds from now on." in site.send("GET", site.link() + "?done=saved&lang=en").text
 
 
@@ -257,6 +259,10 @@ def test_a_break_may_last_some_days(site, days):
         ("limits", {"was:three-a-day": "", "limit:three-a-day": "2.5"}),
         ("limits", {"was:three-a-day": "", "limit:three-a-day": "٣"}),
         ("limits", {"was:three-a-day": "", "limit:three-a-day": "9999"}),
+        ("limits", {"was:three-a-day": "", "limit:three-a-day": "4"}),
+        ("limits", {"was:no-cap": "", "limit:no-cap": "0"}),
+        ("toggles", {"was:watched": "on"}),
+        ("toggles", {"was:topic:never-met": "on"}),
         ("timezone", {"timezone": "Europe/Atlantis"}),
         ("toggles", {"was:" + "x" * 300: "on"}),
         ("pause", {"days": "8"}),
@@ -275,6 +281,13 @@ def test_a_limit_and_a_zone_are_chosen_and_taken_back(site):
     site.post("limits", fields={"was:three-a-day": "1", "limit:three-a-day": ""})
     site.post("timezone", timezone="")
     assert (site.chosen().limits, site.chosen().timezone) == ({}, None)
+
+
+def test_a_break_is_refused_where_no_policy_goes_by_it(make_site, tmp_path):
+    site = make_site(policies=tmp_path / "other.yaml")
+    assert "Take a break" not in site.send("GET", site.link()).text
+    assert site.post("pause", days="7").status_code == 422
+    assert site.post("resume").status_code == 303
 
 
 def test_a_store_out_of_reach_is_told_to_people(site, monkeypatch):

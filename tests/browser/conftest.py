@@ -128,10 +128,24 @@ class Site:
             self.send("POST", path, {"outcome": "sent"}, at=at)
         return decision
 
+    def unsubscribe_link(self, recipient: str) -> str:
+        """What an e-mail that they were sent carries."""
+        decision = self.decide(recipient, channel="email")
+        (way_out,) = (each for each in decision["obligations"] if each["type"] == "unsubscribe")
+        return self._here(way_out["values"]["List-Unsubscribe"].strip("<>"))
+
+    def confirmation_link(self, recipient: str) -> str:
+        """What they are sent to confirm that they agree to partners' offers."""
+        asked = {"recipient": recipient, "purpose": "partner_offers", "state": "pending", "method": "form"}
+        return self._here(self.send("POST", "/v1/consents", asked)["confirm_url"])
+
+    def _here(self, url: str) -> str:
+        return url.replace("http://127.0.0.1/", f"{self.base}/")
+
     def link(self, recipient: str, *, at: str = NOW, language: str = "en") -> str:
         """Where the recipient's page is."""
-        made = self.send("POST", f"/v1/recipients/{recipient}/preference-link?language={language}", at=at)["url"]
-        return made.replace("http://127.0.0.1/", f"{self.base}/")
+        made = self.send("POST", f"/v1/recipients/{recipient}/preference-link?language={language}", at=at)
+        return self._here(made["url"])
 
 
 @pytest.fixture(scope="session")

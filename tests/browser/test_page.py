@@ -49,10 +49,14 @@ def states(site, agreed):
         "expired": site.link(new, at=LONG_AGO),
         "forged": site.link(new)[:-3],
         "no-such-receipt": site.link(new) + "/receipts/none",
+        "unsubscribe": site.unsubscribe_link(agreed),
+        "unsubscribe-german": site.unsubscribe_link(agreed) + "?lang=de",
+        "confirm": site.confirmation_link(new),
     }
 
 
-STATES = ["agreed", "agreed-german", "new", "paused", "changed", "withdrawn", "expired", "forged", "no-such-receipt"]
+OWN = ["agreed", "agreed-german", "new", "paused", "changed", "withdrawn", "expired", "forged", "no-such-receipt"]
+STATES = [*OWN, "unsubscribe", "unsubscribe-german", "confirm"]
 
 
 @pytest.mark.parametrize("state", STATES)
@@ -176,6 +180,25 @@ def test_everything_is_taken_back_by_keyboard_alone(site, agreed, open_page):
     page.keyboard.press("Enter")
     expect(page.get_by_role("status")).to_contain_text("Everything is taken back")
     assert site.states(agreed) == {"sponsored_content": "withdrawn", "partner_offers": "withdrawn"}
+
+
+def test_an_e_mail_is_unsubscribed_from_by_keyboard_alone(site, agreed, open_page):
+    page = open_page(site.unsubscribe_link(agreed))
+    button = page.get_by_role("button", name="Unsubscribe")
+    press_until(page, "Tab", button)
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("heading", level=1)).to_have_text("You are unsubscribed")
+    assert site.decide(agreed, "2026-11-20T13:30:00Z", channel="email")["effect"] == "deny"
+    assert site.decide(agreed, "2026-11-20T13:30:01Z")["effect"] == "allow"
+
+
+def test_a_consent_is_confirmed_by_keyboard_alone(site, open_page):
+    recipient = site.recipient()
+    page = open_page(site.confirmation_link(recipient))
+    press_until(page, "Tab", page.get_by_role("button", name="Yes, I agree"))
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("heading", level=1)).to_have_text("Thank you, you agreed")
+    assert site.states(recipient) == {"partner_offers": "granted"}
 
 
 # --- what can be done, without script -----------------------------------------------------------------------------

@@ -1,5 +1,6 @@
 # Two commands matter on a fresh machine: `make demo` and `make test`.
-# Needed beforehand: Python 3.11 or newer, make, and a C compiler (durable-rules is compiled).
+# Needed beforehand: Python 3.11 or newer, make, and a C compiler (durable-rules is compiled); for `make test` also
+# Chromium, in which the recipients' pages are tested (Debian: apt-get install chromium).
 
 PYTHON ?= python3
 VENV   := .venv

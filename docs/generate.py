@@ -52,13 +52,16 @@ def _kind(kind: Kind) -> Iterator[str]:
     yield f"\n## {kind.name}\n"
     yield f"{kind.summary}\n"
     yield f"```yaml\n{kind.example.strip()}\n```\n"
-    yield from _table(
-        ("field", "needed", "meaning"),
-        (
-            (f"`{name}`", "yes" if name in kind.required else "", _meaning(schema))
-            for name, schema in kind.properties.items()
-        ),
-    )
+    if kind.properties:
+        yield from _table(
+            ("field", "needed", "meaning"),
+            (
+                (f"`{name}`", "yes" if name in kind.required else "", _meaning(schema))
+                for name, schema in kind.properties.items()
+            ),
+        )
+    else:
+        yield "It has no fields of its own."
     yield ""
     yield from _table(("reason code", "when"), ((f"`{code}`", text) for code, text in kind.reason_codes.items()))
 

@@ -52,6 +52,8 @@ DECISION = {
     "lease_until": None,
     "degraded": False,
 }
+NO_TOGGLES = ("paused_until", "limits", "timezone")
+ON_OFF = {"on": True, "off": False}
 REASON = {"facts": {}, "holds_from": None, "retry": None}
 ENTRY = {"answers": {}, "takes": [], "trace_id": None, "fault": None}
 
@@ -86,7 +88,7 @@ class Given(_Said, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What is on record when the case begins."""
 
     consents: tuple[Consent, ...] = ()
-    preferences: dict[str, Literal["on", "off"]] = {}
+    preferences: dict[str, Any] = {}
     sent: tuple[Sent, ...] = ()
 
 
@@ -106,7 +108,7 @@ class Step(_Said, frozen=True, kw_only=True, forbid_unknown_fields=True):
     stores: Literal["down", "up"] | None = None
     caps: Literal["down", "up"] | None = None
     consent: Consent | None = None
-    preferences: dict[str, Literal["on", "off"]] = {}
+    preferences: dict[str, Any] = {}
     candidate: dict[str, Any] | None = None
     candidates: tuple[dict[str, Any], ...] = ()
     want: Wanted | tuple[Wanted, ...] = ()
@@ -252,9 +254,11 @@ class CaseRun:
         )
         self._application.consents.record(request, now=at)
 
-    def _set_preferences(self, toggles: Mapping[str, str]) -> None:
-        if toggles:
-            request = PreferenceRequest(toggles={name: value == "on" for name, value in toggles.items()})
+    def _set_preferences(self, said: Mapping[str, Any]) -> None:
+        if said:
+            toggles = {name: ON_OFF[value] for name, value in said.items() if name not in NO_TOGGLES}
+            chosen = {name: value for name, value in said.items() if name in NO_TOGGLES}
+            request = msgspec.convert({"toggles": toggles, **chosen}, PreferenceRequest)
             self._application.preferences.set(self._candidate["recipient"]["id"], request, now=self._now)
 
     def _report(self, decision_id: str, outcome: Any, at: datetime) -> None:

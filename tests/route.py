@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from guardrails.audit import MemorySpool
-from guardrails.bootstrap import Terms, build_application, compiler, open_stores
+from guardrails.bootstrap import Outside, Terms, build_application, compiler, open_stores
 from guardrails.consent import ConsentRequest
 from guardrails.core.candidate import Candidate
 from guardrails.core.policy import Verdict
@@ -81,6 +81,7 @@ class Route:
         compile_set: Callable[[Any], Compiled] | None = None,
         spool: Spool | None = None,
         name: str = "d",
+        outside: Outside | None = None,
     ) -> None:
         """`name` begins the ids of this route's decisions."""
         self.clock = Clock()
@@ -100,6 +101,7 @@ class Route:
             clock=self.clock,
             terms=Terms(lease=LEASE, keep=KEEP, deadline=DEADLINE),
             make_id=lambda: f"{name}-{next(numbers)}",
+            outside=outside,
         )
 
     def decide(self, *candidates: Candidate, **rest: Any) -> list[Any]:

@@ -39,6 +39,7 @@ from guardrails.consent import (
     NoticeService,
     SqlConsents,
     SqlNotices,
+    Withdrawals,
 )
 from guardrails.consent.notice_store import NoticeStore
 from guardrails.consent.receipts import Receipts
@@ -147,6 +148,7 @@ class Application:
     records: Records
     usage: UsageReader
     consents: ConsentService
+    withdrawals: Withdrawals
     notices: NoticeService
     preferences: PreferenceService
     receipts: Receipts
@@ -291,12 +293,14 @@ def build_application(
             lease=terms.lease,
             keep=terms.keep,
             deadline=terms.deadline,
+            links=outside.links,
         ),
         explainer=Explainer(snapshot=snapshot, transactor=transactor, clock=clock),
         outcomes=Outcomes(transactor, clock=clock, keep=terms.keep, spool=spool),
         usage=UsageReader(snapshot=snapshot, transactor=transactor, clock=clock),
         records=Records(transactor, compile_files=_compile_files, clock=clock),
         consents=ConsentService(transactor, purposes=purposes, new_id=make_id, confirm_within=terms.confirm_within),
+        withdrawals=Withdrawals(transactor, purposes=purposes, new_id=make_id),
         notices=NoticeService(transactor, purposes=purposes),
         preferences=PreferenceService(transactor),
         receipts=Receipts(

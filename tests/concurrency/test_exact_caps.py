@@ -16,8 +16,9 @@ from typing import Any
 
 import pytest
 
-from concurrency.worker import ask_all, settings_for, ticking
-from guardrails.bootstrap import open_application
+from concurrency.worker import NOON, ask_all, settings_for, ticking
+from guardrails.bootstrap import Application, open_application
+from guardrails.preferences import PreferenceRequest
 from guardrails.settings import Settings
 from trail import Cap, countdown, day, read_entries, recount, rolling
 
@@ -26,7 +27,7 @@ PROCESSES = 8
 THREADS = 8
 DECISIONS = 50_000
 RECIPIENTS = 20
-CAMPAIGNS = 7
+OWN_LIMIT = 12
 
 HOUR = 3600
 CAPS = {
@@ -38,10 +39,17 @@ CAPS = {
     "shared-rolling": Cap(900, rolling(HOUR)),
     "week-hundred": Cap(100, day),
     "budget-of-a-month": Cap(777, day),
+    "own-twelve": Cap(OWN_LIMIT, rolling(HOUR)),
 }
 """All is asked for within a second of one noon, so a week and a month are that day."""
 
-OF_EACH_RECIPIENT = {"rolling-thirty": 30, "day-forty": 40, "countdown-five": 5, "an-hour-apart": 1}
+OF_EACH_RECIPIENT = {
+    "rolling-thirty": 30,
+    "day-forty": 40,
+    "countdown-five": 5,
+    "an-hour-apart": 1,
+    "own-twelve": OWN_LIMIT,
+}
 SHARED = {"budget-of-a-day": 2500, "shared-rolling": 900, "budget-of-a-month": 777}
 
 
@@ -52,6 +60,7 @@ def test_granted_is_what_was_asked_for_or_the_limit_on_every_store(stores, tmp_p
     with closing(open_application(settings)) as application:
         application.make_ready()
         application.fill_caps()
+        _choose(application)
     answered = _asked_by_processes(settings, tmp_path)
     _check(read_entries(database_url), answered)
 
@@ -60,8 +69,16 @@ def test_granted_is_what_was_asked_for_or_the_limit_in_memory(tmp_path):
     """Which no two processes share: all threads are in one."""
     settings = settings_for("memory:", None, tmp_path)
     with closing(open_application(settings, clock=ticking())) as application:
+        _choose(application)
         answered = ask_all(application, range(DECISIONS), PROCESSES * THREADS)
         _check([json.loads(entry) for _, entry in application.audit.entries()], answered)
+
+
+def _choose(application: Application) -> None:
+    """Every recipient wants fewer than the policy of campaign `h` allows."""
+    for recipient in range(RECIPIENTS):
+        wanted = PreferenceRequest(limits={"own-twelve": OWN_LIMIT})
+        application.preferences.set(f"r-{recipient}", wanted, now=NOON)
 
 
 def _check(entries: list[dict[str, Any]], answered: Mapping[str, str]) -> None:

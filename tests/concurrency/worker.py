@@ -24,7 +24,7 @@ from guardrails.settings import Settings
 
 NOON = datetime(2026, 12, 2, 12, tzinfo=UTC)
 RECIPIENTS = 20
-CAMPAIGNS = "abcdefg"
+CAMPAIGNS = "abcdefgh"
 SHARED_BY_TWO = 50
 REQUEST_SIZES = (1, 1, 2, 1, 1, 10)
 """How many candidates a thread asks for at once, request after request."""

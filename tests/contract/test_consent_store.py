@@ -155,6 +155,19 @@ def test_what_waits_for_its_confirmation_says_nothing(do):
     assert read(do).record == "e-2"
 
 
+def test_a_devices_permission_says_nothing_and_hides_nothing(do):
+    append(do, event(1, at=instant(10), method="os_permission"))
+    assert read(do) == ConsentState()
+    append(do, event(2, at=instant(8), state="denied"))
+    assert read(do).record == "e-2"
+    assert do(lambda session: session.consents.read_at([QUERY], instant(11)))[QUERY].record == "e-2"
+
+
+def test_a_permission_that_is_taken_back_speaks(do):
+    append(do, event(1), event(2, at=instant(10), state="withdrawn", method="os_permission"))
+    assert read(do).record == "e-2"
+
+
 def test_a_point_in_time_sees_what_had_been_said_by_then(do):
     append(do, event(1, at=instant(9)), event(2, at=instant(10), state="withdrawn"), event(3, at=instant(10)))
     instants = [instant(8), instant(9), instant(9, 59, 59, 999_999), instant(10), instant(23)]

@@ -236,3 +236,33 @@ def test_the_same_instant_is_kept_whatever_zone_says_it_and_however_far_it_is(in
     insert(stored_decision(1, due_at=end, lease_until=end, evaluated_at=there))
     kept = by_id("d-1")["d-1"]
     assert (end, end, there) == (kept.due_at, kept.lease_until, kept.evaluated_at)
+
+
+def of_recipient(do, recipient, most=10) -> list[str]:
+    return ids(do(lambda session: session.decisions.of_recipient(recipient, most)))
+
+
+def test_the_allows_of_a_recipient_are_found_the_newest_first_and_no_other(do, insert):
+    hours = {1: 10, 2: 12, 3: 11, 4: 12}
+    insert(
+        *(stored_decision(number, recipient="r-1", evaluated_at=instant(hour)) for number, hour in hours.items()),
+        stored_decision(5, recipient="r-1", evaluated_at=instant(13), lease_until=None, state="none"),
+        stored_decision(6, recipient="r-10"),
+        stored_decision(7),
+    )
+    assert of_recipient(do, "r-1") == ["d-2", "d-4", "d-3", "d-1"]
+    assert of_recipient(do, "r-1", 2) == ["d-2", "d-4"]
+    assert of_recipient(do, "r-2") == []
+
+
+def test_the_allows_of_a_recipient_keep_up_with_what_becomes_of_them(do, insert, by_id):
+    insert(*(stored_decision(number, recipient="r-1") for number in range(3)))
+    do(lambda session: session.decisions.update([stored_decision(1, state="sent", sent_at=instant(11))]))
+    do(lambda session: session.decisions.remove(["d-2"]))
+    assert of_recipient(do, "r-1") == ["d-1", "d-0"]
+    assert (by_id("d-1")["d-1"].state, by_id("d-1")["d-1"].recipient) == ("sent", "r-1")
+
+
+def test_recipients_are_told_apart_whatever_script_they_are_in(do, insert):
+    insert(*(stored_decision(number, recipient=id_) for number, id_ in enumerate(IDS)))
+    assert [of_recipient(do, id_) for id_ in IDS] == [[f"d-{number}"] for number in range(len(IDS))]

@@ -23,6 +23,7 @@ SHIPPED = sorted((ROOT / "policies").glob("**/*.yaml"))
 CASES = ROOT / "tests" / "bad_policies" / "cases"
 
 ONLY_THE_LOADER = {
+    "choices",
     "condition_contradictions",
     "condition_between",
     "condition_mixed_lists",

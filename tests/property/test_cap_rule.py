@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from guardrails.core.candidate import Candidate, Content, Recipient
-from guardrails.core.cap_rule import CalendarWindow, CapNeed, CapRule, CountdownWindow, RollingWindow
+from guardrails.core.cap_needs import CapNeed
+from guardrails.core.cap_rule import CalendarWindow, CapRule, CountdownWindow, RollingWindow
 from guardrails.core.needs import Usage
 from guardrails.core.timing import Zone
 from guardrails.core.zones import zone_named, zones_in
@@ -100,7 +101,7 @@ def test_of_a_tallied_key_the_value_is_exact_now_and_never_too_small_later(windo
 @given(window=windows, per=st.sampled_from([("recipient.id",), ("channel",)]), times=sends, at=instants, limit=limits)
 def test_an_allow_rests_on_fewer_sends_than_the_limit_in_every_span(window, per, times, at, limit):
     asked = need(window, limit, per)
-    checks = asked.checks(asked.queries(CANDIDATE, at), CANDIDATE, at)
+    checks = asked.checks(asked.queries(CANDIDATE, at), (), CANDIDATE, at)
     until = timedelta(seconds=window.seconds) if isinstance(window, CountdownWindow) else timedelta()
     counted = [sum(check.start <= time + until < check.end for time in times) for check in checks]
     assert all(count < check.limit for count, check in zip(counted, checks, strict=True)) == (

@@ -36,7 +36,8 @@ TICK = timedelta(microseconds=1)
 INSTANTS = st.sampled_from([instant(9), instant(9) + TICK, instant(10), instant(11)])
 
 EVENTS = st.builds(
-    lambda **fields: ConsentEvent(id="", method="form", recorded_at=instant(12), **fields),
+    lambda **fields: ConsentEvent(id="", recorded_at=instant(12), **fields),
+    method=st.sampled_from(["form", "form", "os_permission"]),
     recipient=st.sampled_from(RECIPIENTS),
     purpose=st.sampled_from(PURPOSES),
     state=st.sampled_from(["granted", "granted", "withdrawn", "denied", "expired", "pending"]),
@@ -57,7 +58,8 @@ def folded(events, at=None) -> dict[ConsentQuery, ConsentState]:
     """The state of every channel after the records up to `at`, taken one by one."""
     state = {}
     for event in sorted(events, key=lambda each: each.at):  # stable: of one instant in the order of arrival
-        if event.state == "pending" or (at is not None and event.at > at):
+        is_permission = (event.state, event.method) == ("granted", "os_permission")
+        if event.state == "pending" or is_permission or (at is not None and event.at > at):
             continue
         for channel in CHANNELS if event.channels is None else event.channels:
             state[ConsentQuery(event.recipient, event.purpose, channel)] = event.told()

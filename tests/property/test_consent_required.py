@@ -86,6 +86,8 @@ def test_nothing_changes_before_the_next_change_and_something_does_then(need, re
     before, later = need.value(answers, CANDIDATE, at), at + timedelta(seconds=seconds)
     if change is None or later < change:
         assert need.value(answers, CANDIDATE, later) == before
+    if record.status != "granted":
+        assert change is None
     if change is not None:
         assert change > at
         assert need.value(answers, CANDIDATE, change) != before

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from guardrails.bootstrap import compiler
 from guardrails.core.candidate import Candidate, Content, Recipient
 from guardrails.core.needs import ConsentState, Preferences, Usage, UsageQuery
+from guardrails.core.timing import CHOSEN_ZONE
 from guardrails.decide.case import open_case
 from guardrails.decide.judgement import judge
 from guardrails.errors import PolicyError
@@ -48,10 +49,19 @@ def caps(draw):
             ),
         )
     )
-    return f"kind: frequency_cap, limit: {draw(st.integers(1, 3))}, window: {{{window}}}, per: [recipient]"
+    personal = draw(st.sampled_from(["", ", personal: true"]))
+    return f"kind: frequency_cap, limit: {draw(st.integers(1, 3))}, window: {{{window}}}, per: [recipient]{personal}"
 
 
 gaps = st.integers(1, 1000).map(lambda m: f"kind: min_gap, gap: {m}m, per: [recipient]")
+pauses = st.just("kind: pause")
+NOTHING = Preferences()
+chosen_by_the_recipient = st.builds(
+    lambda own, paused_until, zone: Preferences({}, paused_until, {f"p{number}": own for number in range(4)}, zone),
+    st.integers(0, 4),
+    st.none() | instants,
+    st.none() | st.sampled_from(ZONES),
+)
 consents = st.integers(60, 6000).map(lambda m: f"kind: consent_required, purpose: sponsored, max_age: {m}m")
 
 
@@ -61,7 +71,7 @@ def zoned(zone):
 
 @st.composite
 def policies(draw):
-    kinds = draw(st.lists(st.one_of(quiet_hours(), caps(), gaps, consents), min_size=1, max_size=4))
+    kinds = draw(st.lists(st.one_of(quiet_hours(), caps(), gaps, consents, pauses), min_size=1, max_size=4))
     lines = []
     for number, kind in enumerate(kinds):
         start, end = draw(st.none() | instants), draw(st.none() | instants)
@@ -77,7 +87,7 @@ def policies(draw):
     return "apiVersion: guardrails/v1\npolicies:\n" + "\n".join(lines) + "\n"
 
 
-def answer(query, sends, granted_at):
+def answer(query, sends, granted_at, chosen=NOTHING):
     """What the rooms would answer, from a plain list of sends."""
     if isinstance(query, UsageQuery):
         times = sorted(sends)
@@ -90,7 +100,7 @@ def answer(query, sends, granted_at):
         return Usage(len(times) - len(kept), tuple(kept))
     if hasattr(query, "purpose"):
         return ConsentState("granted", at=granted_at)
-    return Preferences()
+    return chosen
 
 
 compile_native = compiler("native")
@@ -103,9 +113,10 @@ compile_native = compiler("native")
     countdown=st.integers(1, 2000),
     granted=st.integers(-3000, 0),
     zone=st.sampled_from([*ZONES, None, "Mars/Base"]),
+    chosen=chosen_by_the_recipient,
     at=st.integers(0, 1440).map(lambda minute: START + minute * MINUTE),
 )
-def test_retry_at_is_the_first_instant_that_allows(text, sends, countdown, granted, zone, at):
+def test_retry_at_is_the_first_instant_that_allows(text, sends, countdown, granted, zone, chosen, at):
     try:
         compiled = compile_native(load_policy_files({"p.yaml": text}))
     except PolicyError:  # such as quiet hours that never end
@@ -117,8 +128,10 @@ def test_retry_at_is_the_first_instant_that_allows(text, sends, countdown, grant
     history = {START + minute * MINUTE: START + (minute + countdown) * MINUTE for minute in sends}
     granted_at = START + granted * MINUTE
     case = open_case(compiled, candidate, at)
+    if CHOSEN_ZONE in case.questions:
+        case.locate(chosen.timezone)
     case.answers = {
-        fact: None if queries is None else tuple(answer(query, history, granted_at) for query in queries)
+        fact: None if queries is None else tuple(answer(query, history, granted_at, chosen) for query in queries)
         for fact, queries in case.questions.items()
     }
 

@@ -96,6 +96,12 @@ class MemoryDecisions:
         found = heapq.nsmallest(most, (row.decision_id for row in rows if row.decision_id > after))
         return [self._by_id[each] for each in found]
 
+    def of_recipient(self, recipient: str, most: int, /) -> Sequence[StoredDecision]:
+        """At most `most` allows for a recipient, the newest first."""
+        allows = [each for each in self._by_id.values() if each.recipient == recipient and each.lease_until is not None]
+        allows.sort(key=lambda each: each.decision_id)
+        return sorted(allows, key=lambda each: each.evaluated_at, reverse=True)[:most]
+
     def _put(self, decision: StoredDecision) -> None:
         self._journal.put(self._by_id, decision.decision_id, decision)
         if decision.is_caps_pending:
@@ -178,6 +184,12 @@ _HOLDING = (
     .order_by(decisions.c.decision_id)
     .limit(bindparam("most"))
 )
+_OF_RECIPIENT = (
+    select(decisions)
+    .where(decisions.c.recipient == bindparam("recipient"), decisions.c.lease_until.is_not(None))
+    .order_by(decisions.c.evaluated_at.desc(), decisions.c.decision_id)
+    .limit(bindparam("most"))
+)
 
 
 class SqlDecisions:
@@ -234,6 +246,11 @@ class SqlDecisions:
         """At most `most` decisions whose slots count or will, and are in the caps, whose id is greater than `after`."""
         return [_from_row(row) for row in self._connection.execute(_HOLDING, {"after": after, "most": most})]
 
+    def of_recipient(self, recipient: str, most: int, /) -> Sequence[StoredDecision]:
+        """At most `most` allows for a recipient, the newest first."""
+        rows = self._connection.execute(_OF_RECIPIENT, {"recipient": recipient, "most": most})
+        return [_from_row(row) for row in rows]
+
 
 _encode_takes = msgspec.json.Encoder().encode
 _decode_takes = msgspec.json.Decoder(tuple[Take, ...]).decode
@@ -268,6 +285,7 @@ def _to_row(decision: StoredDecision) -> tuple[object, ...]:
         _micros(decision.delivered_at),
         _encode_takes(decision.takes),
         decision.is_caps_pending,
+        decision.recipient,
     )
 
 
@@ -287,4 +305,5 @@ def _from_row(row: Row[Any]) -> StoredDecision:
         takes=_decode_takes(row.takes),
         is_caps_pending=bool(row.is_caps_pending),
         owns_candidate=row.owned_candidate is not None,
+        recipient=row.recipient,
     )

@@ -59,7 +59,7 @@ def usage(
     """Show how far the recipient with the id RECIPIENT has used each cap, and when the next slot opens.
 
     Shown are the caps of the policies that count what the recipient gets, and those that all recipients share. Caps in
-    the recipient's own calendar need to know the --timezone, which is not on record.
+    the recipient's own calendar need to know the --timezone, unless the recipient chose one.
     """
     with _told_by_name():
         person = Decoder(Recipient).convert({"id": recipient, **where})

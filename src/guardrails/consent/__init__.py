@@ -8,11 +8,14 @@ from guardrails.consent.notices import Notice, NoticeRequest
 from guardrails.consent.service import ConsentService
 from guardrails.consent.store import MemoryConsents, SqlConsents
 from guardrails.consent.values import ConsentEvent, ConsentRequest
+from guardrails.consent.withdrawals import Inbound, InboundRequest, Withdrawals
 
 __all__ = [
     "ConsentEvent",
     "ConsentRequest",
     "ConsentService",
+    "Inbound",
+    "InboundRequest",
     "MemoryConsents",
     "MemoryNotices",
     "Notice",
@@ -20,4 +23,5 @@ __all__ = [
     "NoticeService",
     "SqlConsents",
     "SqlNotices",
+    "Withdrawals",
 ]

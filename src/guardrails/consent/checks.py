@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from guardrails.consent.notices import Notice, NoticeKey, undeclared
-from guardrails.consent.values import DOUBLE_OPT_IN, ConsentEvent, ConsentRow
+from guardrails.consent.values import ConsentEvent, ConsentRow
 from guardrails.core.candidate import YEARS
-from guardrails.core.purposes import Purpose
+from guardrails.core.purposes import DOUBLE_OPT_IN, Purpose
 from guardrails.errors import CandidateError
 from guardrails.storage.instants import LAST_MICROS, to_micros
 

@@ -1,8 +1,9 @@
 """What a recipient's records come to: the one rule that every store and every reading is held to.
 
 Of a recipient, a purpose and a channel the newest record speaks, by `at` and then by arrival, that is about the channel
-and waits for no confirmation. What was recorded later never changes what held earlier, unless it says that the
-recipient spoke earlier.
+and speaks at all: neither a grant that waits for its confirmation nor a device's permission does, and neither hides
+what was said before it. What was recorded later never changes what held earlier, unless it says that the recipient
+spoke earlier.
 """
 
 from __future__ import annotations
@@ -49,7 +50,7 @@ def speaking(
     """
     newest: ConsentEvent | None = None
     for event in events:
-        if event.purpose != purpose or event.state == "pending" or not event.covers(channel):
+        if event.purpose != purpose or not event.speaks or not event.covers(channel):
             continue
         if (at is None or event.at <= at) and (newest is None or event.at >= newest.at):
             newest = event
@@ -72,7 +73,7 @@ def standings_of(speakers: Iterable[tuple[str, ConsentEvent]], now: datetime) ->
 
 def _standing(event: ConsentEvent, channels: tuple[str, ...], now: datetime) -> Standing:
     told = event.told()
-    assert told.status is not None  # noqa: S101 - what is pending never speaks
+    assert told.status is not None  # noqa: S101 - what doesn't speak stands for no channel
     has_ended = event.expires_at is not None and event.expires_at <= now
     return Standing(
         purpose=event.purpose,

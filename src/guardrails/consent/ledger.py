@@ -16,6 +16,7 @@ import msgspec
 from guardrails.consent.checks import (
     Problem,
     confirmation_problems,
+    lone_problems,
     notice_key,
     notice_problems,
     purpose_problems,
@@ -24,11 +25,24 @@ from guardrails.consent.checks import (
 from guardrails.consent.notice_store import NoticeStore
 from guardrails.consent.notices import Notice, NoticeKey
 from guardrails.consent.store import ConsentStore
-from guardrails.consent.values import DOUBLE_OPT_IN, ConsentEvent
-from guardrails.core.purposes import Purpose
+from guardrails.consent.values import GPC, ConsentEvent, ConsentRequest, event_of
+from guardrails.core.purposes import DOUBLE_OPT_IN, Purpose
 from guardrails.errors import CandidateError, ConflictError, GoneError, NotFoundError
 
-__all__ = ["Confirmation", "Recording", "Session", "confirm", "record_groups"]
+__all__ = [
+    "REFUSALS",
+    "Confirmation",
+    "Recording",
+    "Session",
+    "confirm",
+    "confirm_by",
+    "look_at",
+    "record_groups",
+    "recording_of",
+]
+
+REFUSALS = frozenset({"withdrawn", "denied"})
+"""The states in which a recipient says no."""
 
 
 class Session(Protocol):
@@ -53,6 +67,12 @@ class Recording(msgspec.Struct, frozen=True):
         return known == msgspec.structs.replace(
             self.event, at=at, recorded_at=known.recorded_at, notice_hash=notice_hash
         )
+
+
+def recording_of(request: ConsentRequest, declared: Mapping[str, Purpose], *, new_id: str, now: datetime) -> Recording:
+    """What is to be recorded of a request that arrives `now`; `new_id` is used where the caller gave none."""
+    event = event_of(request, new_id=new_id, now=now)
+    return Recording(event, declared, request.at is not None, tuple(lone_problems(event, declared)))
 
 
 class Confirmation(msgspec.Struct, frozen=True):
@@ -125,20 +145,16 @@ def confirm(session: Session, confirmations: list[Confirmation]) -> list[Consent
     return [_confirmed(session, each) for each in confirmations]
 
 
+def look_at(session: Session, confirmations: list[Confirmation]) -> list[ConsentEvent | CandidateError]:
+    """What would be confirmed, or was: the pending record, or the grant; see `ConsentService.awaiting`."""
+    return [_answer(session, each) for each in confirmations]
+
+
 def _confirmed(session: Session, asked: Confirmation) -> ConsentEvent | CandidateError:
-    pending = session.consents.by_id([asked.pending]).get(asked.pending)
-    if pending is None:
-        return NotFoundError(f"no consent `{asked.pending}` is recorded")
-    if pending.state != "pending":
-        return ConflictError(f"consent `{pending.id}` is `{pending.state}`: there is nothing to confirm")
-    known = session.consents.confirmations([pending.id]).get(pending.id)
-    if known is not None:
-        return known
-    later = session.consents.history(pending.recipient, purpose=pending.purpose, after=pending.id)
-    refused = _void(pending, later) or _late(pending, asked)
-    if refused is not None:
-        return refused
-    newest = max((event.at for event in later), default=pending.at)
+    pending = _answer(session, asked)
+    if isinstance(pending, CandidateError) or pending.state != "pending":
+        return pending
+    newest = session.consents.newest([_subject(pending)])[_subject(pending)]
     granted = msgspec.structs.replace(
         pending,
         id=asked.new_id,
@@ -152,9 +168,24 @@ def _confirmed(session: Session, asked: Confirmation) -> ConsentEvent | Candidat
     return granted
 
 
+def _answer(session: Session, asked: Confirmation) -> ConsentEvent | CandidateError:
+    """The pending record where it may be confirmed, the grant where it was, or why neither."""
+    pending = session.consents.by_id([asked.pending]).get(asked.pending)
+    if pending is None:
+        return NotFoundError(f"no consent `{asked.pending}` is recorded")
+    if pending.state != "pending":
+        return ConflictError(f"consent `{pending.id}` is `{pending.state}`: there is nothing to confirm")
+    known = session.consents.confirmations([pending.id]).get(pending.id)
+    if known is not None:
+        return known
+    later = session.consents.history(pending.recipient, purpose=pending.purpose, after=pending.id)
+    return _void(pending, later) or _late(pending, asked) or pending
+
+
 def _void(pending: ConsentEvent, later: Sequence[ConsentEvent]) -> ConflictError | None:
+    """Why a later refusal stands in the way. A browser's signal does not: whoever confirms in spite of it does so."""
     for event in later:
-        if event.state in {"withdrawn", "denied"} and _overlap(pending, event):
+        if event.state in REFUSALS and event.method != GPC and _overlap(pending, event):
             said = f"consent `{pending.id}` can't be confirmed any more: `{event.id}` {event.state} it later"
             return ConflictError(said)
     return None

@@ -7,10 +7,9 @@ from datetime import datetime, timedelta
 from typing import NamedTuple
 
 from guardrails.consent import ledger
-from guardrails.consent.checks import lone_problems
 from guardrails.consent.fold import CHANNELS, Standing, standings_of
-from guardrails.consent.ledger import Confirmation, Recording, Session
-from guardrails.consent.values import ConsentEvent, ConsentRequest, event_of
+from guardrails.consent.ledger import Confirmation, Session, recording_of
+from guardrails.consent.values import ConsentEvent, ConsentRequest
 from guardrails.core.needs import ConsentQuery
 from guardrails.core.purposes import Purpose
 from guardrails.decide.ports import Transactor
@@ -68,7 +67,7 @@ class ConsentService:
     def record_many(self, requests: Sequence[ConsentRequest], *, now: datetime) -> list[ConsentEvent | CandidateError]:
         """Record consents in order, durably; one result a request: the record, or the error that it alone has."""
         declared = self._purposes()
-        recordings = tuple(self._recording(request, declared, now) for request in requests)
+        recordings = tuple(recording_of(request, declared, new_id=self._new_id(), now=now) for request in requests)
         return self._transactor.call(ledger.record_groups, recordings, size=max(1, len(recordings)))
 
     def confirm(self, pending_id: str, *, now: datetime) -> ConsentEvent:
@@ -82,6 +81,12 @@ class ConsentService:
         confirmed = self._transactor.call(ledger.confirm, asked)
         assert isinstance(confirmed, ConsentEvent)  # noqa: S101 - the transactor raises what is an error
         return confirmed
+
+    def awaiting(self, pending_id: str, *, now: datetime) -> ConsentEvent:
+        """What `confirm` would confirm: the pending record or, where it was confirmed, the grant. Raises as it does."""
+        found = self._transactor.call(ledger.look_at, Confirmation(pending_id, "", now, self._confirm_within))
+        assert isinstance(found, ConsentEvent)  # noqa: S101 - the transactor raises what is an error
+        return found
 
     def confirm_by(self, pending: ConsentEvent) -> datetime:
         """The instant from which on a pending record can't be confirmed any more."""
@@ -123,10 +128,6 @@ class ConsentService:
         """
         speakers = self._transactor.call(_read_speakers, (recipient, as_of))
         return standings_of(speakers, now if as_of is None else as_of)
-
-    def _recording(self, request: ConsentRequest, declared: Mapping[str, Purpose], now: datetime) -> Recording:
-        event = event_of(request, new_id=self._new_id(), now=now)
-        return Recording(event, declared, request.at is not None, tuple(lone_problems(event, declared)))
 
 
 class _Asked(NamedTuple):

@@ -26,6 +26,7 @@ from sqlalchemy import (
 from guardrails.consent.fold import state_at
 from guardrails.consent.values import ConsentEvent
 from guardrails.core.needs import ConsentQuery, ConsentState
+from guardrails.core.purposes import OS_PERMISSION
 from guardrails.decide.ports import ConsentReader
 from guardrails.storage.instants import from_micros, to_micros
 from guardrails.storage.json_rows import encode_rows, json_rows
@@ -174,7 +175,9 @@ def _reading(bound: ColumnElement[bool]) -> Select[Any]:
         .where(
             consent_events.c.recipient == _asked.c.recipient,
             consent_events.c.purpose == _asked.c.purpose,
+            # `ConsentEvent.speaks`, in SQL.
             consent_events.c.state != "pending",
+            (consent_events.c.state != "granted") | (consent_events.c.method != OS_PERMISSION),
             # Without LIKE, in which the `_` of `in_app` stands for any letter.
             consent_events.c.channels.is_(None)
             | (func.replace(consent_events.c.channels, _quoted, "") != consent_events.c.channels),

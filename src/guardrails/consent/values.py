@@ -10,17 +10,18 @@ from msgspec import Meta
 
 from guardrails.core.candidate import Channel, CountryOrRegion, Id, Instant, Locale, Word
 from guardrails.core.needs import ConsentState
+from guardrails.core.purposes import OS_PERMISSION
 from guardrails.core.timing import told_at
 
-__all__ = ["DOUBLE_OPT_IN", "ConsentEvent", "ConsentRequest", "ConsentRow", "State", "event_of"]
+__all__ = ["GPC", "ConsentEvent", "ConsentRequest", "ConsentRow", "State", "event_of"]
 
 State = Literal["granted", "withdrawn", "denied", "expired", "pending"]
 """`pending` is a grant that waits for its confirmation, and counts for nothing until then."""
 
 EVIDENCE_BYTES = 4000
 
-DOUBLE_OPT_IN = "double_opt_in"
-"""The method of a grant that was confirmed: here, or elsewhere before it was recorded, which `evidence` shows."""
+GPC = "gpc"
+"""The method of a withdrawal that a browser made by `Sec-GPC: 1`, the Global Privacy Control, without being asked."""
 
 
 class ConsentRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -94,9 +95,17 @@ class ConsentEvent(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
         """Whether it is about this channel."""
         return self.channels is None or channel in self.channels
 
+    @property
+    def speaks(self) -> bool:
+        """Whether it says what the recipient wants: what waits for its confirmation does not, nor does a permission.
+
+        The permission of an operating system is given to an app, and for whatever it sends. Taking it back speaks.
+        """
+        return self.state != "pending" and not (self.state == "granted" and self.method == OS_PERMISSION)
+
     def told(self) -> ConsentState:
-        """What a decision learns of it, where it is the newest; a pending one tells nothing."""
-        if self.state == "pending":
+        """What a decision learns of it, where it is the newest; one that doesn't speak tells nothing."""
+        if self.state == "pending" or not self.speaks:
             return ConsentState()
         return ConsentState(
             self.state,

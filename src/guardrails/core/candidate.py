@@ -27,11 +27,11 @@ __all__ = [
     "candidate_facts",
 ]
 
-_PRINTABLE = r"^[^\x00-\x1f\x7f]*(?!\n)$"  # Python's `$` alone would let a last line break through
+PRINTABLE = r"^[^\x00-\x1f\x7f]*(?!\n)$"  # Python's `$` alone would let a last line break through
 
-Id = Annotated[str, Meta(min_length=1, max_length=200, pattern=_PRINTABLE)]
-Word = Annotated[str, Meta(min_length=1, max_length=100, pattern=_PRINTABLE)]
-Locale = Annotated[str, Meta(max_length=35, pattern=_PRINTABLE)]
+Id = Annotated[str, Meta(min_length=1, max_length=200, pattern=PRINTABLE)]
+Word = Annotated[str, Meta(min_length=1, max_length=100, pattern=PRINTABLE)]
+Locale = Annotated[str, Meta(max_length=35, pattern=PRINTABLE)]
 Timezone = Annotated[str, Meta(max_length=64)]
 Country = Annotated[str, Meta(pattern=r"^[A-Z]{2}(?!\n)$")]
 Region = Annotated[str, Meta(pattern=r"^[A-Z]{2}-[A-Z0-9]{1,3}(?!\n)$")]

@@ -27,8 +27,16 @@ from zoneinfo import ZoneInfo
 import msgspec
 
 from guardrails.core.candidate import Candidate, Recipient
-from guardrails.core.conditions import TRUE, Condition, FactType
-from guardrails.core.needs import Answer, CapCheck, CountOn, Query, Take, Usage, UsageQuery
+from guardrails.core.conditions import TRUE, Condition
+from guardrails.core.needs import (
+    CapCheck,
+    CountOn,
+    Preferences,
+    Query,
+    Take,
+    Usage,
+    UsageQuery,
+)
 from guardrails.core.timing import CalendarUnit, Zone, calendar_window, zones_of
 
 __all__ = [
@@ -36,7 +44,6 @@ __all__ = [
     "LISTED_TIMES",
     "RECIPIENT",
     "CalendarWindow",
-    "CapNeed",
     "CapRule",
     "CountdownWindow",
     "RollingWindow",
@@ -159,7 +166,7 @@ class CapRule(msgspec.Struct, frozen=True, kw_only=True):
 
     `per` holds field names, of those in `CAP_PARTS`; empty for one counter over everything. `content.tags` makes one
     counter a tag. `counts` says which sends count, whether or not the policy applies to them; where it is unknown,
-    they do.
+    they do. Where it is `personal`, its recipient may choose fewer than `limit`.
     """
 
     id: str
@@ -168,6 +175,7 @@ class CapRule(msgspec.Struct, frozen=True, kw_only=True):
     per: tuple[str, ...]
     counts: Condition = TRUE
     count_on: CountOn = "reserved"
+    personal: bool = False
 
     @property
     def is_tallied(self) -> bool:
@@ -176,6 +184,11 @@ class CapRule(msgspec.Struct, frozen=True, kw_only=True):
         INVARIANT: no property of the limit, so that an edit of the limit finds everything that was counted before.
         """
         return isinstance(self.window, CalendarWindow) and RECIPIENT not in self.per
+
+    def limit_for(self, chosen: Preferences) -> int:
+        """The limit that holds for a recipient who chose so: their own where it is lower, never more than `limit`."""
+        own = chosen.limits.get(self.id) if self.personal else None
+        return self.limit if own is None else min(own, self.limit)
 
     def owner(self, recipient: Recipient) -> str | None:
         """The recipient, where the cap's keys are theirs alone."""
@@ -228,41 +241,11 @@ class CapRule(msgspec.Struct, frozen=True, kw_only=True):
         found = [change for change in changes if change is not None]
         return min(found) if found else None
 
-
-class CapNeed(msgspec.Struct, frozen=True):
-    """The fact "how many are used", the largest over the candidate's keys and the zones that it may be in."""
-
-    fact: str
-    rule: CapRule
-    type: FactType = FactType.NUMBER
-
-    @property
-    def fields(self) -> tuple[str, ...]:
-        """What the key is made of and, for a calendar of the recipient's, their zone."""
-        window = self.rule.window
-        zoned = isinstance(window, CalendarWindow) and window.zone.name == "recipient"
-        return (*self.rule.per, "recipient.timezone") if zoned else self.rule.per
-
-    def queries(self, candidate: Candidate, at: datetime) -> tuple[UsageQuery, ...] | None:
-        """One question a key (for a tallied key: one a zone); None where a part of the key or the zone is missing."""
-        keys = cap_keys(self.rule.per, candidate)
-        return None if keys is None else self.rule.questions(keys, candidate.recipient, at)
-
-    def value(self, answers: tuple[Answer, ...], candidate: Candidate, at: datetime) -> int | None:
-        """How many count at `at`; None where `queries` is."""
-        # No answers: either there is no key to count under (no tags), or a part of the key is missing.
-        if not answers and cap_keys(self.rule.per, candidate) is None:
-            return None
-        return self.rule.used(answers, candidate.recipient, at)  # type: ignore[arg-type]  # to its own questions
-
-    def next_change(self, answers: tuple[Answer, ...], candidate: Candidate, at: datetime) -> datetime | None:
-        """When, for one of the keys and zones, a send stops to count or begins to."""
-        return self.rule.next_change(answers, candidate.recipient, at)  # type: ignore[arg-type]  # as in `value`
-
-    def checks(self, queries: tuple[Query, ...], candidate: Candidate, at: datetime) -> tuple[CapCheck, ...]:
-        """What an allow that rests on this fact rests on: room under each key, in each zone. `queries` are our own."""
-        intervals = self.rule.window.intervals(candidate.recipient, at.astimezone(UTC)) or ()
-        limit = self.rule.limit
+    def checks(
+        self, queries: tuple[Query, ...], limit: int, recipient: Recipient, at: datetime
+    ) -> tuple[CapCheck, ...]:
+        """Room for less than `limit` under each key, in each zone. `queries` are this rule's own `questions`."""
+        intervals = self.window.intervals(recipient, at.astimezone(UTC)) or ()
         return tuple(
             [
                 CapCheck(query, start, end, limit)

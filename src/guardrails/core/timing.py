@@ -25,13 +25,17 @@ from guardrails.core.candidate import Recipient
 from guardrails.core.zones import zone_named, zones_in
 
 __all__ = [
+    "CHOSEN_ZONE",
     "CLOCK_SKEW",
     "LONGEST_SECONDS",
+    "ZONE_FIELD",
     "CalendarUnit",
     "QuietSpan",
     "Zone",
     "calendar_window",
     "format_duration",
+    "has_zone",
+    "in_chosen_zone",
     "is_quiet",
     "next_quiet_change",
     "parse_duration",
@@ -40,6 +44,15 @@ __all__ = [
 ]
 
 CalendarUnit = Literal["day", "week", "month"]
+
+ZONE_FIELD = "recipient.timezone"
+"""The candidate's field that a policy in the recipient's zone goes by."""
+
+CHOSEN_ZONE = "preferences.timezone"
+"""Names the question for the zone that the recipient chose: asked where a policy needs one and the candidate has none.
+
+INVARIANT: no fact that a policy reads is called so. Those have three parts: the concern, the policy's id, the fact.
+"""
 
 LONGEST_SECONDS = 3650 * 86_400
 """The longest duration, ten years: so that no sum of an instant and a duration leaves the calendar."""
@@ -107,6 +120,18 @@ def zones_of(zone: Zone, recipient: Recipient) -> tuple[ZoneInfo, ...] | None:
     if zone.fallback == "strictest":
         return zones_in(recipient.country, recipient.region)
     return _only(zone.fallback)
+
+
+def has_zone(recipient: Recipient) -> bool:
+    """Whether the sender brought a zone of the recipient that exists."""
+    return recipient.timezone is not None and zone_named(recipient.timezone) is not None
+
+
+def in_chosen_zone(recipient: Recipient, chosen: str | None) -> Recipient:
+    """The recipient with the zone that they chose themselves, where the sender brought none that exists."""
+    if chosen is None or has_zone(recipient):
+        return recipient
+    return msgspec.structs.replace(recipient, timezone=chosen)
 
 
 @lru_cache(maxsize=1_000)

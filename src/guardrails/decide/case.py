@@ -14,17 +14,18 @@ import msgspec
 
 from guardrails.core.candidate import Candidate, candidate_facts
 from guardrails.core.combine import Combined, combine
-from guardrails.core.needs import Answer, Need, Query
+from guardrails.core.needs import Answer, Need, PreferenceQuery, Preferences, Query
 from guardrails.core.policy import Policy, Verdict
 from guardrails.core.policy_set import PolicySet, Selected, counting_set
+from guardrails.core.timing import CHOSEN_ZONE, ZONE_FIELD, has_zone, in_chosen_zone
 from guardrails.decide.ports import Engine, EngineFactory
 
-__all__ = ["Answers", "Case", "Compiled", "Questions", "compile_policies", "open_case"]
+__all__ = ["Answers", "Case", "Compiled", "Questions", "compile_policies", "open_case", "zone_in"]
 
 Answers = Mapping[str, tuple[Answer, ...] | None]
 """By fact, the rooms' answers; None where the candidate lacks what the questions are made of; absent: unavailable."""
 
-Questions = Mapping[str, tuple[Query, ...] | None]
+Questions = dict[str, tuple[Query, ...] | None]
 """By fact, what to ask the rooms; None where the candidate lacks what the questions are made of."""
 
 
@@ -45,7 +46,12 @@ def compile_policies(policy_set: PolicySet, *, engine: EngineFactory, native: En
 
 
 class Case:
-    """One candidate and its answers. Open it, ask its `questions`, and set `answers` before the rest."""
+    """One candidate and its answers. Open it, ask its `questions`, and set `answers` before the rest.
+
+    Where a policy goes by the recipient's zone and the candidate brings none, the first question is for the zone that
+    they chose (`CHOSEN_ZONE`): `locate` the case by it before the others are asked. `located` is the candidate there.
+    Conditions on `recipient.timezone` read what the sender brought, whatever the recipient chose.
+    """
 
     __slots__ = (
         "_answers",
@@ -56,6 +62,7 @@ class Case:
         "candidate",
         "candidate_facts",
         "compiled",
+        "located",
         "needs",
         "questions",
         "selected",
@@ -79,8 +86,34 @@ class Case:
                 for need in policy.needs
             ]
         )
+        self.located = candidate
         self.questions: Questions = {need.fact: need.queries(candidate, at) for need in self.needs}
+        if not has_zone(candidate.recipient) and any(ZONE_FIELD in need.fields for need in self.needs):
+            self.questions[CHOSEN_ZONE] = (PreferenceQuery(candidate.recipient.id),)
         self.answers = {}
+
+    def locate(self, chosen: str | None) -> None:
+        """Let the zone that the recipient chose stand in for the one that the candidate does not bring."""
+        candidate = self.candidate
+        recipient = in_chosen_zone(candidate.recipient, chosen)
+        if recipient is candidate.recipient:
+            return
+        self.located = msgspec.structs.replace(candidate, recipient=recipient)
+        for need in self.needs:
+            if ZONE_FIELD in need.fields:
+                self.questions[need.fact] = need.queries(self.located, self.at)
+
+    def recall(self, answers: Answers) -> None:
+        """Set the answers that an audit entry holds.
+
+        One that was written before recipients could choose a zone holds none on it: it was not asked for then.
+        """
+        chosen = answers.get(CHOSEN_ZONE)
+        if chosen is None:
+            self.questions.pop(CHOSEN_ZONE, None)
+        else:
+            self.locate(zone_in(chosen))
+        self.answers = answers
 
     @property
     def answers(self) -> Answers:
@@ -97,7 +130,7 @@ class Case:
     def facts_at(self, at: datetime) -> dict[str, object]:
         """All facts at an instant; the missing have no key."""
         facts = self.candidate_facts.copy()
-        candidate, answered = self.candidate, self._answers
+        candidate, answered = self.located, self._answers
         for need in self.needs:
             fact = need.fact
             answers = answered.get(fact)
@@ -154,10 +187,17 @@ class Case:
         changes = policy.bounds_after(at)
         for need in policy.needs:
             answers = self._answers.get(need.fact)
-            change = None if answers is None else need.next_change(answers, self.candidate, at)
+            change = None if answers is None else need.next_change(answers, self.located, at)
             if change is not None:
                 changes.append(change)
         return changes
+
+
+def zone_in(answers: tuple[Answer, ...]) -> str | None:
+    """The zone that the recipient chose, from the answer to `CHOSEN_ZONE`."""
+    (chosen,) = answers
+    assert isinstance(chosen, Preferences)  # noqa: S101 - the question was for preferences
+    return chosen.timezone
 
 
 def open_case(compiled: Compiled, candidate: Candidate, at: datetime) -> Case:

@@ -25,7 +25,7 @@ from guardrails.decide.faults import ENGINE_DISAGREEMENT, ENGINE_FAULT, decided,
 from guardrails.decide.gather import Ledger, gather
 from guardrails.decide.in_flight import InFlight, patience_seconds
 from guardrails.decide.outage import Outages
-from guardrails.decide.ports import Session, Transactor
+from guardrails.decide.ports import Session, Transactor, UnsubscribeLinks
 from guardrails.decide.spool import Spool
 from guardrails.decide.writes import Answer, Asked, Known, Request, Writes, ask
 from guardrails.errors import CandidateError, DependencyError, EngineFault
@@ -46,7 +46,7 @@ what they were answered by the stores, it is to be answered too, and not somethi
 class Decider:
     """Decides candidates against the active policies. One object serves all threads."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - each is a part of its own
         self,
         *,
         snapshot: Callable[[], Compiled],
@@ -57,10 +57,12 @@ class Decider:
         lease: timedelta,
         keep: timedelta,
         deadline: timedelta,
+        links: UnsubscribeLinks | None = None,
     ) -> None:
         """An allow is held for `lease`; a decision answers for its candidate for `keep` after its last change.
 
-        `deadline` is how long the stores may take over one candidate, all calls together.
+        `deadline` is how long the stores may take over one candidate, all calls together. `links` is None where
+        recipients can't reach the service.
         """
         self._snapshot = snapshot
         self._transactor = transactor
@@ -71,6 +73,7 @@ class Decider:
         self._lease = lease
         self._keep = keep
         self._deadline = deadline
+        self._links = links
 
     def decide(
         self, candidates: Sequence[Candidate], *, now: datetime | None = None, trace_id: str | None = None
@@ -132,7 +135,9 @@ class Decider:
         known = _answered_before(session, requests)
         opened_all = [_open_all(request, known) for request in requests]
         cases = [each for opened_cases in opened_all for each in opened_cases if isinstance(each, Case)]
-        writes = Writes(session, now=now, lease=self._lease, keep=self._keep, has_caps=caps_fault is None)
+        writes = Writes(
+            session, now=now, lease=self._lease, keep=self._keep, has_caps=caps_fault is None, links=self._links
+        )
         group = _Group(known, gather(session, cases, now, caps_fault=caps_fault), writes)
         results = [group.decide(request, opened) for request, opened in zip(requests, opened_all, strict=True)]
         writes.write()

@@ -106,6 +106,7 @@ class _Rows:
             answer=spooled.answer,
             audit_index=self._index + len(self._lines),
             takes=spooled.entry.takes,
+            recipient=spooled.entry.candidate.recipient.id,
             due=self._due,
             owns_candidate=owner == decision.decision_id,
         )

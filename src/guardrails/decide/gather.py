@@ -1,5 +1,8 @@
 """Gather: one read a room for all cases together, then each case's answers, with what its forerunners took.
 
+Preferences are read first: where a candidate brings no zone, what is asked of the caps hangs on the one that the
+recipient chose.
+
 Cases that are decided together are decided in order, and each sees the slots of those before it: `Ledger` keeps the
 answers of the rooms and adds to them what is taken since.
 """
@@ -7,11 +10,12 @@ answers of the rooms and adds to them what is taken since.
 from __future__ import annotations
 
 from bisect import insort
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 
-from guardrails.core.needs import Answer, ConsentQuery, PreferenceQuery, Query, Take, Usage, UsageQuery
-from guardrails.decide.case import Answers, Case
+from guardrails.core.needs import Answer, ConsentQuery, PreferenceQuery, Preferences, Query, Take, Usage, UsageQuery
+from guardrails.core.timing import CHOSEN_ZONE
+from guardrails.decide.case import Answers, Case, zone_in
 from guardrails.decide.ports import Session
 from guardrails.errors import DependencyError
 
@@ -46,6 +50,9 @@ class Ledger:
                 answers[fact] = None if queries is None else tuple([known[query] for query in queries])
             except KeyError:  # the room did not answer
                 continue
+        chosen = answers.get(CHOSEN_ZONE)
+        if chosen is not None:  # of all that they chose, the entry is to hold no more than was asked for
+            answers[CHOSEN_ZONE] = (Preferences(timezone=zone_in(chosen)),)
         return answers
 
     def take(self, takes: Iterable[Take], at: datetime) -> None:
@@ -61,12 +68,33 @@ class Ledger:
 
 
 def gather(
-    session: Session, cases: Iterable[Case], now: datetime, *, caps_fault: DependencyError | None = None
+    session: Session, cases: Sequence[Case], now: datetime, *, caps_fault: DependencyError | None = None
 ) -> Ledger:
     """Ask each room once for all that the cases need; the caps only where no `caps_fault` is known of them.
 
-    Raises DependencyError where a room does not answer.
+    Locates the cases that ask for a zone. Raises DependencyError where a room does not answer.
     """
+    consents, preferences, usages = _by_room(cases)
+    answers: dict[Query, Answer] = {}
+    if preferences:
+        answers.update(session.preferences.read(tuple(preferences)).items())
+    unlocated = [case for case in cases if CHOSEN_ZONE in case.questions]
+    if unlocated:
+        for case in unlocated:
+            case.locate(zone_in((answers[PreferenceQuery(case.candidate.recipient.id)],)))
+        consents, _, usages = _by_room(cases)
+    if consents:
+        answers.update(session.consents.read(tuple(consents)).items())
+    if usages and caps_fault is None:
+        answers.update(session.caps.read(tuple(usages), now).items())
+    return Ledger(answers, caps_fault=caps_fault)
+
+
+_Asked = tuple[dict[ConsentQuery, None], dict[PreferenceQuery, None], dict[UsageQuery, None]]
+
+
+def _by_room(cases: Iterable[Case]) -> _Asked:
+    """The questions of all cases, each once, in order."""
     consents: dict[ConsentQuery, None] = {}
     preferences: dict[PreferenceQuery, None] = {}
     usages: dict[UsageQuery, None] = {}
@@ -79,14 +107,7 @@ def gather(
                     consents[query] = None
                 else:
                     preferences[query] = None
-    answers: dict[Query, Answer] = {}
-    if consents:
-        answers.update(session.consents.read(tuple(consents)).items())
-    if preferences:
-        answers.update(session.preferences.read(tuple(preferences)).items())
-    if usages and caps_fault is None:
-        answers.update(session.caps.read(tuple(usages), now).items())
-    return Ledger(answers, caps_fault=caps_fault)
+    return consents, preferences, usages
 
 
 def _with_one_more(query: UsageQuery, usage: Usage, instant: datetime) -> Usage:

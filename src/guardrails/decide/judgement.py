@@ -9,13 +9,14 @@ from datetime import UTC, datetime
 from typing import Any
 
 from guardrails.core.candidate import Candidate
-from guardrails.core.cap_rule import CapNeed
+from guardrails.core.cap_needs import CapNeed, PersonalNeed
 from guardrails.core.decision import Decision, Effect
 from guardrails.core.needs import CapCheck, Take
 from guardrails.core.policy import Verdict
 from guardrails.core.timing import Zone, zones_of
 from guardrails.decide.case import Case, Compiled
-from guardrails.decide.reasons import local, obligations_of, reason_of, reasons_of
+from guardrails.decide.obligations import obligations_of
+from guardrails.decide.reasons import local, reason_of, reasons_of
 from guardrails.decide.retry import retry_at
 
 __all__ = ["checks_of", "decision_of", "judge", "takes_of"]
@@ -26,7 +27,7 @@ _RECIPIENTS_ZONE = Zone("recipient", "deny")
 def judge(case: Case, decision_id: str) -> Decision:
     """The decision on a case whose questions are answered: a pure function of the case. `audit` is not set yet."""
     facts, combined = case.decide()
-    zones = zones_of(_RECIPIENTS_ZONE, case.candidate.recipient)
+    zones = zones_of(_RECIPIENTS_ZONE, case.located.recipient)
     zone = zones[0] if zones else UTC
     monitored = tuple([reason_of(case, blocked, facts, zone) for blocked in combined.monitored])
     degraded = not case.questions.keys() <= case.answers.keys()
@@ -37,7 +38,7 @@ def judge(case: Case, decision_id: str) -> Decision:
             case.compiled,
             decision_id,
             effect="allow",
-            obligations=obligations_of(combined.satisfied, facts),
+            obligations=obligations_of(case, combined.satisfied, facts),
             monitored=monitored,
             degraded=degraded,
         )
@@ -70,12 +71,12 @@ def takes_of(case: Case) -> tuple[Take, ...]:
 
 def checks_of(case: Case) -> tuple[CapCheck, ...]:
     """What the allow of a judged case rests on: room in every cap that applies, is enforced and not set aside."""
-    candidate, at, questions = case.candidate, case.at, case.questions
+    located, at, questions, answers = case.located, case.at, case.questions, case.answers
     checks: list[CapCheck] = []
     for policy in case.combined_at(at).satisfied:
         for need in policy.needs:
-            if isinstance(need, CapNeed):
-                checks += need.checks(questions.get(need.fact) or (), candidate, at)
+            if isinstance(need, CapNeed | PersonalNeed) and (asked := questions.get(need.fact)):
+                checks += need.checks(asked, answers.get(need.fact) or (), located, at)
     return tuple(checks)
 
 

@@ -45,6 +45,7 @@ __all__ = [
     "Session",
     "StoredDecision",
     "Transactor",
+    "UnsubscribeLinks",
 ]
 
 Item = TypeVar("Item")
@@ -57,7 +58,8 @@ class StoredDecision(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     `evaluated_at` is the instant it was for. `due_at` is when housekeeping looks at it next: the end of its lease while
     it is `reserved`, otherwise the end of its keeping. `is_caps_pending` says that the caps were out of reach when it
     changed last, so that its slots still have to be brought up to date there. `owns_candidate` is False where another
-    decision answers for the candidate: it was asked for again while the stores were out of reach.
+    decision answers for the candidate: it was asked for again while the stores were out of reach. `recipient` is None
+    of what was decided before recipients were kept.
     """
 
     decision_id: str
@@ -74,6 +76,7 @@ class StoredDecision(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     takes: tuple[Take, ...] = ()
     is_caps_pending: bool = False
     owns_candidate: bool = True
+    recipient: str | None = None
 
     def holding(self) -> Holding | None:
         """What it holds of the caps in its state; None where that is nothing."""
@@ -175,6 +178,9 @@ class DecisionStore(Protocol):
         They stand in the order of their ids.
         """
 
+    def of_recipient(self, recipient: str, most: int, /) -> Sequence[StoredDecision]:
+        """At most `most` allows for a recipient, the newest first: by `evaluated_at`, then by id."""
+
 
 class AuditLog(Protocol):
     """The append-only log: index 0, 1, 2 ... without a gap."""
@@ -240,6 +246,13 @@ class Transactor(Protocol):
 
     def close(self) -> None:
         """Finish what was accepted and is still waited for, then stop. Calls that come later are refused."""
+
+
+class UnsubscribeLinks(Protocol):
+    """Makes the links by which recipients unsubscribe from a message."""
+
+    def unsubscribe(self, recipient: str, purposes: Sequence[str], channel: str, decision_id: str, /) -> str:
+        """The URL that withdraws these purposes on this channel; the decision is the one that allowed the message."""
 
 
 class Engine(Protocol):

@@ -1,13 +1,13 @@
-"""The words for an outcome: reasons with their codes and facts, and the obligations of an allow."""
+"""The words for a deny: reasons with their codes and facts."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from datetime import datetime, tzinfo
 
 from guardrails.core.combine import Blocked, Combined
 from guardrails.core.conditions import fields_of
-from guardrails.core.decision import Obligation, ReasonGiven, RetryAdvice
+from guardrails.core.decision import ReasonGiven, RetryAdvice
 from guardrails.core.facts import ATTRIBUTES, Facts
 from guardrails.core.needs import ConsentState
 from guardrails.core.policy import Policy, Verdict
@@ -15,7 +15,7 @@ from guardrails.core.reference import evaluate
 from guardrails.decide.case import Case
 from guardrails.decide.retry import holds_from
 
-__all__ = ["FACTS_MISSING", "FACTS_UNAVAILABLE", "NONE_APPLIES", "obligations_of", "reasons_of", "route_reason"]
+__all__ = ["FACTS_MISSING", "FACTS_UNAVAILABLE", "NONE_APPLIES", "reasons_of", "route_reason"]
 
 FACTS_MISSING = "facts.missing"
 FACTS_UNAVAILABLE = "facts.unavailable"
@@ -51,18 +51,6 @@ def reason_of(case: Case, blocked: Blocked, facts: Facts, zone: tzinfo) -> Reaso
 def route_reason(code: str, message: str) -> ReasonGiven:
     """A reason that no policy gives, but the route itself."""
     return ReasonGiven(code=code, policy=None, message=message)
-
-
-def obligations_of(satisfied: Iterable[Policy], facts: Facts) -> tuple[Obligation, ...]:
-    """The duties that an allow carries: those of the policies that speak for it, in policy order."""
-    return tuple(_obligations(satisfied, facts))
-
-
-def _obligations(satisfied: Iterable[Policy], facts: Facts) -> Iterator[Obligation]:
-    for policy in satisfied:
-        for rule in policy.obligations:
-            named = {key: facts[field] for key, field in rule.fields.items() if field in facts}
-            yield Obligation(rule.type, policy.id, {**rule.values, **named})
 
 
 def _violation(policy: Policy, facts: Facts) -> tuple[str, str]:

@@ -2,23 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
 
 import msgspec
 
-from guardrails.core.candidate import Instant
+from guardrails.core.candidate import Candidate, Instant
 from guardrails.core.decision import Decision
+from guardrails.core.needs import ConsentQuery, ConsentState
+from guardrails.core.policy import Policy
+from guardrails.core.purposes import Purpose
 from guardrails.core.reference import PolicyTrace
-from guardrails.decide.case import Compiled
+from guardrails.decide.case import Case, Compiled
 from guardrails.decide.entry import DecisionEntry, decode_entry
 from guardrails.decide.explain import traces_of
 from guardrails.decide.holdings import ReservationState
 from guardrails.decide.ports import Session, StoredDecision, Transactor
 from guardrails.decide.replay import case_of
-from guardrails.errors import NotFoundError
+from guardrails.errors import NotFoundError, PolicyError
 
-__all__ = ["DecisionRecord", "Records"]
+__all__ = ["AllowedRecord", "DecisionRecord", "Records", "Reliance"]
+
+COMPILED_MOST = 4
+"""Policy sets that are kept compiled: mostly the active one is asked for, and for a recipient's page the last few."""
 
 
 class DecisionRecord(msgspec.Struct, frozen=True):
@@ -33,6 +39,29 @@ class DecisionRecord(msgspec.Struct, frozen=True):
     traces: tuple[PolicyTrace, ...]
     not_applicable: tuple[str, ...]
     fault: str | None
+
+
+class Reliance(msgspec.Struct, frozen=True):
+    """A consent that an allow rests on: the record, and the purpose as it was declared then, if it was."""
+
+    purpose: str
+    declared: Purpose | None
+    record: str | None
+
+
+class AllowedRecord(msgspec.Struct, frozen=True):
+    """An allow, for the recipient who asks why they got it: what spoke for it, and the consents that it rests on.
+
+    `policies` and `consents` are empty where the decision was made without its facts, or by policies that don't load
+    any more.
+    """
+
+    decision_id: str
+    candidate: Candidate
+    at: datetime
+    state: ReservationState
+    policies: tuple[Policy, ...]
+    consents: tuple[Reliance, ...]
 
 
 class Records:
@@ -55,21 +84,68 @@ class Records:
         found = self._transactor.call(_read_group, decision_id)
         if found is None:
             raise NotFoundError(f"there is no decision `{decision_id}`")
-        state, lease_until = found.stored.state, found.stored.lease_until
+        state, lease_until = self._state(found.stored), found.stored.lease_until
         entry, files = found.entry, found.files
-        if state == "reserved" and lease_until is not None and lease_until <= self._clock():
-            state = "expired"
         if entry.fault is not None:
             return DecisionRecord(entry.decision, state, lease_until, (), (), entry.fault)
         case = case_of(entry, self._compiled_for(entry.decision.policy_revision, files))
         return DecisionRecord(entry.decision, state, lease_until, *traces_of(case), fault=None)
 
+    def allowed(self, recipient: str, most: int) -> tuple[AllowedRecord, ...]:
+        """At most `most` allows for a recipient of those that are kept, the newest first.
+
+        Raises DependencyError where the stores are out of reach.
+        """
+        found = self._transactor.call(_read_allows, (recipient, most))
+        return tuple(self._allowed(each) for each in found)
+
+    def _allowed(self, found: _Found) -> AllowedRecord:
+        stored, entry = found.stored, found.entry
+        case = self._case(found)
+        return AllowedRecord(
+            decision_id=stored.decision_id,
+            candidate=entry.candidate,
+            at=stored.sent_at or stored.evaluated_at,
+            state=self._state(stored),
+            policies=() if case is None else case.combined_at(case.at).satisfied,
+            consents=() if case is None else tuple(_reliances(case)),
+        )
+
+    def _case(self, found: _Found) -> Case | None:
+        """The case as it was decided; None where it wasn't, or where its policies don't load any more."""
+        if found.entry.fault is not None:
+            return None
+        try:
+            return case_of(found.entry, self._compiled_for(found.entry.decision.policy_revision, found.files))
+        except PolicyError:
+            return None
+
+    def _state(self, stored: StoredDecision) -> ReservationState:
+        has_ended = stored.lease_until is not None and stored.lease_until <= self._clock()
+        return "expired" if stored.state == "reserved" and has_ended else stored.state
+
     def _compiled_for(self, revision: str, files: Mapping[str, str]) -> Compiled:
         compiled = self._compiled.get(revision)
         if compiled is None:
             compiled = self._compile_files(files)
-            self._compiled = {revision: compiled}  # one: mostly it is the active one
+            newest = [*self._compiled.items(), (revision, compiled)]
+            self._compiled = dict(newest[-COMPILED_MOST:])
         return compiled
+
+
+def _reliances(case: Case) -> Iterator[Reliance]:
+    """Each purpose once, in policy order."""
+    purposes = case.compiled.policy_set.purposes
+    told: set[str] = set()
+    for policy in case.combined_at(case.at).satisfied:
+        for need in policy.needs:
+            asked, answers = case.questions.get(need.fact) or (), case.answers.get(need.fact) or ()
+            for query, answer in zip(asked, answers, strict=False):
+                if not isinstance(query, ConsentQuery) or not isinstance(answer, ConsentState):
+                    continue
+                if query.purpose not in told:
+                    told.add(query.purpose)
+                    yield Reliance(query.purpose, purposes.get(query.purpose), answer.record)
 
 
 class _Found(msgspec.Struct, frozen=True):
@@ -80,13 +156,27 @@ class _Found(msgspec.Struct, frozen=True):
 
 def _read_group(session: Session, decision_ids: list[str]) -> list[_Found | None]:
     kept = session.decisions.by_id(decision_ids)
-    return [_read(session, kept.get(decision_id)) for decision_id in decision_ids]
+    archive = _Archive(session)
+    return [archive.found(kept[each]) if each in kept else None for each in decision_ids]
 
 
-def _read(session: Session, stored: StoredDecision | None) -> _Found | None:
-    if stored is None:
-        return None
-    ((_, data),) = session.audit.read(stored.audit_index, stored.audit_index + 1)
-    entry = decode_entry(data)
-    assert isinstance(entry, DecisionEntry)  # noqa: S101 - the index was stored with the decision, in one unit
-    return _Found(stored, entry, session.policies.read(entry.decision.policy_revision) or {})
+def _read_allows(session: Session, asked: list[tuple[str, int]]) -> list[list[_Found]]:
+    archive = _Archive(session)
+    return [[archive.found(each) for each in session.decisions.of_recipient(*one)] for one in asked]
+
+
+class _Archive:
+    """What else is kept of decisions; the files of a revision are read once."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self._files: dict[str, Mapping[str, str]] = {}
+
+    def found(self, stored: StoredDecision) -> _Found:
+        ((_, data),) = self._session.audit.read(stored.audit_index, stored.audit_index + 1)
+        entry = decode_entry(data)
+        assert isinstance(entry, DecisionEntry)  # noqa: S101 - the index was stored with the decision, in one unit
+        revision = entry.decision.policy_revision
+        if revision not in self._files:
+            self._files[revision] = self._session.policies.read(revision) or {}
+        return _Found(stored, entry, self._files[revision])

@@ -1,6 +1,7 @@
 """Replay: every recorded decision, computed again from its audit entry and its policy set alone, and compared.
 
-What an older release did not record yet is not compared (`older_entries`); everything else is.
+What an older release did not record yet is not compared (`older_entries`), nor is the way to unsubscribe: its link is
+signed with a secret of the service. Everything else is.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from guardrails.core.policy_set import PolicySet
 from guardrails.decide.case import Case, Compiled, open_case
 from guardrails.decide.entry import DecisionEntry, decode_entry
 from guardrails.decide.judgement import judge, takes_of
+from guardrails.decide.obligations import UNSUBSCRIBE
 from guardrails.decide.older_entries import answers_to, as_first_recorded, is_of_first_release
 from guardrails.errors import PolicyError
 from guardrails.policyfile.loader import load_policy_files
@@ -76,6 +78,7 @@ class Replay:
         is_allow = computed.effect == "allow"
         lease_until = entry.lease_until if is_allow and not is_older else None
         computed = msgspec.structs.replace(computed, lease_until=lease_until, audit=recorded.audit)
+        recorded, computed = _without_way_out(recorded), _without_way_out(computed)
         pairs = [(name, getattr(recorded, name), getattr(computed, name)) for name in Decision.__struct_fields__]
         takes = takes_of(case) if is_allow else ()
         if is_older:
@@ -99,8 +102,14 @@ class Replay:
             return None
 
 
+def _without_way_out(decision: Decision) -> Decision:
+    kept = tuple(obligation for obligation in decision.obligations if obligation.type != UNSUBSCRIBE)
+    return msgspec.structs.replace(decision, obligations=kept)
+
+
 def case_of(entry: DecisionEntry, compiled: Compiled) -> Case:
     """The case that an entry records, ready to be judged again."""
     case = open_case(compiled, entry.candidate, entry.at)
-    case.answers = answers_to(case.questions, entry.answers)
+    case.recall(entry.answers)
+    case.answers = answers_to(case.questions, case.answers)
     return case

@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import TypeGuard
 
 import msgspec
 
@@ -23,8 +24,9 @@ from guardrails.core.cap_rule import (
     CapRule,
 )
 from guardrails.core.facts import VOCABULARY
-from guardrails.core.needs import CountOn, Usage, UsageQuery
+from guardrails.core.needs import CountOn, PreferenceQuery, Preferences, Usage, UsageQuery
 from guardrails.core.policy import Mode, Policy
+from guardrails.core.timing import in_chosen_zone
 from guardrails.core.zones import zone_named, zone_names, zones_in
 from guardrails.decide.case import Compiled
 from guardrails.decide.ports import Session, Transactor
@@ -49,9 +51,11 @@ class CapUsage(msgspec.Struct, frozen=True, kw_only=True):
 
     `key` holds what the cap counts by: fields and their values; it is empty where all recipients share the counter. Of
     one that is too long to be kept it holds the recipient and, as `key`, the digest of the whole.
-    `used` is null where the recipient's zone is needed and not known. `next_slot_at` is the first instant at which the
-    cap has room if nothing but time passes, or is in force no longer: `as_of` where it has room now, null where that is
-    not within a year or not known. `note` says why something is not known, or which zone stands in for the recipient's.
+    `used` is null where the recipient's zone is needed and not known. `limit` is the one that holds for the recipient:
+    lower than the `policy_limit` where they chose so. `next_slot_at` is the first instant at which the cap has room if
+    nothing but time passes, or is in force no longer: `as_of` where it has room now, null where that is not within a
+    year or not known. `note` says why something is not known, or what stands in for the recipient's zone or the
+    policy's limit.
     """
 
     policy: str
@@ -61,6 +65,7 @@ class CapUsage(msgspec.Struct, frozen=True, kw_only=True):
     shared: bool
     used: int | None
     limit: int
+    policy_limit: int
     count_on: CountOn
     window: str
     next_slot_at: Instant | None
@@ -109,8 +114,13 @@ class _Counter(msgspec.Struct, frozen=True):
 
 
 class _Reading(msgspec.Struct, frozen=True):
-    """What the store said; `cut` are the caps that have more keys than are looked at."""
+    """What the stores said; `cut` are the caps that have more keys than are looked at.
 
+    `chosen` is what the recipient chose, as far as a cap goes by it; `recipient` is them in the zone that holds.
+    """
+
+    recipient: Recipient
+    chosen: Preferences
     counters: tuple[_Counter, ...]
     answers: Mapping[UsageQuery, Usage]
     cut: frozenset[str]
@@ -135,7 +145,7 @@ class UsageReader:
         policy_set = self.snapshot().policy_set
         caps = _caps(policy_set.policies, now)
         reading = self.transactor.call(_read_group, _Request(caps, recipient, now))
-        used = _used(reading, recipient, now)
+        used = _used(reading, recipient.timezone, now)
         shown = {usage.policy for usage in used} | reading.cut
         return RecipientUsage(
             recipient=recipient.id,
@@ -177,13 +187,30 @@ def _read_group(session: Session, requests: list[_Request]) -> list[_Reading]:
 
 
 def _read(session: Session, request: _Request) -> _Reading:
+    chosen = _chosen(session, request)
+    recipient = in_chosen_zone(request.recipient, chosen.timezone)
+    request = msgspec.structs.replace(request, recipient=recipient)
     kept: dict[str, list[str]] = {}
     for cap_id, key in session.caps.keys_of(request.recipient.id):
         kept.setdefault(cap_id, []).append(key)
     counters, cut = _counters(request, kept)
     queries = dict.fromkeys(query for counter in counters for query in counter.questions or ())
     answers = session.caps.read(tuple(queries), request.now) if queries else {}
-    return _Reading(counters, answers, cut)
+    return _Reading(recipient, chosen, counters, answers, cut)
+
+
+def _chosen(session: Session, request: _Request) -> Preferences:
+    """What the recipient chose; nothing where no cap asks for it."""
+    recipient, rules = request.recipient, [cap.rule for cap in request.caps]
+    is_unlocated = not has_zone(recipient) and any(_goes_by_their_zone(rule.window) for rule in rules)
+    if not is_unlocated and not any(rule.personal for rule in rules):
+        return Preferences()
+    query = PreferenceQuery(recipient.id)
+    return session.preferences.read((query,))[query]
+
+
+def _goes_by_their_zone(window: Window) -> TypeGuard[CalendarWindow]:
+    return isinstance(window, CalendarWindow) and window.zone.name == "recipient"
 
 
 def _counters(request: _Request, kept: Mapping[str, Sequence[str]]) -> tuple[tuple[_Counter, ...], frozenset[str]]:
@@ -231,20 +258,28 @@ def _key(values: list[str]) -> str:
 # --- from its answers -------------------------------------------------------------------------------------------
 
 
-def _used(reading: _Reading, recipient: Recipient, now: datetime) -> tuple[CapUsage, ...]:
+def _used(reading: _Reading, named: str | None, now: datetime) -> tuple[CapUsage, ...]:
+    """The counters that say something; `named` is the zone that was asked for."""
     found = []
     for counter in reading.counters:
         usages = None if counter.questions is None else tuple(reading.answers[query] for query in counter.questions)
         # Keys that nothing counts under any more are kept until housekeeping comes by: they say nothing.
         if usages is None or counter.cap.has_one_key or any(usage.older or usage.times for usage in usages):
-            found.append(_cap_usage(counter, usages, recipient, now))
+            found.append(_cap_usage(counter, usages, reading, named, now))
     return tuple(found)
 
 
-def _cap_usage(counter: _Counter, usages: tuple[Usage, ...] | None, recipient: Recipient, now: datetime) -> CapUsage:
-    policy, rule = counter.cap.policy, counter.cap.rule
-    opens = None if usages is None else _next_slot(counter.cap, usages, recipient, now)
-    notes = (zone_note(rule.window, recipient), _PLANNED if opens is None and _is_planned_full(rule, usages) else None)
+def _cap_usage(
+    counter: _Counter, usages: tuple[Usage, ...] | None, reading: _Reading, named: str | None, now: datetime
+) -> CapUsage:
+    policy, rule, recipient = counter.cap.policy, counter.cap.rule, reading.recipient
+    limit = rule.limit_for(reading.chosen)
+    opens = None if usages is None else _next_slot(counter.cap, usages, limit, recipient, now)
+    notes = (
+        f"the recipient wants at most {limit}; the policy allows {rule.limit}" if limit < rule.limit else None,
+        zone_note(rule.window, recipient, named),
+        _PLANNED if opens is None and _is_planned_full(rule, usages) else None,
+    )
     return CapUsage(
         policy=policy.id,
         title=policy.title,
@@ -252,7 +287,8 @@ def _cap_usage(counter: _Counter, usages: tuple[Usage, ...] | None, recipient: R
         key=counter.key,
         shared=not rule.per,
         used=None if usages is None else rule.used(usages, recipient, now),
-        limit=rule.limit,
+        limit=limit,
+        policy_limit=rule.limit,
         count_on=rule.count_on,
         window=window_words(rule.window),
         next_slot_at=opens,
@@ -260,11 +296,13 @@ def _cap_usage(counter: _Counter, usages: tuple[Usage, ...] | None, recipient: R
     )
 
 
-def _next_slot(cap: _Cap, usages: tuple[Usage, ...], recipient: Recipient, now: datetime) -> datetime | None:
+def _next_slot(
+    cap: _Cap, usages: tuple[Usage, ...], limit: int, recipient: Recipient, now: datetime
+) -> datetime | None:
     """The first instant from `now` on at which fewer than `limit` count, or the policy is no longer in force."""
     policy, rule = cap.policy, cap.rule
     at, last = now, now + HORIZON
-    while (rule.used(usages, recipient, at) or 0) >= rule.limit:
+    while (rule.used(usages, recipient, at) or 0) >= limit:
         changes = (rule.next_change(usages, recipient, at), policy.valid_until)
         change = min((change for change in changes if change is not None), default=None)
         if change is None or change > last:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from guardrails.core.candidate import Recipient
 from guardrails.core.cap_rule import CalendarWindow, CountdownWindow, RollingWindow, Window
-from guardrails.core.timing import format_duration, zones_of
+from guardrails.core.timing import format_duration, has_zone, zones_of
+from guardrails.policyfile.problems import quote
 
 __all__ = ["window_words", "zone_note"]
 
@@ -22,13 +23,13 @@ def window_words(window: Window) -> str:
     return f"calendar {window.unit}{begins} in {place}"
 
 
-def zone_note(window: Window, recipient: Recipient) -> str | None:
-    """What stands in for the recipient's zone where that is needed and not known."""
+def zone_note(window: Window, recipient: Recipient, named: str | None) -> str | None:
+    """What stands in for the recipient's zone where that is needed and, as it is `named`, not known."""
     if not isinstance(window, CalendarWindow) or window.zone.name != "recipient":
         return None
-    if recipient.timezone is not None:
-        return None
-    said = "the recipient's zone is not known"
+    if has_zone(recipient):
+        return None if recipient.timezone == named else f"counted in {recipient.timezone}, as the recipient chose"
+    said = "the recipient's zone is not known" if named is None else f"there is no zone {quote(named)}"
     fallback, zones = window.zone.fallback, zones_of(window.zone, recipient)
     if zones is None:
         needed = "a `timezone` is" if fallback == "deny" else "`timezone`, `country` or `region` is"

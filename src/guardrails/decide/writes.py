@@ -18,7 +18,8 @@ from guardrails.decide.case import Answers, Case, Compiled
 from guardrails.decide.entry import DecisionEntry, encode_entry
 from guardrails.decide.holdings import Reservation
 from guardrails.decide.judgement import checks_of
-from guardrails.decide.ports import Session, StoredDecision
+from guardrails.decide.obligations import with_link
+from guardrails.decide.ports import Session, StoredDecision, UnsubscribeLinks
 from guardrails.errors import CandidateError, ConflictError
 
 __all__ = [
@@ -117,13 +118,23 @@ class Decided(msgspec.Struct, frozen=True, gc=False):
 class Writes:
     """What a group of decisions writes, collected so that each room is written once."""
 
-    def __init__(self, session: Session, *, now: datetime, lease: timedelta, keep: timedelta, has_caps: bool) -> None:
+    def __init__(
+        self,
+        session: Session,
+        *,
+        now: datetime,
+        lease: timedelta,
+        keep: timedelta,
+        has_caps: bool,
+        links: UnsubscribeLinks | None,
+    ) -> None:
         """Where there are no caps to reach (`has_caps`), the slots are left for later (`is_caps_pending`)."""
         self._session = session
         self._now = now
         self._lease = lease
         self._keep = keep
         self._has_caps = has_caps
+        self._links = links
         self._index = session.audit.next_index()
         self._entries: list[bytes] = []
         self._decisions: list[StoredDecision] = []
@@ -132,7 +143,7 @@ class Writes:
     def add(self, decided: Decided) -> tuple[Answer, Known]:
         """Add one decision; what is answered, and what is known of its candidate from now on."""
         index = self._index + len(self._entries)
-        done = recorded(decided, AuditReference(index), lease=self._lease)
+        done = recorded(decided, AuditReference(index), lease=self._lease, links=self._links)
         answer = answer_of(done)
         stored = stored_decision(
             done.decision,
@@ -140,6 +151,7 @@ class Writes:
             answer=answer.body,
             audit_index=index,
             takes=done.takes,
+            recipient=done.asked.candidate.recipient.id,
             due=(self._now, self._keep),
             is_caps_pending=bool(done.takes) and not self._has_caps,
         )
@@ -171,12 +183,15 @@ def ask(candidate: Candidate, decision_id: str) -> Asked | CandidateError:
         return error
 
 
-def recorded(decided: Decided, audit: AuditReference, *, lease: timedelta) -> Decided:
-    """The same with the decision as it is answered: where it is recorded and, of an allow, how long its lease is."""
+def recorded(
+    decided: Decided, audit: AuditReference, *, lease: timedelta, links: UnsubscribeLinks | None = None
+) -> Decided:
+    """The same with the decision as it is answered: where it is recorded and, of an allow, its lease and its links."""
     decision, lease_until = decided.decision, None
     if decision.effect == "allow":
         # From the planned instant on: what is allowed for tomorrow is still held tomorrow.
         lease_until = decided.at.astimezone(UTC) + lease
+        decision = with_link(decision, decided.asked.candidate, links)
     decision = msgspec.structs.replace(decision, lease_until=lease_until, audit=audit)
     return msgspec.structs.replace(decided, decision=decision)
 
@@ -193,6 +208,7 @@ def stored_decision(
     answer: bytes,
     audit_index: int,
     takes: tuple[Take, ...],
+    recipient: str,
     due: tuple[datetime, timedelta],
     owns_candidate: bool = True,
     is_caps_pending: bool = False,
@@ -211,6 +227,7 @@ def stored_decision(
         takes=takes,
         is_caps_pending=is_caps_pending,
         owns_candidate=owns_candidate,
+        recipient=recipient,
     )
     return msgspec.structs.replace(stored, due_at=stored.due(*due))
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
 from guardrails.consent.values import State
 from guardrails.decide.outcomes import Outcome
@@ -19,6 +20,7 @@ __all__ = [
     "METHOD",
     "Expectation",
     "GivenConsent",
+    "GivenPreferences",
     "GivenSend",
     "PolicyTestCase",
     "PolicyTestFile",
@@ -51,6 +53,15 @@ class GivenConsent(msgspec.Struct, frozen=True, kw_only=True):
     recipient: str | None = None
 
 
+class GivenPreferences(msgspec.Struct, frozen=True, kw_only=True):
+    """What the candidate's recipient chooses: toggles by name, and what else is said; null takes a choice back."""
+
+    toggles: Mapping[str, bool] = {}
+    paused_until: datetime | UnsetType | None = UNSET
+    limits: Mapping[str, int | None] = {}
+    timezone: str | UnsetType | None = UNSET
+
+
 class GivenSend(msgspec.Struct, frozen=True, kw_only=True):
     """A send of the past, of the whole candidate given, and how far it came."""
 
@@ -74,7 +85,7 @@ class Step(msgspec.Struct, frozen=True, kw_only=True):
     line: int
     at: datetime
     consent: GivenConsent | None = None
-    preferences: Mapping[str, bool] = {}
+    preferences: GivenPreferences | None = None
     candidate: Overrides | None = None
     expect: Expectation | None = None
     outcome: Outcome | None = None
@@ -92,7 +103,7 @@ class PolicyTestCase(msgspec.Struct, frozen=True, kw_only=True):
     at: datetime
     candidate: Overrides
     consents: tuple[GivenConsent, ...] = ()
-    preferences: Mapping[str, bool] = {}
+    preferences: GivenPreferences | None = None
     sent: tuple[GivenSend, ...] = ()
     steps: tuple[Step, ...]
 

@@ -7,22 +7,26 @@ contradict each other, a clock that goes back, two cases of one name) is checked
 from __future__ import annotations
 
 import os.path
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from msgspec import UNSET
+
 from guardrails.core.candidate import YEARS
 from guardrails.core.timing import parse_duration
+from guardrails.core.zones import zone_named, zone_names
 from guardrails.policyfile.document import Document, Reporter
 from guardrails.policyfile.document import Path as Place
-from guardrails.policyfile.problems import PolicyProblems, Problem
+from guardrails.policyfile.problems import PolicyProblems, Problem, did_you_mean, quote
 from guardrails.policyfile.schema_problems import validate_by
 from guardrails.policyfile.yaml_reader import LARGEST_FILE, read_yaml
 from guardrails.policytest.cases import (
     METHOD,
     Expectation,
     GivenConsent,
+    GivenPreferences,
     GivenSend,
     Overrides,
     PolicyTestCase,
@@ -47,6 +51,9 @@ CODES: Mapping[str, str] = {
     "one-time": "A time is said once: `at`, or its distance from the clock.",
 }
 """What can be wrong with a test file beside what can be wrong with any YAML file, by code."""
+
+NO_TOGGLES = ("paused_until", "limits", "timezone")
+"""The names among preferences that are no toggle's."""
 
 EXPIRING = ("granted", "pending")
 """The states that an `expires_at` can end."""
@@ -177,7 +184,7 @@ class _CaseReading:
             at=self._clock,
             candidate=self._candidate,
             consents=tuple(self._consent(place, self._clock) for place in self._given("consents")),
-            preferences=_toggles(self._merged("given").get("preferences")),
+            preferences=self._given_preferences(),
             sent=tuple(self._sent(place) for place in self._given("sent")),
             steps=self._steps(),
         )
@@ -201,6 +208,36 @@ class _CaseReading:
         own: Place = (*self._place, "given", name)
         place: Place = ("defaults", "given", name) if self._reading.at(own) is None else own
         return [(*place, number) for number in range(len(self._reading.at(place) or ()))]
+
+    def _given_preferences(self) -> GivenPreferences | None:
+        """What is chosen when the case begins: the case's own choices over those of the defaults."""
+        return self._preferences(
+            self._merged("given").get("preferences"),
+            (*self._place, "given", "preferences"),
+            ("defaults", "given", "preferences"),
+        )
+
+    def _preferences(self, says: Mapping[str, Any] | None, *places: Place) -> GivenPreferences | None:
+        """The choices that the mappings at `places` say together, the first of them before the others."""
+        if not says:
+            return None
+        paused_until, timezone = (says.get(name, UNSET) for name in ("paused_until", "timezone"))
+        if isinstance(paused_until, str):
+            paused_until = self._reading.instant(self._first(places, "paused_until"))
+        if isinstance(timezone, str) and zone_named(timezone) is None:
+            hint = did_you_mean(timezone, sorted(zone_names()))
+            place = self._first(places, "timezone")
+            self._reading.problem("unknown-zone", f"unknown time zone {quote(timezone)}", place, hint)
+        return GivenPreferences(
+            toggles={name: value == "on" for name, value in says.items() if name not in NO_TOGGLES},
+            paused_until=paused_until,
+            limits=says.get("limits", {}),
+            timezone=timezone,
+        )
+
+    def _first(self, places: Sequence[Place], name: str) -> Place:
+        """Where `name` stands in the first of the mappings that say it."""
+        return next((*place, name) for place in places if self._reading.at((*place, name)) is not None)
 
     def _consent(self, place: Place, clock: datetime) -> GivenConsent:
         says = self._reading.at(place)
@@ -277,7 +314,7 @@ class _CaseReading:
             line=self._reading.line(place),
             at=at,
             consent=self._consent((*place, "consent"), at) if "consent" in says else None,
-            preferences=_toggles(says.get("preferences")),
+            preferences=self._preferences(says.get("preferences"), (*place, "preferences")),
             candidate=merged(self._inherited, says.get("candidate", {})) if decides else None,
             expect=self._expectation(place),
             outcome=says.get("outcome"),
@@ -297,7 +334,3 @@ class _CaseReading:
 def _is_later(one: datetime, other: datetime) -> bool:
     """Whether `one` is known to lie after `other`."""
     return NEVER not in (one, other) and one > other
-
-
-def _toggles(preferences: Mapping[str, str] | None) -> dict[str, bool]:
-    return {name: value == "on" for name, value in (preferences or {}).items()}

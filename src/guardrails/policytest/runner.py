@@ -30,6 +30,7 @@ from guardrails.errors import CandidateError, GuardrailsError
 from guardrails.policyfile.loader import load_policies
 from guardrails.policytest.cases import (
     GivenConsent,
+    GivenPreferences,
     GivenSend,
     Overrides,
     PolicyTestCase,
@@ -180,7 +181,7 @@ class _CaseRun:
         case = self._case
         for consent in case.consents:
             self._record_consent(consent, now=case.at)
-        self._set_preferences(case.preferences, now=case.at)
+        self._choose(case.preferences, now=case.at)
         sends = [PastSend(given, self._takes(given)) for given in case.sent]
         record_sends(self._application.transactor, sends, lease_until=case.at + LEASE)
 
@@ -194,9 +195,16 @@ class _CaseRun:
         recipient = given.recipient or self._recipient()
         record_consent(self._application.transactor, given, recipient=recipient, record_id=record_id, now=now)
 
-    def _set_preferences(self, toggles: Mapping[str, bool], *, now: datetime) -> None:
-        if toggles:
-            self._application.preferences.set(self._recipient(), PreferenceRequest(toggles=dict(toggles)), now=now)
+    def _choose(self, given: GivenPreferences | None, *, now: datetime) -> None:
+        if given is None:
+            return
+        request = PreferenceRequest(
+            toggles=dict(given.toggles),
+            paused_until=given.paused_until,
+            limits=dict(given.limits),
+            timezone=given.timezone,
+        )
+        self._application.preferences.set(self._recipient(), request, now=now)
 
     def _recipient(self) -> str:
         recipient = self._case.candidate.get("recipient") or {}
@@ -208,7 +216,7 @@ class _CaseRun:
         """One step: what is recorded, then what is decided, then what the sender reports."""
         if step.consent is not None:
             self._record_consent(step.consent, now=step.at)
-        self._set_preferences(step.preferences, now=step.at)
+        self._choose(step.preferences, now=step.at)
         explanation: Explanation | None = None
         unmet: tuple[Mismatch, ...] = ()
         if step.candidate is not None:

@@ -17,6 +17,7 @@ from guardrails.core.decision import Effect
 from guardrails.core.facts import CHANNELS
 from guardrails.decide.outcomes import Outcome
 from guardrails.policyfile.schema import API_VERSION
+from guardrails.preferences.values import LIMIT_MOST
 
 __all__ = ["policy_test_schema"]
 
@@ -152,10 +153,28 @@ def _consent() -> Schema:
 
 
 def _preferences() -> Schema:
+    properties = {
+        "paused_until": {
+            **TIME,
+            "type": ["string", "null"],
+            "description": "Until when the recipient pauses; null where they no longer do.",
+        },
+        "limits": {
+            "type": "object",
+            "minProperties": 1,
+            "additionalProperties": {"type": ["integer", "null"], "minimum": 0, "maximum": LIMIT_MOST},
+            "description": "How many the recipient wants at most, by the id of the cap's policy.",
+        },
+        "timezone": {
+            "type": ["string", "null"],
+            "description": "The zone that the recipient chose, such as `Europe/Berlin`.",
+        },
+    }
     return {
         "type": "object",
+        "properties": properties,
         "additionalProperties": {"enum": ["on", "off"]},
-        "description": "The recipient's toggles, by name.",
+        "description": "What the recipient chose: toggles by name, `on` or `off`, and what has a name of its own here.",
     }
 
 
@@ -182,7 +201,7 @@ def _step() -> Schema:
         "at": {**_ref("time"), "description": "The clock moves on to here."},
         "after": {**_ref("duration"), "description": "The clock moves on by this; instead of `at`."},
         "consent": {**_ref("consent"), "description": "A consent record is made."},
-        "preferences": {**_ref("preferences"), "description": "The recipient sets toggles."},
+        "preferences": {**_ref("preferences"), "description": "The recipient chooses."},
         "candidate": {
             **_ref("Candidate"),
             "description": "What differs from the case's candidate. A step with this, or with `expect`, decides.",

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Protocol
+from typing import NamedTuple, Protocol
+
+import msgspec
 
 from guardrails.core.needs import PreferenceQuery, Preferences
 from guardrails.decide.ports import Transactor
@@ -22,29 +24,47 @@ class PreferenceService:
     def set(self, recipient: str, request: PreferenceRequest, *, now: datetime) -> Preferences:
         """Record the named choices, durably, and return all of the recipient's as they are then.
 
-        Raises CandidateError where the request's `at` lies in the future.
+        Where the request has no `at`, what it says holds from now on, whatever another machine's clock, which may be
+        ahead, made of an earlier choice. Raises CandidateError where its `at` lies in the future, or as `events_of`.
         """
-        return self._transactor.call(_set, (recipient, events_of(recipient, request, now=now)))
+        events = events_of(recipient, request, now=now)
+        return self._transactor.call(_set, _Choice(recipient, events, is_timed=request.at is not None))
 
     def current(self, recipient: str) -> Preferences:
         """What the recipient chose, as far as they ever did."""
         return self._transactor.call(_read_current, PreferenceQuery(recipient))
 
-    def history(self, recipient: str) -> tuple[PreferenceEvent, ...]:
-        """All events of a recipient, oldest first."""
-        return self._transactor.call(_read_history, recipient)
+    def history(self, recipient: str, *, most: int | None = None) -> tuple[PreferenceEvent, ...]:
+        """All events of a recipient or, where it says how many at most, the newest: oldest first."""
+        return self._transactor.call(_read_history, (recipient, most))
 
 
 class _Session(Protocol):
     preferences: PreferenceStore
 
 
-def _set(session: _Session, requests: list[tuple[str, tuple[PreferenceEvent, ...]]]) -> list[Preferences]:
-    results = []
-    for recipient, events in requests:
-        session.preferences.append(events)
-        results.extend(_read_current(session, [PreferenceQuery(recipient)]))
-    return results
+class _Choice(NamedTuple):
+    """What one request chooses; `is_timed` where the caller said when."""
+
+    recipient: str
+    events: tuple[PreferenceEvent, ...]
+    is_timed: bool
+
+
+def _set(session: _Session, choices: list[_Choice]) -> list[Preferences]:
+    return [_set_one(session, choice) for choice in choices]
+
+
+def _set_one(session: _Session, choice: _Choice) -> Preferences:
+    events = choice.events
+    if not choice.is_timed:
+        newest = session.preferences.newest(choice.recipient)
+        events = tuple(
+            msgspec.structs.replace(each, at=max(each.at, newest.get(each.name, each.at))) for each in events
+        )
+    session.preferences.append(events)
+    query = PreferenceQuery(choice.recipient)
+    return session.preferences.read([query])[query]
 
 
 def _read_current(session: _Session, queries: list[PreferenceQuery]) -> list[Preferences]:
@@ -52,5 +72,5 @@ def _read_current(session: _Session, queries: list[PreferenceQuery]) -> list[Pre
     return [current[query] for query in queries]
 
 
-def _read_history(session: _Session, recipients: list[str]) -> list[tuple[PreferenceEvent, ...]]:
-    return [session.preferences.history(recipient) for recipient in recipients]
+def _read_history(session: _Session, asked: list[tuple[str, int | None]]) -> list[tuple[PreferenceEvent, ...]]:
+    return [session.preferences.history(recipient, most=most) for recipient, most in asked]

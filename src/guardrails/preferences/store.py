@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any, Protocol
 
 import msgspec
@@ -25,8 +26,11 @@ class PreferenceStore(PreferenceReader, Protocol):
     def append(self, events: Sequence[PreferenceEvent], /) -> None:
         """Add events."""
 
-    def history(self, recipient: str, /) -> tuple[PreferenceEvent, ...]:
-        """All events of a recipient, oldest first: by `at`, then by arrival."""
+    def newest(self, recipient: str, /) -> Mapping[str, datetime]:
+        """When the recipient made the newest choice of each name."""
+
+    def history(self, recipient: str, /, *, most: int | None = None) -> tuple[PreferenceEvent, ...]:
+        """All events of a recipient or, where it says how many at most, the newest: by `at`, then by arrival."""
 
 
 class MemoryPreferences:
@@ -48,9 +52,14 @@ class MemoryPreferences:
         for event in events:
             self._journal.extend(self._by_recipient.setdefault(event.recipient, []), [event])
 
-    def history(self, recipient: str, /) -> tuple[PreferenceEvent, ...]:
-        """All events of a recipient, oldest first."""
-        return tuple(sorted(self._by_recipient.get(recipient, ()), key=lambda event: event.at))
+    def newest(self, recipient: str, /) -> Mapping[str, datetime]:
+        """When the recipient made the newest choice of each name."""
+        return {event.name: event.at for event in self.history(recipient)}
+
+    def history(self, recipient: str, /, *, most: int | None = None) -> tuple[PreferenceEvent, ...]:
+        """The newest events of a recipient, or all, oldest first."""
+        events = sorted(self._by_recipient.get(recipient, ()), key=lambda event: event.at)
+        return tuple(events if most is None else events[max(0, len(events) - most) :])
 
 
 _asked = json_rows("asked", recipient=Text())
@@ -99,12 +108,20 @@ class SqlPreferences:
         ]
         self._connection.execute(insert(preference_events), rows)
 
-    def history(self, recipient: str, /) -> tuple[PreferenceEvent, ...]:
-        """All events of a recipient, oldest first."""
-        rows = self._connection.execute(
+    def newest(self, recipient: str, /) -> Mapping[str, datetime]:
+        """When the recipient made the newest choice of each name, in one statement."""
+        columns = preference_events.c
+        newest = select(columns.name, func.max(columns.at)).where(columns.recipient == recipient).group_by(columns.name)
+        return {name: from_micros(at) for name, at in self._connection.execute(newest)}
+
+    def history(self, recipient: str, /, *, most: int | None = None) -> tuple[PreferenceEvent, ...]:
+        """The newest events of a recipient, or all, oldest first."""
+        columns = preference_events.c
+        newest_first = (
             select(preference_events)
-            .where(preference_events.c.recipient == recipient)
-            .order_by(preference_events.c.at, preference_events.c.seq)
+            .where(columns.recipient == recipient)
+            .order_by(columns.at.desc(), columns.seq.desc())
+            .limit(most)
         )
         return tuple(
             PreferenceEvent(
@@ -114,5 +131,5 @@ class SqlPreferences:
                 at=from_micros(row.at),
                 recorded_at=from_micros(row.recorded_at),
             )
-            for row in rows
+            for row in reversed(self._connection.execute(newest_first).all())
         )

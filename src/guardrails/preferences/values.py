@@ -3,33 +3,40 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Annotated, Any
 
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
-from guardrails.core.candidate import YEARS, Id, Instant, Timezone, Word
+from guardrails.core.candidate import PRINTABLE, YEARS, Id, Instant, Timezone, Word
 from guardrails.core.needs import Preferences
 from guardrails.core.timing import told_at
 from guardrails.core.zones import zone_named
 from guardrails.errors import CandidateError
 
-__all__ = ["PreferenceEvent", "PreferenceRequest", "preferences_of"]
+__all__ = ["LIMIT_MOST", "LONGEST_PAUSE", "PreferenceEvent", "PreferenceRequest", "events_of", "preferences_of"]
 
 PAUSE, TIMEZONE = "pause", "timezone"
 TOGGLE, LIMIT = "toggle:", "limit:"
 LIMIT_MOST = 1000
 
+LONGEST_PAUSE = timedelta(days=3650)
+"""Whoever wants to hear nothing for longer withdraws, or switches it off."""
+
+ToggleName = Annotated[str, Meta(min_length=1, max_length=len("sponsor:") + 200, pattern=PRINTABLE)]
+"""The name of a policy's toggle or, of one for each, such as `sponsor:` and the longest id that a sponsor can have."""
+
 
 class PreferenceRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
     """What a caller wants set; what is not named stays, and null takes a choice back.
 
-    `toggles` by name; `paused_until` is when the recipient wants to hear again; `limits` are how many they want at
-    most, by the id of the cap's policy. `at` is when the recipient chose (left out: now).
+    `toggles` by name, such as `sponsored` or `topic:travel`; `paused_until` is when the recipient wants to hear again,
+    at most ten years on; `limits` are how many they want at most, by the id of a `personal` cap's policy (one that no
+    policy has is kept, for policies come and go). `at` is when the recipient chose (left out: now).
     """
 
-    toggles: Annotated[dict[Word, bool | None], Meta(max_length=100)] = {}
+    toggles: Annotated[dict[ToggleName, bool | None], Meta(max_length=100)] = {}
     paused_until: Instant | UnsetType | None = UNSET
     limits: Annotated[dict[Word, Annotated[int, Meta(ge=0, le=LIMIT_MOST)] | None], Meta(max_length=100)] = {}
     timezone: Timezone | UnsetType | None = UNSET
@@ -39,8 +46,6 @@ class PreferenceRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknow
         """Demand a choice; msgspec turns a ValueError into a ValidationError that carries the path."""
         if not any(True for _ in _chosen(self)):
             raise ValueError("nothing is chosen: name `toggles`, `paused_until`, `limits` or `timezone`")
-        if isinstance(self.timezone, str) and zone_named(self.timezone) is None:
-            raise ValueError(f"`timezone` `{self.timezone}` is no IANA time zone, such as `Europe/Berlin`")
 
 
 class PreferenceEvent(msgspec.Struct, frozen=True, kw_only=True):
@@ -59,7 +64,8 @@ class PreferenceEvent(msgspec.Struct, frozen=True, kw_only=True):
 def events_of(recipient: str, request: PreferenceRequest, *, now: datetime) -> tuple[PreferenceEvent, ...]:
     """The events of a request that arrives `now`.
 
-    Raises CandidateError where its `at` lies in the future or too far back, or `recipient` can't be the id of one.
+    Raises CandidateError where its `at` lies in the future or too far back, where it pauses for longer than
+    `LONGEST_PAUSE` or names a zone that there is none of, or `recipient` can't be the id of one.
     """
     try:
         msgspec.convert(recipient, Id)
@@ -67,6 +73,8 @@ def events_of(recipient: str, request: PreferenceRequest, *, now: datetime) -> t
         raise CandidateError(f"recipient: {error}", problems=(("", f"recipient: {error}"),)) from None
     at = told_at(request.at, now)
     _check_time(at, now)
+    _check_pause(request.paused_until, now)
+    _check_zone(request.timezone)
     return tuple(
         PreferenceEvent(recipient=recipient, name=name, value=value, at=at, recorded_at=now)
         for name, value in _chosen(request)
@@ -113,3 +121,21 @@ def _check_time(at: datetime, now: datetime) -> None:
     else:
         return
     raise CandidateError(f"/at: {message}", problems=(("/at", message),))
+
+
+def _check_pause(until: datetime | UnsetType | None, now: datetime) -> None:
+    if not isinstance(until, datetime):
+        return
+    if until.year not in YEARS:
+        message = f"`{until.isoformat()}` lies outside the years {YEARS.start} to {YEARS.stop - 1}"
+    elif until > now + LONGEST_PAUSE:
+        message = f"`{until.isoformat()}` is further on than a pause lasts at most, {LONGEST_PAUSE.days} days"
+    else:
+        return
+    raise CandidateError(f"/paused_until: {message}", problems=(("/paused_until", message),))
+
+
+def _check_zone(name: str | UnsetType | None) -> None:
+    if isinstance(name, str) and zone_named(name) is None:
+        message = f"`{name}` is no IANA time zone, such as `Europe/Berlin`"
+        raise CandidateError(f"/timezone: {message}", problems=(("/timezone", message),))

@@ -37,7 +37,7 @@ __all__ = [
     "preference_events",
 ]
 
-SCHEMA_REVISION = "0003"
+SCHEMA_REVISION = "0004"
 """The newest migration; a database that is at it needs none."""
 
 METADATA = MetaData(
@@ -163,8 +163,17 @@ decisions = Table(
     Column("delivered_at", WideInteger),
     Column("takes", LargeBinary, nullable=False),  # JSON
     Column("is_caps_pending", Flag, nullable=False),
+    Column("recipient", Words),  # null of what was decided before it was kept
     Index("ix_decisions_due_at", "due_at"),
     sqlite_strict=True,
+)
+# Allows only, which have a lease: most decisions of a busy campaign are denies, and nobody was sent those.
+Index(
+    "ix_decisions_recipient",
+    decisions.c.recipient,
+    decisions.c.evaluated_at,
+    sqlite_where=decisions.c.lease_until.is_not(None),
+    postgresql_where=decisions.c.lease_until.is_not(None),
 )
 Index(
     "ix_decisions_is_caps_pending",

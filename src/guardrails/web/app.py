@@ -4,29 +4,35 @@ from __future__ import annotations
 
 import importlib.metadata
 from collections.abc import Mapping
+from datetime import timedelta
 
 import flask
 import msgspec
 from werkzeug.exceptions import HTTPException
 
 from guardrails.bootstrap import Application, utc_now
+from guardrails.core.purposes import Purpose
 from guardrails.settings import Settings
+from guardrails.web.confirmations import ConfirmationRoom
 from guardrails.web.consents import ConsentRoom
 from guardrails.web.decisions import Decisions
 from guardrails.web.docs_page import docs_reply
 from guardrails.web.exchange import Exchange, Reply
 from guardrails.web.front import Admission, Front, http_problem
+from guardrails.web.inbound import InboundRoom
 from guardrails.web.keys import Keyring
 from guardrails.web.metrics import Metrics
 from guardrails.web.notices import NoticeRoom
 from guardrails.web.openapi import openapi_document
 from guardrails.web.outcomes import OutcomeRoom
+from guardrails.web.page import Html, PageRoom, PreferenceLinkRoom
 from guardrails.web.policies import Policies
 from guardrails.web.preferences import PreferenceRoom
 from guardrails.web.receipts import ReceiptRoom
 from guardrails.web.route import Route, blueprint
 from guardrails.web.service import Service
 from guardrails.web.stores import Stores
+from guardrails.web.unsubscribe import UnsubscribeRoom
 from guardrails.web.usage import UsageRoom
 
 __all__ = ["create_app"]
@@ -43,7 +49,7 @@ def create_app(application: Application, settings: Settings, metrics: Metrics) -
         app.wsgi_app, admission=Admission(keyring=keyring, replay_clock=settings.replay_clock), metrics=metrics
     )
     app.wsgi_app = front  # type: ignore[method-assign]  # the way Flask documents to put middleware in front
-    rooms = _rooms(application, metrics)
+    rooms = _rooms(application, metrics) | _pages(application, settings)
     rooms["about"] = _about(tuple(route for room in rooms.values() for route in room), with_keys=keyring is not None)
     for name, routes in rooms.items():
         front.add(routes)
@@ -56,13 +62,33 @@ def _rooms(application: Application, metrics: Metrics) -> dict[str, tuple[Route,
     return {
         "decisions": Decisions(application.decider, application.explainer, application.records, metrics).routes(),
         "outcomes": OutcomeRoom(application.outcomes, utc_now).routes(),
-        "consents": ConsentRoom(application.consents, utc_now).routes(),
+        "consents": ConsentRoom(application.consents, application.links, utc_now).routes(),
+        "inbound": InboundRoom(application.withdrawals, utc_now).routes(),
         "notices": NoticeRoom(application.notices, utc_now).routes(),
         "receipts": ReceiptRoom(application.receipts, utc_now).routes(),
         "preferences": PreferenceRoom(application.preferences, utc_now).routes(),
         "usage": UsageRoom(application.usage).routes(),
         "policies": Policies(application.policies).routes(),
         "service": Service(Stores(application.transactor, utc_now), application.policies, metrics).routes(),
+    }
+
+
+def _pages(application: Application, settings: Settings) -> dict[str, tuple[Route, ...]]:
+    """What recipients reach by links, and what makes these."""
+    html = Html(settings.controller)
+
+    def purposes() -> Mapping[str, Purpose]:
+        return application.policies.snapshot.policy_set.purposes
+
+    lifetime = timedelta(seconds=settings.page_link_seconds)
+    return {
+        "page": PageRoom(application, settings, utc_now, html).routes(),
+        "unsubscribe": UnsubscribeRoom(
+            application.withdrawals, application.links, html, purposes=purposes, clock=utc_now
+        ).routes(),
+        "confirmations": ConfirmationRoom(application, html, purposes=purposes, clock=utc_now).routes(),
+        "preference_links": PreferenceLinkRoom(application.links, lifetime=lifetime, clock=utc_now).routes(),
+        "html": html.routes(),
     }
 
 

@@ -15,12 +15,13 @@ from guardrails.consent.service import PAGE_MOST, ConsentService
 from guardrails.consent.values import ConsentEvent, ConsentRequest
 from guardrails.core.candidate import Id, Instant, Word
 from guardrails.decoding import in_place
+from guardrails.signing import Links
 from guardrails.web.body import Batch, Body
 from guardrails.web.exchange import Exchange, Reply
 from guardrails.web.query import Query
 from guardrails.web.route import Route, path_id, results_of, results_reply
 
-__all__ = ["ConsentHistory", "ConsentRoom", "RecipientStandings"]
+__all__ = ["ConsentHistory", "ConsentRoom", "RecipientStandings", "RecordedConsent"]
 
 CONSENT_BYTES = 16 * 1024
 BATCH_BYTES = 8 * 1024 * 1024
@@ -51,6 +52,17 @@ class StandingsQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     ] = None
 
 
+class RecordedConsent(ConsentEvent, frozen=True, kw_only=True, omit_defaults=True):
+    """A record and, where it is pending and recipients can reach the service, the link that confirms it.
+
+    `confirm_url` goes to the recipient and to nobody else. `confirm_before` is when a pending record can't be
+    confirmed any more.
+    """
+
+    confirm_url: str | None = None
+    confirm_before: datetime | None = None
+
+
 class ConsentHistory(msgspec.Struct, frozen=True, omit_defaults=True):
     """What is recorded of a recipient, oldest first; more follows after the record that `next` names, where it does."""
 
@@ -70,8 +82,9 @@ class RecipientStandings(msgspec.Struct, frozen=True):
 class ConsentRoom:
     """The handlers."""
 
-    def __init__(self, consents: ConsentService, clock: Callable[[], datetime]) -> None:
+    def __init__(self, consents: ConsentService, links: Links | None, clock: Callable[[], datetime]) -> None:
         self._consents = consents
+        self._links = links
         self._clock = clock
         self._one = Body(ConsentRequest, limit=CONSENT_BYTES)
         self._many = Batch(ConsentRequests, ConsentRequest, limit=BATCH_BYTES)
@@ -83,14 +96,16 @@ class ConsentRoom:
         request = self._one.read(exchange)
         event = self._consents.record(request, now=exchange.replay_at or self._clock())
         exchange.log["consent_id"] = event.id
-        return Reply(201, _encoder.encode(event))
+        return Reply(201, _encoder.encode(self._told(event)))
 
     def record_many(self, exchange: Exchange) -> Reply:
         """`POST /v1/consents/batch`."""
         requests = self._many.read(exchange)
         exchange.log["consents"] = len(requests)
         record = partial(self._consents.record_many, now=exchange.replay_at or self._clock())
-        return results_reply(in_place(requests, record), exchange)
+        results = in_place(requests, record)
+        told = [self._told(each) if isinstance(each, ConsentEvent) else each for each in results]
+        return results_reply(told, exchange)
 
     def confirm(self, exchange: Exchange, consent_id: str) -> Reply:
         """`POST /v1/consents/{consent_id}/confirmation`."""
@@ -116,6 +131,16 @@ class ConsentRoom:
         found = self._consents.standings(recipient, now=now, as_of=asked.as_of)
         return Reply(200, _encoder.encode(RecipientStandings(recipient, asked.as_of or now, found)))
 
+    def _told(self, event: ConsentEvent) -> ConsentEvent:
+        """The record with its link, the same whenever it is asked for again."""
+        if event.state != "pending":
+            return event
+        return RecordedConsent(
+            **msgspec.structs.asdict(event),
+            confirm_url=None if self._links is None else self._links.confirmation(event.id, event.recorded_at),
+            confirm_before=self._consents.confirm_by(event),
+        )
+
     def routes(self) -> tuple[Route, ...]:
         """What this room answers."""
         return (
@@ -129,10 +154,10 @@ class ConsentRoom:
                 description="Durable before it is answered, and the next decision goes by it. With an `id` of your own "
                 "it is safe to repeat; the same id with another content is a conflict. Where the policies declare "
                 "purposes, others are refused; where one demands a double opt-in, a grant is recorded as `pending` "
-                "and confirmed.",
+                "and confirmed: `confirm_url` is the link that the recipient does it by.",
                 scope="consent:write",
                 takes=ConsentRequest,
-                gives=ConsentEvent,
+                gives=RecordedConsent,
                 status=201,
                 problems=("invalid", "conflict", "unavailable"),
                 example=EXAMPLE,
@@ -147,7 +172,7 @@ class ConsentRoom:
                 description="Each has its own result in the same place: the record, or the problem it alone has.",
                 scope="consent:write",
                 takes=ConsentRequests,
-                gives=results_of(ConsentEvent),
+                gives=results_of(RecordedConsent),
                 problems=("invalid", "unavailable"),
                 example={"consents": [EXAMPLE]},
             ),

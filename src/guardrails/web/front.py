@@ -54,6 +54,13 @@ class Admission:
     def admit(self, route: Route, exchange: Exchange) -> None:
         """Fill in the exchange's `scopes` and `replay_at`. Raises Refusal: 400, 401, 403 or 421."""
         environ = exchange.environ
+        if not route.for_recipients:  # who has the link may; a web page elsewhere doesn't have it, whatever its name
+            self._admit_sender(route, exchange)
+        if "HTTP_REPLAY_AT" in environ:
+            exchange.replay_at = self._instant(environ["HTTP_REPLAY_AT"])
+
+    def _admit_sender(self, route: Route, exchange: Exchange) -> None:
+        environ = exchange.environ
         if self._keyring is None:
             exchange.scopes = None
             _demand_loopback_name(environ.get("HTTP_HOST"))
@@ -63,8 +70,6 @@ class Admission:
             exchange.log["key"] = key.name
             if route.scope is not None and route.scope not in key.scopes:
                 raise Refusal("forbidden", f"the key `{key.name}` has no scope `{route.scope}`")
-        if "HTTP_REPLAY_AT" in environ:
-            exchange.replay_at = self._instant(environ["HTTP_REPLAY_AT"])
 
     def _instant(self, text: str) -> datetime:
         if not self._replay_clock:

@@ -39,7 +39,8 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
     `takes` and `gives` are the types of the bodies, `query` is that of the query's parameters; `answers` tells of
     bodies that are no JSON value of ours, by content type; `other_statuses` come with the same body as `status`.
     `problems` are the kinds that the operation adds to those that any has. `example` is one of the body that it takes
-    or, where it takes none, gives. `scope` None is open to all.
+    or, where it takes none, gives. `scope` None is open to all. What is `for_recipients` is reached by the public URL,
+    under whatever name that is, and asks for nothing but the signed token in its path.
     """
 
     method: Literal["GET", "POST", "PUT"]
@@ -49,6 +50,7 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
     summary: str
     tag: str
     scope: Scope | None
+    for_recipients: bool = False
     description: str = ""
     query: type[msgspec.Struct] | None = None
     takes: Any = None

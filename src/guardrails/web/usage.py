@@ -54,9 +54,9 @@ class UsageRoom:
                 tag="usage",
                 summary="How far a recipient has used each cap",
                 description="Every cap in force that counts what the recipient gets, and those that all share. Nothing "
-                "is used of whom nothing is recorded. Caps in the recipient's own calendar need the recipient's "
-                f"`timezone`, which is not kept. At most {MOST_KEYS} keys of caps that count by more than the "
-                "recipient are looked at; `truncated` says that there are more.",
+                "is used of whom nothing is recorded. Caps in the recipient's own calendar need a `timezone`: the one "
+                f"that is asked with, or else the one that they chose. At most {MOST_KEYS} keys of caps that count by "
+                "more than the recipient are looked at; `truncated` says that there are more.",
                 # Who may read decisions back may see what they add up to: the key of somebody who answers questions.
                 scope="audit:read",
                 query=Whereabouts,
@@ -73,17 +73,18 @@ EXAMPLE: dict[str, Any] = {
     "policy_revision": "sha256:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
     "caps": [
         {
-            "policy": "one-sponsored-a-day",
-            "title": "One sponsored notification a day",
+            "policy": "three-sponsored-a-day",
+            "title": "Three sponsored notifications a day",
             "mode": "enforce",
             "key": {"recipient.id": "r-42"},
             "shared": False,
             "used": 1,
             "limit": 1,
+            "policy_limit": 3,
             "count_on": "reserved",
             "window": "calendar day in the recipient's zone",
             "next_slot_at": "2026-12-01T23:00:00Z",
-            "note": None,
+            "note": "the recipient wants at most 1; the policy allows 3",
         },
         {
             "policy": "eight-a-channel",
@@ -93,6 +94,7 @@ EXAMPLE: dict[str, Any] = {
             "shared": False,
             "used": 2,
             "limit": 8,
+            "policy_limit": 8,
             "count_on": "sent",
             "window": "rolling 1d",
             "next_slot_at": "2026-12-01T12:00:00Z",

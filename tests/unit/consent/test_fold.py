@@ -47,6 +47,18 @@ def test_what_is_pending_never_speaks():
     assert speaker(event(1, state="denied"), event(2, at=instant(10), state="pending")) == "e-1"
 
 
+def test_a_devices_permission_never_speaks_and_hides_nothing():
+    consent, permission = event(1), event(2, at=instant(10), method="os_permission")
+    assert speaker(permission) is None
+    assert speaker(consent, permission) == "e-1"
+    assert permission.told() == ConsentState()
+
+
+@pytest.mark.parametrize("state", ["withdrawn", "denied", "expired"])
+def test_a_permission_that_is_taken_back_speaks(state):
+    assert speaker(event(1), event(2, at=instant(10), state=state, method="os_permission")) == "e-2"
+
+
 def test_as_of_an_instant_later_records_are_not_heard():
     events = [event(1), event(2, at=instant(10), state="withdrawn")]
     assert [speaker(*events, at=instant(hour)) for hour in (8, 9, 10)] == [None, "e-1", "e-2"]

@@ -5,15 +5,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from guardrails.core.candidate import Campaign, Candidate, Content, Recipient, Sponsor
-from guardrails.core.cap_rule import (
-    LISTED_TIMES,
-    CalendarWindow,
-    CapNeed,
-    CapRule,
-    CountdownWindow,
-    RollingWindow,
-    cap_keys,
-)
+from guardrails.core.cap_needs import CapNeed
+from guardrails.core.cap_rule import LISTED_TIMES, CalendarWindow, CapRule, CountdownWindow, RollingWindow, cap_keys
 from guardrails.core.needs import CapCheck, Take, Usage, UsageQuery
 from guardrails.core.timing import Zone
 from guardrails.core.zones import zone_named
@@ -373,7 +366,7 @@ def test_without_the_recipients_zone_a_tallied_key_is_not_asked_about():
     asked = need(CalendarWindow("day", Zone("recipient", "deny")), per=())
     assert asked.queries(candidate(), NOON) is None
     assert asked.value(tallied(1), candidate(), NOON) is None
-    assert asked.checks((), candidate(), NOON) == ()
+    assert asked.checks((), (), candidate(), NOON) == ()
 
 
 def test_of_a_tallied_key_what_counts_in_the_window_is_used_until_it_ends():
@@ -420,7 +413,7 @@ def test_after_its_window_a_tallied_key_changes_only_where_something_is_planned(
 
 def checks(asked, someone=None, at=NOON):
     someone = someone or candidate()
-    return asked.checks(asked.queries(someone, at), someone, at)
+    return asked.checks(asked.queries(someone, at), (), someone, at)
 
 
 def test_an_allow_rests_on_room_in_the_window_around_its_instant():

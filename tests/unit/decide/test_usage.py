@@ -16,6 +16,7 @@ from guardrails.decide.usage import MOST_KEYS, UsageReader
 from guardrails.engine.native import NativeEngine
 from guardrails.errors import CandidateError, DependencyError
 from guardrails.policyfile.loader import load_policy_files
+from guardrails.preferences import PreferenceEvent
 from stores import open_stores, run
 
 NOW = datetime(2026, 12, 1, 12, tzinfo=UTC)
@@ -59,6 +60,10 @@ class Room:
         holding = Holding(decision_id=decision_id, takes=takes, at=at, lease_until=lease_until, sent_at=sent_at)
         run(self.transactor, lambda session: session.caps.reserve([Reservation(holding=holding)], at))
 
+    def choose(self, name, value):
+        event = PreferenceEvent(recipient="r-1", name=name, value=value, at=NOW, recorded_at=NOW)
+        run(self.transactor, lambda session: session.preferences.append([event]))
+
     def read(self, recipient=BERLINER, now=NOW):
         compiled = compile_policies(self.policy_set, engine=NativeEngine, native=NativeEngine)
         reader = UsageReader(snapshot=lambda: compiled, transactor=self.transactor, clock=lambda: NOW)
@@ -97,6 +102,7 @@ def test_of_whom_nothing_is_kept_nothing_is_used(room):
             "shared": False,
             "used": 0,
             "limit": 2,
+            "policy_limit": 2,
             "count_on": "reserved",
             "window": "rolling 1d",
             "next_slot_at": NOW,
@@ -419,3 +425,47 @@ def test_where_the_zone_is_not_known_the_keys_still_are(room):
     room.send(NOW - HOUR)
     cap = room.cap(Recipient(id="r-1"))
     assert (cap.key, cap.used) == ({"recipient.id": "r-1", "channel": "push"}, None)
+
+
+# --- what the recipient chose -----------------------------------------------------------------------------------
+
+PERSONAL = TWO_A_DAY.replace("limit: 2", "limit: 3, personal: true")
+
+
+def test_the_limit_is_the_recipients_own_where_it_is_lower(room):
+    room.load(PERSONAL)
+    room.choose("limit:two-a-day", 1)
+    room.send(NOW - HOUR)
+    cap = room.cap()
+    assert (told(cap), cap.policy_limit) == ((1, 1, NOW - HOUR + DAY), 3)
+    assert cap.note == "the recipient wants at most 1; the policy allows 3"
+
+
+def test_who_wants_none_has_no_next_slot(room):
+    room.load(PERSONAL)
+    room.choose("limit:two-a-day", 0)
+    assert told(room.cap()) == (0, 0, None)
+
+
+@pytest.mark.parametrize("own", [3, 4, None])
+def test_no_other_limit_is_told_of(room, own):
+    room.load(PERSONAL)
+    room.choose("limit:two-a-day", own)
+    cap = room.cap()
+    assert (cap.limit, cap.policy_limit, cap.note) == (3, 3, None)
+
+
+def test_a_limit_chosen_for_a_cap_that_is_not_personal_does_not_hold(room):
+    room.load(TWO_A_DAY)
+    room.choose("limit:two-a-day", 1)
+    assert (room.cap().limit, room.cap().note) == (2, None)
+
+
+def test_the_chosen_zone_stands_in_where_none_is_named(room):
+    room.load(TODAY % (THEIR_DAY % "deny"))
+    room.choose("timezone", "Asia/Tokyo")
+    room.send(NOW)
+    cap = room.cap(Recipient(id="r-1"))
+    assert (told(cap), cap.note) == ((1, 1, NOW + 3 * HOUR), "counted in Asia/Tokyo, as the recipient chose")
+    assert room.cap(Recipient(id="r-1", timezone="Mars/Olympus_Mons")) == cap
+    assert (told(room.cap()), room.cap().note) == ((1, 1, NOW + 11 * HOUR), None)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from guardrails.policyfile.problems import PolicyProblems
-from guardrails.policytest.cases import GivenConsent
+from guardrails.policytest.cases import GivenConsent, GivenPreferences
 from guardrails.policytest.reader import CODES, find_test_files, load_test_file
 
 HEAD = "apiVersion: guardrails/v1\n"
@@ -82,13 +82,40 @@ cases:
     )
     first, second = file.cases
     assert first.consents == (GivenConsent(purpose="a", state="granted", at=NOON - timedelta(hours=1)),)
-    assert first.preferences == {"x": True, "y": True}
+    assert first.preferences == GivenPreferences(toggles={"x": True, "y": True})
     assert second.at == NOON + timedelta(hours=1)
     assert second.candidate == {"id": "c-1", "lane": "monetized", "content": {"class": "sponsored", "steps": 9}}
     half_past = NOON + timedelta(minutes=30)
     assert second.consents == (GivenConsent(purpose="b", state="denied", at=half_past, recipient="r-2"),)
-    assert second.preferences == {"x": True, "y": False}
+    assert second.preferences == GivenPreferences(toggles={"x": True, "y": False})
     assert file.policies is None
+
+
+def test_preferences_are_more_than_toggles(load):
+    file = load(
+        """\
+defaults:
+  at: 2026-12-01T12:00:00Z
+  given:
+    preferences: {limits: {a: 1, b: 2}, paused_until: 2026-12-01T13:00:00Z, timezone: Asia/Tokyo}
+cases:
+  - name: as they are
+    expect: {effect: allow}
+  - name: overridden
+    given:
+      preferences: {limits: {b: null}, paused_until: 2026-12-01T21:00 Asia/Tokyo, timezone: null, sponsored: off}
+    steps:
+      - preferences: {paused_until: null}
+"""
+    )
+    first, second = file.cases
+    assert first.preferences == GivenPreferences(
+        limits={"a": 1, "b": 2}, paused_until=NOON + timedelta(hours=1), timezone="Asia/Tokyo"
+    )
+    assert second.preferences == GivenPreferences(
+        toggles={"sponsored": False}, limits={"a": 1, "b": None}, paused_until=NOON, timezone=None
+    )
+    assert second.steps[0].preferences == GivenPreferences(paused_until=None)
 
 
 def test_distances_are_from_the_clock_of_each_case(load):
@@ -194,7 +221,7 @@ cases:
     assert [step.expect is not None for step in case.steps] == [True, False, False, False]
     half_past = NOON + timedelta(minutes=30)
     assert case.steps[1].consent == GivenConsent(purpose="a", state="withdrawn", at=half_past)
-    assert case.steps[2].preferences == {"sponsored": False}
+    assert case.steps[2].preferences == GivenPreferences(toggles={"sponsored": False})
 
 
 def test_an_expected_time_is_an_instant_and_null_stays_null(load):
@@ -333,6 +360,31 @@ CASE = "cases:\n  - name: a\n    at: 2026-12-01T12:00:00Z\n"
             "`off`",
         ),
         (CASE + "    expect: {}\n", ["5:13 out-of-bounds"], "at least 1"),
+        (
+            CASE + "    given: {preferences: {timezone: Europe/Berlim}}\n    expect: {effect: deny}\n",
+            ["5:37 unknown-zone"],
+            "`Europe/Berlin`",
+        ),
+        (
+            CASE + "    given: {preferences: {paused_until: tomorrow}}\n    expect: {effect: deny}\n",
+            ["5:41 bad-format"],
+            "write it like",
+        ),
+        (
+            CASE + "    given: {preferences: {paused_until: 2026-02-30T12:00:00Z}}\n    expect: {effect: deny}\n",
+            ["5:41 bad-time"],
+            "is no time",
+        ),
+        (
+            CASE + "    given: {preferences: {limits: {cap: -1}}}\n    expect: {effect: deny}\n",
+            ["5:41 out-of-bounds"],
+            "0",
+        ),
+        (
+            CASE + "    given: {preferences: {limits: {}}}\n    expect: {effect: deny}\n",
+            ["5:35 out-of-bounds"],
+            "at least 1",
+        ),
         ("", ["1:1 missing-property"], "`cases` is missing"),
     ],
 )

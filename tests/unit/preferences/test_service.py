@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+from datetime import timedelta
+
 import msgspec
 import pytest
 
 from guardrails.core.needs import Preferences
 from guardrails.errors import CandidateError
 from guardrails.preferences import PreferenceEvent, PreferenceRequest, PreferenceService
+from guardrails.preferences.values import LONGEST_PAUSE
 from guardrails.storage.memory import MemoryTransactor
 from stores import instant, memory_session
 
@@ -67,7 +70,7 @@ def test_a_recipient_that_can_not_be_one_is_refused(service, recipient):
         {},
         {"toggles": {}},
         {"toggles": {"": True}},
-        {"toggles": {"x" * 101: True}},
+        {"toggles": {"x" * 209: True}},
         {"toggles": {"a\0": True}},
         {"toggles": {"a": 1}},
         {"toggles": {f"t-{number}": True for number in range(101)}},
@@ -78,3 +81,32 @@ def test_a_recipient_that_can_not_be_one_is_refused(service, recipient):
 def test_requests_are_bounded(fields):
     with pytest.raises(msgspec.ValidationError):
         msgspec.convert(fields, PreferenceRequest)
+
+
+def test_what_is_chosen_now_holds_though_another_clock_was_ahead(service):
+    service.set("r-1", PreferenceRequest(toggles={"sponsored": True, "rewards": True}), now=instant(12, 3))
+    after = service.set("r-1", PreferenceRequest(toggles={"sponsored": False}, timezone="Asia/Tokyo"), now=NOW)
+    assert (after.toggles["sponsored"], after.timezone) == (False, "Asia/Tokyo")
+    assert [(event.name, event.at) for event in service.history("r-1")] == [
+        ("timezone", NOW),
+        ("toggle:sponsored", instant(12, 3)),
+        ("toggle:rewards", instant(12, 3)),
+        ("toggle:sponsored", instant(12, 3)),
+    ]
+
+
+def test_what_was_chosen_at_a_time_that_is_told_stays_at_that_time(service):
+    service.set("r-1", PreferenceRequest(toggles={"sponsored": True}), now=instant(12, 3))
+    after = service.set("r-1", PreferenceRequest(toggles={"sponsored": False}, at=NOW), now=NOW)
+    assert after.toggles == {"sponsored": True}
+
+
+@pytest.mark.parametrize(
+    "until", [NOW + LONGEST_PAUSE + timedelta(microseconds=1), NOW.replace(year=1969), NOW.replace(year=9999)]
+)
+def test_a_pause_ends_within_ten_years(service, until):
+    with pytest.raises(CandidateError) as caught:
+        service.set("r-1", PreferenceRequest(paused_until=until), now=NOW)
+    assert [pointer for pointer, _ in caught.value.problems] == ["/paused_until"]
+    assert service.history("r-1") == ()
+    assert service.set("r-1", PreferenceRequest(paused_until=NOW + LONGEST_PAUSE), now=NOW).paused_until is not None

@@ -8,10 +8,11 @@ import pytest
 import structlog
 
 from guardrails.audit.spool import FileSpool
-from guardrails.bootstrap import build_application, compiler, open_application, open_stores, utc_now
+from guardrails.bootstrap import Outside, build_application, compiler, open_application, open_stores, utc_now
 from guardrails.decide.active_policies import ActivePolicies
 from guardrails.policyfile.loader import load_policies
 from guardrails.settings import Settings
+from guardrails.signing import Links, SigningKeys
 from guardrails.web import create_app
 from guardrails.web.gauges import gauges_of
 from guardrails.web.metrics import Metrics
@@ -55,6 +56,7 @@ def make_client(tmp_path, log_lines, compiled):
             transactor=open_stores(settings.database_url),
             spool=FileSpool(settings.state_directory / "spool.jsonl"),
             clock=utc_now,
+            outside=_outside(settings),
         )
         opened.append(application)
         application.make_ready()
@@ -63,6 +65,13 @@ def make_client(tmp_path, log_lines, compiled):
     yield make
     for application in opened:
         application.close()
+
+
+def _outside(settings):
+    """As `bootstrap` has it, with keys that go with the test."""
+    keys = SigningKeys.generate(utc_now())
+    links = None if settings.public_url is None else Links(settings.public_url, keys.link_secret)
+    return Outside(keys=lambda: keys, links=links, controller=settings.controller)
 
 
 @pytest.fixture

@@ -28,6 +28,7 @@ GAP = {
     "shared": False,
     "used": 1,
     "limit": 1,
+    "policy_limit": 1,
     "count_on": "reserved",
     "window": "rolling 1h",
     "next_slot_at": "2026-03-10T13:00:00Z",

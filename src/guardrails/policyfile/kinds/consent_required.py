@@ -1,8 +1,9 @@
 """`consent_required`: the recipient said yes to this purpose, on record and as demanded, and the yes still holds.
 
-Silence is never consent: without a record the policy is violated. A record dated after the decision counts as absent,
-and both ways in which a consent ends are half-open: at the very instant of `expires_at`, and at exactly `max_age`, it
-has expired. An operating system's permission to notify is never a consent.
+Silence is never consent: without a record the policy is violated. A grant dated after the decision counts as absent; a
+refusal counts whatever its date, for clocks differ and nobody is to wait for theirs. Both ways in which a consent ends
+are half-open: at the very instant of `expires_at`, and at exactly `max_age`, it has expired. An operating system's
+permission to notify is never a consent.
 """
 
 from __future__ import annotations
@@ -63,10 +64,12 @@ class ConsentNeed(msgspec.Struct, frozen=True):
     def value(self, answers: tuple[Answer, ...], _candidate: Candidate, at: datetime) -> str:
         """How the consent stands at `at`."""
         state = _consent(answers)
-        if state.status is None or state.at is None or state.at > at:
+        if state.status is None or state.at is None:
             return "missing"
         if state.status != GRANTED:
             return state.status
+        if state.at > at:
+            return "missing"
         for demand in self.demands:
             if not demand.holds(state):
                 return demand.refusal
@@ -74,13 +77,13 @@ class ConsentNeed(msgspec.Struct, frozen=True):
         return GRANTED if end is None or at < end else "expired"
 
     def next_change(self, answers: tuple[Answer, ...], _candidate: Candidate, at: datetime) -> datetime | None:
-        """When the record begins to count or, where it grants what is demanded, when it ends."""
+        """When a grant begins to count or, where it is as demanded, when it ends; a refusal stays one."""
         state = _consent(answers)
-        if state.status is None or state.at is None:
+        if state.status != GRANTED or state.at is None:
             return None
         if state.at > at:
             return state.at
-        if state.status != GRANTED or not all(demand.holds(state) for demand in self.demands):
+        if not all(demand.holds(state) for demand in self.demands):
             return None
         end = self._end(state, state.at)
         return end if end is not None and end > at else None

@@ -9,16 +9,19 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import msgspec
+
+from guardrails.core.cap_needs import CapNeed, PersonalNeed
 from guardrails.core.cap_rule import (
     LISTED_TIMES,
+    RECIPIENT,
     CalendarWindow,
-    CapNeed,
     CapRule,
     CountdownWindow,
     RollingWindow,
     Window,
 )
-from guardrails.core.conditions import Compare, FactType, Ordering
+from guardrails.core.conditions import AllOf, AnyOf, Compare, FactType, Ordering
 from guardrails.core.policy import Reason
 from guardrails.policyfile.kinds._counting import (
     COUNTING_PROPERTIES,
@@ -53,14 +56,36 @@ def lower(spec: Mapping[str, Any], lowering: Lowering) -> Lowered:
         per=key_fields(spec),
         counts=count_condition(spec, lowering),
         count_on=spec.get("count_on", "reserved"),
+        personal=spec.get("personal", False),
     )
-    return Lowered(
+    if cap.personal and RECIPIENT not in cap.per:
+        message = "a counter that recipients share has no limit of one of them"
+        lowering.problem("contradiction", message, ("personal",), "add `recipient` to `per`, or leave `personal` out")
+    used = CapNeed(fact, cap)
+    lowered = Lowered(
         violated=Compare(fact, FactType.NUMBER, Ordering.GTE, limit),
         satisfied=Compare(fact, FactType.NUMBER, Ordering.LT, limit),
         reason=Reason("cap.exceeded", f"at most {limit} {_in_window(spec['window'], window)}, {key_words(spec)}"),
-        needs=(CapNeed(fact, cap),),
+        needs=(used,),
         cap=cap,
         retry=retry_advice(spec, lowering),
+    )
+    return _with_own_limit(lowered, used) if cap.personal else lowered
+
+
+def _with_own_limit(lowered: Lowered, used: CapNeed) -> Lowered:
+    """The same where the recipient's own limit holds too; the code says which of the two is reached."""
+    fact, reason = f"cap.{used.rule.id}.left", lowered.reason
+    return msgspec.structs.replace(
+        lowered,
+        violated=AnyOf((lowered.violated, Compare(fact, FactType.NUMBER, Ordering.LTE, 0))),
+        satisfied=AllOf((lowered.satisfied, Compare(fact, FactType.NUMBER, Ordering.GT, 0))),
+        reason=Reason(
+            "cap.personal",
+            f"{reason.message}, or fewer where the recipient chose so",
+            cases=((lowered.violated, reason.code),),
+        ),
+        needs=(used, PersonalNeed(fact, used)),
     )
 
 
@@ -142,10 +167,21 @@ KIND = Kind(
             "description": f"The most sends in one window; at most {LISTED_TIMES} for `rolling` and `countdown`.",
         },
         "window": WINDOW_SCHEMA,
+        "personal": {
+            "type": "boolean",
+            "default": False,
+            "description": (
+                "Whether recipients may choose fewer than `limit` for themselves, by this policy's id among the "
+                "`limits` of their preferences; never more. Needs `recipient` in `per`."
+            ),
+        },
         **COUNTING_PROPERTIES,
     },
     required=("limit", "window", "per"),
-    reason_codes={"cap.exceeded": "As many sends as `limit` allows are already used in the window."},
+    reason_codes={
+        "cap.exceeded": "As many sends as `limit` allows are already used in the window.",
+        "cap.personal": "As many sends as the recipient wants at most are used in the window; `limit` allows more.",
+    },
     example="""\
 - id: one-sponsored-a-day
   kind: frequency_cap
@@ -154,6 +190,7 @@ KIND = Kind(
   limit: 1
   window: {calendar: day, timezone: recipient, fallback: strictest}
   per: [recipient]
+  personal: true
 """,
     lower=lower,
 )

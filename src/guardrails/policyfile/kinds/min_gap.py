@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from guardrails.core.cap_rule import CapNeed, CapRule, RollingWindow
+from guardrails.core.cap_needs import CapNeed
+from guardrails.core.cap_rule import CapRule, RollingWindow
 from guardrails.core.conditions import Compare, FactType, Ordering
 from guardrails.core.policy import Reason
 from guardrails.policyfile.kinds._counting import (

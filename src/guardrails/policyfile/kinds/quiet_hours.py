@@ -16,7 +16,7 @@ from guardrails.core.candidate import Candidate
 from guardrails.core.conditions import FactType, OneOf
 from guardrails.core.needs import Answer, Query
 from guardrails.core.policy import Reason
-from guardrails.core.timing import QuietSpan, Zone, is_quiet, next_quiet_change, zones_of
+from guardrails.core.timing import ZONE_FIELD, QuietSpan, Zone, is_quiet, next_quiet_change, zones_of
 from guardrails.policyfile.kinds._kind import Kind, Lowered, Lowering
 
 __all__ = ["KIND", "QuietNeed"]
@@ -44,7 +44,7 @@ class QuietNeed(msgspec.Struct, frozen=True):
     @property
     def fields(self) -> tuple[str, ...]:
         """Their zone, where the hours are the recipient's."""
-        return ("recipient.timezone",) if self.zone.name == "recipient" else ()
+        return (ZONE_FIELD,) if self.zone.name == "recipient" else ()
 
     def queries(self, candidate: Candidate, _at: datetime) -> tuple[Query, ...] | None:
         """No question; None where no zone can be told for the recipient."""

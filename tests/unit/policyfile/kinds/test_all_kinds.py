@@ -18,6 +18,7 @@ NAMES = [
     "frequency_cap",
     "lane_separation",
     "min_gap",
+    "pause",
     "quiet_hours",
     "recognition_award",
     "rule",

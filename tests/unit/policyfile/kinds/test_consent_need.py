@@ -62,6 +62,14 @@ def test_a_consent_holds_from_the_instant_of_its_record():
     assert next_change(NEED, granted(), NOON - SECOND) == NOON
 
 
+@pytest.mark.parametrize("status", ["withdrawn", "denied", "expired"])
+def test_a_refusal_holds_before_the_instant_of_its_record_too(status):
+    """Another machine's clock may be ahead: whoever has refused has refused."""
+    ahead = (ConsentState(status, NOON),)
+    assert value(AGED, ahead, NOON - SECOND) == status
+    assert next_change(AGED, ahead, NOON - SECOND) is None
+
+
 def test_a_consent_expires_at_the_instant_its_record_states():
     end = NOON + timedelta(hours=1)
     answers = granted(expires_at=end)

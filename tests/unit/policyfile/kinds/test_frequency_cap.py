@@ -2,7 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from guardrails.core.cap_rule import CalendarWindow, CapNeed, CapRule, CountdownWindow, RollingWindow
+from guardrails.core.cap_needs import CapNeed, PersonalNeed
+from guardrails.core.cap_rule import CalendarWindow, CapRule, CountdownWindow, RollingWindow
 from guardrails.core.conditions import TRUE, FactType, OneOf
 from guardrails.core.policy import Retry
 from guardrails.core.timing import Zone
@@ -149,3 +150,35 @@ def test_a_limit_is_at_least_one(problems, limit):
 )
 def test_a_key_is_made_of_known_words(problems, per, code):
     assert problems(lines(per=per)) == [(4, code)]
+
+
+LEFT = "cap.p.left"
+
+
+@pytest.mark.parametrize(
+    ("facts", "expected"),
+    [
+        ({FACT: 0, LEFT: 2}, "satisfied"),
+        ({FACT: 1, LEFT: 1}, "satisfied"),
+        ({FACT: 1, LEFT: 0}, "cap.personal"),
+        ({FACT: 1, LEFT: -1}, "cap.personal"),
+        ({FACT: 2, LEFT: 0}, "cap.exceeded"),
+        ({FACT: 2, LEFT: -2}, "cap.exceeded"),
+        ({}, "undetermined"),
+    ],
+)
+def test_a_personal_cap_says_which_limit_is_reached(policy, outcome, facts, expected):
+    assert outcome(policy(lines(more="personal: true\n")), facts) == expected
+
+
+def test_a_personal_cap_counts_as_any_and_asks_what_the_recipient_chose(policy):
+    cap, plain = policy(lines(more="personal: true\n")), policy(lines(more="personal: false\n"))
+    used = CapNeed(FACT, cap.cap)
+    assert cap.needs == (used, PersonalNeed(LEFT, used))
+    assert cap.reason.message == "at most 2 in any 24h, for each recipient, or fewer where the recipient chose so"
+    assert plain == policy(lines())
+
+
+@pytest.mark.parametrize("per", ["[]", "[channel, campaign]"])
+def test_what_recipients_share_has_no_personal_limit(problems, per):
+    assert problems(lines(per=per, more="personal: true\n")) == [(5, "contradiction")]

@@ -2,7 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from guardrails.core.cap_rule import CapNeed, CapRule, RollingWindow
+from guardrails.core.cap_needs import CapNeed
+from guardrails.core.cap_rule import CapRule, RollingWindow
 from guardrails.core.conditions import TRUE, FactType, OneOf
 from guardrails.core.policy import Retry
 

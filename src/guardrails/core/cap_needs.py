@@ -1,0 +1,99 @@
+"""What policies need of the caps: how many sends are used and, of a personal cap, how many more there may be.
+
+Both turn the answers to their rule's questions into a fact, and say what an allow that rests on it rests on.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import cast
+
+import msgspec
+
+from guardrails.core.candidate import Candidate
+from guardrails.core.cap_rule import CalendarWindow, CapRule, cap_keys
+from guardrails.core.conditions import FactType
+from guardrails.core.needs import Answer, CapCheck, PreferenceQuery, Preferences, Query, UsageQuery
+from guardrails.core.timing import ZONE_FIELD
+
+__all__ = ["CapNeed", "PersonalNeed"]
+
+
+class CapNeed(msgspec.Struct, frozen=True):
+    """The fact "how many are used", the largest over the candidate's keys and the zones that it may be in."""
+
+    fact: str
+    rule: CapRule
+    type: FactType = FactType.NUMBER
+
+    @property
+    def fields(self) -> tuple[str, ...]:
+        """What the key is made of and, for a calendar of the recipient's, their zone."""
+        window = self.rule.window
+        zoned = isinstance(window, CalendarWindow) and window.zone.name == "recipient"
+        return (*self.rule.per, ZONE_FIELD) if zoned else self.rule.per
+
+    def queries(self, candidate: Candidate, at: datetime) -> tuple[UsageQuery, ...] | None:
+        """One question a key (for a tallied key: one a zone); None where a part of the key or the zone is missing."""
+        keys = cap_keys(self.rule.per, candidate)
+        return None if keys is None else self.rule.questions(keys, candidate.recipient, at)
+
+    def value(self, answers: tuple[Answer, ...], candidate: Candidate, at: datetime) -> int | None:
+        """How many count at `at`; None where `queries` is."""
+        # No answers: either there is no key to count under (no tags), or a part of the key is missing.
+        if not answers and cap_keys(self.rule.per, candidate) is None:
+            return None
+        return self.rule.used(answers, candidate.recipient, at)  # type: ignore[arg-type]  # to its own questions
+
+    def next_change(self, answers: tuple[Answer, ...], candidate: Candidate, at: datetime) -> datetime | None:
+        """When, for one of the keys and zones, a send stops to count or begins to."""
+        return self.rule.next_change(answers, candidate.recipient, at)  # type: ignore[arg-type]  # as in `value`
+
+    def checks(
+        self, queries: tuple[Query, ...], _answers: tuple[Answer, ...], candidate: Candidate, at: datetime
+    ) -> tuple[CapCheck, ...]:
+        """What an allow that rests on this fact rests on: room under each key, in each zone. `queries` are our own.
+
+        Nothing where the cap is personal: what its limit is, `PersonalNeed` knows.
+        """
+        rule = self.rule
+        return () if rule.personal else rule.checks(queries, rule.limit, candidate.recipient, at)
+
+
+class PersonalNeed(msgspec.Struct, frozen=True):
+    """The fact "how many more": what the lower of a cap's limit and the recipient's own leaves; below zero, too many.
+
+    `used` counts; here its answers follow that on the recipient's preferences.
+    """
+
+    fact: str
+    used: CapNeed
+    type: FactType = FactType.NUMBER
+
+    @property
+    def fields(self) -> tuple[str, ...]:
+        """Those of the count."""
+        return self.used.fields
+
+    def queries(self, candidate: Candidate, at: datetime) -> tuple[Query, ...] | None:
+        """What the recipient chose, and the questions of the count; None where these are."""
+        asked = self.used.queries(candidate, at)
+        return None if asked is None else (PreferenceQuery(candidate.recipient.id), *asked)
+
+    def value(self, answers: tuple[Answer, ...], candidate: Candidate, at: datetime) -> int | None:
+        """How many more there may be at `at`; None where the count is."""
+        used = self.used.value(answers[1:], candidate, at)
+        return None if used is None else self._limit(answers) - used
+
+    def next_change(self, answers: tuple[Answer, ...], candidate: Candidate, at: datetime) -> datetime | None:
+        """When the count changes; only the recipient changes their limit."""
+        return self.used.next_change(answers[1:], candidate, at)
+
+    def checks(
+        self, queries: tuple[Query, ...], answers: tuple[Answer, ...], candidate: Candidate, at: datetime
+    ) -> tuple[CapCheck, ...]:
+        """As those of the count, with the lower limit."""
+        return self.used.rule.checks(queries[1:], self._limit(answers), candidate.recipient, at)
+
+    def _limit(self, answers: tuple[Answer, ...]) -> int:
+        return self.used.rule.limit_for(cast("Preferences", answers[0]))

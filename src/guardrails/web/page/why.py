@@ -1,0 +1,73 @@
+"""Why a recipient got what they got: who paid, which policies said yes, by which consent, and what they have of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from typing import NamedTuple
+
+from guardrails.core.purposes import Purpose
+from guardrails.decide.records import AllowedRecord, Reliance
+
+__all__ = ["ALLOWS_MOST", "Why", "met_in", "whys_of"]
+
+ALLOWS_MOST = 10
+"""Notifications that the page tells of."""
+
+NEVER_CAME = frozenset({"failed", "cancelled", "bounced"})
+
+
+class Consented(NamedTuple):
+    """A consent that it rests on. `record` has a receipt."""
+
+    title: str
+    benefit: str | None
+    record: str | None
+
+
+class Why(NamedTuple):
+    """One notification. `is_sent`: its sender says so; `rules` are the policies that said yes, in their own words."""
+
+    at: datetime
+    channel: str
+    content_class: str
+    sponsor: str | None
+    disclosure: str | None
+    is_sent: bool
+    rules: tuple[str, ...]
+    consents: tuple[Consented, ...]
+
+
+def whys_of(allowed: Iterable[AllowedRecord], declared: Mapping[str, Purpose]) -> tuple[Why, ...]:
+    """What is told of each allow; those that never reached anybody are left out."""
+    return tuple(_why(record, declared) for record in allowed if record.state not in NEVER_CAME)
+
+
+def met_in(allowed: Iterable[AllowedRecord]) -> Mapping[str, frozenset[str]]:
+    """The topics and sponsors that a recipient knows from what they got, by the sort of toggle."""
+    candidates = [record.candidate for record in allowed]
+    return {
+        "topic": frozenset(each.content.topic for each in candidates if each.content.topic is not None),
+        "sponsor": frozenset(each.sponsor.id for each in candidates if each.sponsor is not None),
+    }
+
+
+def _why(record: AllowedRecord, declared: Mapping[str, Purpose]) -> Why:
+    candidate = record.candidate
+    return Why(
+        at=record.at,
+        channel=candidate.channel,
+        content_class=candidate.content.class_,
+        sponsor=None if candidate.sponsor is None else candidate.sponsor.id,
+        disclosure=candidate.content.disclosure,
+        is_sent=record.state in {"sent", "delivered", "complained"},
+        rules=tuple(policy.title or policy.id for policy in record.policies if not policy.builtin),
+        consents=tuple(_consented(each, declared) for each in record.consents),
+    )
+
+
+def _consented(reliance: Reliance, declared: Mapping[str, Purpose]) -> Consented:
+    purpose = reliance.declared or declared.get(reliance.purpose)
+    if purpose is None:
+        return Consented(reliance.purpose.replace("_", " "), None, reliance.record)
+    return Consented(purpose.title, purpose.benefit, reliance.record)

@@ -90,7 +90,7 @@ class Withdrawals:
             )
             for purpose in dict.fromkeys(purposes)
         ]
-        return self._call(_withdraw_open, self._recordings(requests, now))
+        return self._call(_withdraw_open, _recordings(requests, self._purposes(), now))
 
     def by_reply(self, request: InboundRequest, *, now: datetime) -> Inbound:
         """Withdraw every purpose, declared or recorded, on a channel if the reply is a keyword; else do nothing.
@@ -110,6 +110,7 @@ class Withdrawals:
         Returns the new records: once for each recipient and purpose, so that whoever agrees in spite of the signal has
         agreed.
         """
+        declared = self._purposes()
         requests = [
             _withdrawal(
                 id=_id_of(GPC, recipient, purpose.id),
@@ -118,14 +119,10 @@ class Withdrawals:
                 method=GPC,
                 evidence={"header": "Sec-GPC: 1"},
             )
-            for purpose in self._purposes().values()
+            for purpose in declared.values()
             if purpose.shared_with
         ]
-        return self._call(_withdraw_new, self._recordings(requests, now)) if requests else ()
-
-    def _recordings(self, requests: Iterable[ConsentRequest], now: datetime) -> list[Recording]:
-        declared = self._purposes()
-        return [recording_of(request, declared, new_id="", now=now) for request in requests]
+        return self._call(_withdraw_new, _recordings(requests, declared, now)) if requests else ()
 
     def _call(self, handler: Callable[..., Any], item: object) -> tuple[ConsentEvent, ...]:
         withdrawn: tuple[ConsentEvent, ...] = self._transactor.call(handler, item)
@@ -154,6 +151,10 @@ class _Reply(msgspec.Struct, frozen=True):
             evidence={"text": request.text} if request.id is None else {"text": request.text, "message": request.id},
         )
         return recording_of(said, self.declared, new_id="", now=self.now)
+
+
+def _recordings(requests: Iterable[ConsentRequest], declared: Mapping[str, Purpose], now: datetime) -> list[Recording]:
+    return [recording_of(request, declared, new_id="", now=now) for request in requests]  # each has its id
 
 
 def _withdraw_open(session: Session, groups: list[list[Recording]]) -> list[tuple[ConsentEvent, ...] | CandidateError]:

@@ -16,7 +16,7 @@ from guardrails.decide.holdings import ReservationState, Settlement
 from guardrails.decide.ports import Session, StoredDecision, Transactor
 from guardrails.decide.settling import try_settle
 from guardrails.decide.spool import Spool, Spooled, Unreadable, read_spooled
-from guardrails.decide.writes import body_hash, stored_decision
+from guardrails.decide.writes import Asked, body_hash, stored_decision
 from guardrails.errors import DependencyError
 
 __all__ = ["STEP_ENTRIES", "Drain", "Drained"]
@@ -102,11 +102,10 @@ class _Rows:
         owner = self._owners.setdefault(decision.candidate_id, decision.decision_id)
         row = stored_decision(
             decision,
-            body_hash=body_hash(spooled.entry.candidate),
+            asked=Asked(spooled.entry.candidate, body_hash(spooled.entry.candidate), decision.decision_id),
             answer=spooled.answer,
             audit_index=self._index + len(self._lines),
             takes=spooled.entry.takes,
-            recipient=spooled.entry.candidate.recipient.id,
             due=self._due,
             owns_candidate=owner == decision.decision_id,
         )

@@ -147,11 +147,10 @@ class Writes:
         answer = answer_of(done)
         stored = stored_decision(
             done.decision,
-            body_hash=done.asked.body_hash,
+            asked=done.asked,
             answer=answer.body,
             audit_index=index,
             takes=done.takes,
-            recipient=done.asked.candidate.recipient.id,
             due=(self._now, self._keep),
             is_caps_pending=bool(done.takes) and not self._has_caps,
         )
@@ -204,11 +203,10 @@ def answer_of(decided: Decided) -> Answer:
 def stored_decision(
     decision: Decision,
     *,
-    body_hash: bytes,
+    asked: Asked,
     answer: bytes,
     audit_index: int,
     takes: tuple[Take, ...],
-    recipient: str,
     due: tuple[datetime, timedelta],
     owns_candidate: bool = True,
     is_caps_pending: bool = False,
@@ -217,7 +215,7 @@ def stored_decision(
     stored = StoredDecision(
         decision_id=decision.decision_id,
         candidate_id=decision.candidate_id,
-        body_hash=body_hash,
+        body_hash=asked.body_hash,
         answer=answer,
         evaluated_at=decision.evaluated_at,
         audit_index=audit_index,
@@ -227,7 +225,7 @@ def stored_decision(
         takes=takes,
         is_caps_pending=is_caps_pending,
         owns_candidate=owns_candidate,
-        recipient=recipient,
+        recipient=asked.candidate.recipient.id,
     )
     return msgspec.structs.replace(stored, due_at=stored.due(*due))
 

@@ -13,7 +13,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TypeGuard
 
 import msgspec
 
@@ -26,12 +25,12 @@ from guardrails.core.cap_rule import (
 from guardrails.core.facts import VOCABULARY
 from guardrails.core.needs import CountOn, PreferenceQuery, Preferences, Usage, UsageQuery
 from guardrails.core.policy import Mode, Policy
-from guardrails.core.timing import in_chosen_zone
+from guardrails.core.timing import has_zone, in_chosen_zone
 from guardrails.core.zones import zone_named, zone_names, zones_in
 from guardrails.decide.case import Compiled
 from guardrails.decide.ports import Session, Transactor
 from guardrails.decide.retry import HORIZON
-from guardrails.decide.usage_words import window_words, zone_note
+from guardrails.decide.usage_words import goes_by_their_zone, window_words, zone_note
 from guardrails.decoding import invalid
 from guardrails.policyfile.problems import did_you_mean, quote
 
@@ -202,15 +201,11 @@ def _read(session: Session, request: _Request) -> _Reading:
 def _chosen(session: Session, request: _Request) -> Preferences:
     """What the recipient chose; nothing where no cap asks for it."""
     recipient, rules = request.recipient, [cap.rule for cap in request.caps]
-    is_unlocated = not has_zone(recipient) and any(_goes_by_their_zone(rule.window) for rule in rules)
+    is_unlocated = not has_zone(recipient) and any(goes_by_their_zone(rule.window) for rule in rules)
     if not is_unlocated and not any(rule.personal for rule in rules):
         return Preferences()
     query = PreferenceQuery(recipient.id)
     return session.preferences.read((query,))[query]
-
-
-def _goes_by_their_zone(window: Window) -> TypeGuard[CalendarWindow]:
-    return isinstance(window, CalendarWindow) and window.zone.name == "recipient"
 
 
 def _counters(request: _Request, kept: Mapping[str, Sequence[str]]) -> tuple[tuple[_Counter, ...], frozenset[str]]:

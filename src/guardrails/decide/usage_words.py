@@ -7,7 +7,7 @@ from guardrails.core.cap_rule import CalendarWindow, CountdownWindow, RollingWin
 from guardrails.core.timing import format_duration, has_zone, zones_of
 from guardrails.policyfile.problems import quote
 
-__all__ = ["window_words", "zone_note"]
+__all__ = ["goes_by_their_zone", "window_words", "zone_note"]
 
 _WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 
@@ -21,6 +21,11 @@ def window_words(window: Window) -> str:
     begins = f" from {_WEEKDAYS[window.week_starts]}" if window.unit == "week" else ""
     place = "the recipient's zone" if window.zone.name == "recipient" else window.zone.name
     return f"calendar {window.unit}{begins} in {place}"
+
+
+def goes_by_their_zone(window: Window) -> bool:
+    """Whether the recipient's zone says what counts."""
+    return isinstance(window, CalendarWindow) and window.zone.name == "recipient"
 
 
 def zone_note(window: Window, recipient: Recipient, named: str | None) -> str | None:

@@ -6,7 +6,7 @@ import os
 import threading
 from pathlib import Path
 
-from guardrails.audit.line_files import end_of_lines, line_at, lines_between
+from guardrails.audit.line_files import LINE_CHUNK, end_of_lines, lines_between
 from guardrails.decide.spool import Backlog
 
 __all__ = ["IN_LOG", "BacklogCount"]
@@ -42,7 +42,7 @@ class BacklogCount:
 
     def _count(self, file: int) -> Backlog:
         end = end_of_lines(file)
-        first_line = line_at(file, 0)[1:] if end else b""
+        first_line = next((line for _, line in lines_between(file, 0, end, chunk=LINE_CHUNK)), b"")[1:]
         if first_line != self._first_line or end < self._counted_to:
             self._begin_anew(first_line)
         for offset, line in lines_between(file, self._counted_to, end):

@@ -44,8 +44,10 @@ class InFlightFile:
             _wait(file, [_place(each) for each in candidate_ids], timeout_seconds)
             yield
         finally:
-            _unlock(file)  # not just closed: a child forked meanwhile has it open as well
-            os.close(file)
+            try:
+                _unlock(file)  # not just closed: a child forked meanwhile has it open as well
+            finally:
+                os.close(file)  # also where the disk knows no locks
 
     def _open(self) -> int:
         flags = os.O_RDWR | os.O_CLOEXEC

@@ -17,6 +17,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 __all__ = [
+    "LINE_CHUNK",
     "add_lines",
     "check_lines",
     "end_of_lines",
@@ -37,7 +38,7 @@ while the database is out of reach; and by a process that starts, for as long as
 
 _PAUSE_SECONDS = 0.001
 _CHUNK = 65_536
-_LINE_CHUNK = 4_096
+LINE_CHUNK = 4_096
 
 
 @contextmanager
@@ -114,11 +115,17 @@ def end_of_lines(file: int) -> int:
 
 
 def lines_between(file: int, start: int, end: int, *, chunk: int = _CHUNK) -> Iterator[tuple[int, bytes]]:
-    """Offset and text of each line from `start` to `end`, the end of one."""
+    """Offset and text of each line from `start` to `end`, the end of one.
+
+    Fewer, where the file was cut meanwhile: whoever looks without its lock must not wait for what comes no more.
+    """
     offset, rest = start, b""
     while offset + len(rest) < end:
         read_to = offset + len(rest)
-        *lines, rest = (rest + os.pread(file, min(chunk, end - read_to), read_to)).split(b"\n")
+        read = os.pread(file, min(chunk, end - read_to), read_to)
+        if not read:
+            return
+        *lines, rest = (rest + read).split(b"\n")
         for line in lines:
             yield offset, line
             offset += len(line) + 1
@@ -126,7 +133,7 @@ def lines_between(file: int, start: int, end: int, *, chunk: int = _CHUNK) -> It
 
 def line_at(file: int, offset: int) -> bytes:
     """The line that begins at `offset`."""
-    return next(lines_between(file, offset, end_of_lines(file), chunk=_LINE_CHUNK))[1]
+    return next(lines_between(file, offset, end_of_lines(file), chunk=LINE_CHUNK))[1]
 
 
 def check_lines(lines: Iterable[bytes]) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import time
 from typing import Any
 
+from granian.log import logger
 from granian.server.mp import MPServer
 
 __all__ = ["Workers"]
@@ -41,8 +42,22 @@ class Workers(MPServer):
                 is_young = any(time.monotonic() - worker.birth < YOUNG_SECONDS for worker in dead)
                 young_deaths = young_deaths + 1 if is_young else 0
                 self.main_loop_interrupt.wait(_pause_seconds(young_deaths))
-                self._respawn_workers([worker.idx for worker in dead], spawn_target, target_loader)
+                if not self.interrupt_signal:
+                    young_deaths += self._replace(dead, spawn_target, target_loader)
         self.main_loop_interrupt.set()  # whoever waits to hear that it is to stop
+
+    def _replace(self, dead: list[Any], spawn_target: Any, target_loader: Any) -> int:  # noqa: ANN401 - Granian's own
+        """Replace them; returns how many could not be, which the next look finds dead again."""
+        failed = 0
+        for worker in dead:
+            try:
+                self._respawn_workers([worker.idx], spawn_target, target_loader)
+            except (OSError, RuntimeError) as error:  # the system has no process, or no thread, to give
+                failed += 1
+                logger.error(f"worker-{worker.idx + 1} can't be started now: {error}")
+                if worker not in self.wrks:
+                    self.wrks.insert(worker.idx, worker)
+        return failed
 
 
 def _pause_seconds(young_deaths: int) -> float:

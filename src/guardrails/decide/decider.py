@@ -43,6 +43,10 @@ LEAST_SHARE = 0.5
 what they were answered by the stores, it is to be answered too, and not something else from the spool."""
 
 
+ONE_TIME = timedelta(minutes=1)
+"""How far the `now` of requests may be apart that are decided as of the latest of them."""
+
+
 class Decider:
     """Decides candidates against the active policies. One object serves all threads."""
 
@@ -121,6 +125,10 @@ class Decider:
 
     def _decide_group(self, session: Session, requests: list[Request]) -> list[list[Answer | CandidateError]]:
         """The handler: all requests that arrived together, in one session."""
+        return list(chain.from_iterable(self._decide_run(session, run) for run in _runs(requests)))
+
+    def _decide_run(self, session: Session, requests: list[Request]) -> list[list[Answer | CandidateError]]:
+        """Requests of one time."""
         try:
             return self._decide_all(session, requests)
         except DependencyError as fault:
@@ -169,6 +177,17 @@ class _Group(msgspec.Struct, frozen=True):
             return case
         answer, self.known[asked.candidate.id] = self.writes.add(decided(asked, request, case, self.ledger))
         return answer
+
+
+def _runs(requests: list[Request]) -> list[list[Request]]:
+    """The requests, in order, those apart whose `now` is another time: a process was frozen, or a clock was set."""
+    runs = [[requests[0]]]
+    for request in requests[1:]:
+        if abs(request.now - runs[-1][0].now) <= ONE_TIME:
+            runs[-1].append(request)
+        else:
+            runs.append([request])
+    return runs
 
 
 def _answered_before(session: Session, requests: list[Request]) -> dict[str, Known]:

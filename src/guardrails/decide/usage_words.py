@@ -5,7 +5,6 @@ from __future__ import annotations
 from guardrails.core.candidate import Recipient
 from guardrails.core.cap_rule import CalendarWindow, CountdownWindow, RollingWindow, Window
 from guardrails.core.timing import format_duration, has_zone, zones_of
-from guardrails.policyfile.problems import quote
 
 __all__ = ["goes_by_their_zone", "window_words", "zone_note"]
 
@@ -29,12 +28,12 @@ def goes_by_their_zone(window: Window) -> bool:
 
 
 def zone_note(window: Window, recipient: Recipient, named: str | None) -> str | None:
-    """What stands in for the recipient's zone where that is needed and, as it is `named`, not known."""
+    """What stands in for the recipient's zone where that is needed and not `named`."""
     if not isinstance(window, CalendarWindow) or window.zone.name != "recipient":
         return None
     if has_zone(recipient):
         return None if recipient.timezone == named else f"counted in {recipient.timezone}, as the recipient chose"
-    said = "the recipient's zone is not known" if named is None else f"there is no zone {quote(named)}"
+    said = "the recipient's zone is not known"
     fallback, zones = window.zone.fallback, zones_of(window.zone, recipient)
     if zones is None:
         needed = "a `timezone` is" if fallback == "deny" else "`timezone`, `country` or `region` is"

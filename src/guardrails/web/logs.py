@@ -51,7 +51,10 @@ def configure_logs(level: LogLevel) -> None:
 def _in_a_while(work: Callable[[], None]) -> None:
     timer = threading.Timer(RECURRING_SECONDS, work)
     timer.daemon = True
-    timer.start()
+    try:
+        timer.start()
+    except RuntimeError:  # the system has no thread left
+        work()
 
 
 class Recurring:

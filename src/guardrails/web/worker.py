@@ -7,11 +7,12 @@ import os
 import signal
 import threading
 import time
+from collections.abc import Callable
 
 import structlog
 
-from guardrails.bootstrap import Application, open_application, utc_now
-from guardrails.settings import Settings
+from guardrails.bootstrap import Application, open_application, take_caps_back, utc_now
+from guardrails.settings import CAPS_IN_DATABASE, Settings
 from guardrails.web.app import create_app
 from guardrails.web.gauges import gauges_of
 from guardrails.web.logs import configure_logs
@@ -62,6 +63,8 @@ def _upkeep(application: Application, settings: Settings, metrics: Metrics) -> l
     ]
     if application.caps_rebuild is not None:
         upkeep.append(Periodic("caps", Steps(application.caps_rebuild.step), seconds=CAPS_SECONDS))
+    if settings.caps_url == CAPS_IN_DATABASE:  # where the database was out of reach when the service started
+        upkeep.append(Periodic("caps", _Once(lambda: take_caps_back(settings)), seconds=CAPS_SECONDS))
     if settings.replay_clock:  # time is what requests say it is, and nobody here knows it
         return upkeep
     keep_house = Steps(lambda: application.housekeeping.step(utc_now()))
@@ -70,6 +73,19 @@ def _upkeep(application: Application, settings: Settings, metrics: Metrics) -> l
         Periodic("housekeeping", keep_house, seconds=HOUSEKEEPING_SECONDS),
         Periodic("clock", ClockWatch(utc_now), seconds=CLOCK_SECONDS),
     ]
+
+
+class _Once:
+    """Work that is tried until it is done, and then no more."""
+
+    def __init__(self, work: Callable[[], None]) -> None:
+        self._work = work
+        self._is_done = False
+
+    def __call__(self) -> None:
+        if not self._is_done:
+            self._work()
+            self._is_done = True
 
 
 def _end_with_parent() -> None:

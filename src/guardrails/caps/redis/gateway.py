@@ -87,6 +87,10 @@ class RedisGateway:
             if reply.status == "STALE":
                 self.needs_care = True
                 raise EpochLostError(f"the caps at `{self.address}` are not complete", dependency="caps")
+            if reply.status == "APART":
+                raise DependencyError(
+                    f"the clock of the caps at `{self.address}` is far ahead of this machine's", dependency="caps"
+                )
             if reply.status == "LATE":
                 raise DependencyError(f"the caps at `{self.address}` answered too late", dependency="caps")
         return replies

@@ -16,13 +16,27 @@ from math import ceil
 from guardrails.core.needs import Take, UsageQuery
 from guardrails.errors import DependencyError
 
-__all__ = ["LATE", "SLACK", "Keeps", "OutgrownError", "keep_seconds", "longest", "outgrown", "reach", "together"]
+__all__ = [
+    "APART",
+    "LATE",
+    "SLACK",
+    "Keeps",
+    "OutgrownError",
+    "keep_seconds",
+    "longest",
+    "outgrown",
+    "reach",
+    "together",
+]
 
 Keeps = Mapping[str, int]
 """Seconds, by cap."""
 
-SLACK = timedelta(hours=1)
+SLACK = timedelta(minutes=62)
 """How much longer than that slots are kept: the clocks of services and of Redis may differ, and decisions wait."""
+
+APART = timedelta(minutes=61)
+"""How far the `now` of a service may be behind the clock of Redis: beyond it, what is asked for may be let go of."""
 
 LATE = timedelta(minutes=5)
 """How much of the slack is for waiting: a question may be so much older than the `now` of those it is asked with."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from datetime import timedelta
 from typing import Any, Literal, NamedTuple, cast
 
 import msgspec
@@ -13,19 +14,23 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import NoScriptError, RedisError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
+from guardrails.caps.redis.keeps import APART
 from guardrails.caps.redis.layout import Call
 from guardrails.caps.redis.scripts import script
 from guardrails.storage.instants import MICROS_PER_SECOND
 
 __all__ = ["Ahead", "Node", "NodeLeftAloneError", "Pauses", "Reply", "Status", "Terms"]
 
-Status = Literal["OK", "MOVED", "STALE", "LATE"]
+Status = Literal["OK", "MOVED", "STALE", "LATE", "APART"]
 
 PAUSE_SECONDS = 0.5
 PAUSE_SHARE = 4
 """For how long nobody asks a server that did not answer: so long, and so many times as long as it was waited for."""
 
 NO_ANSWER = (RedisConnectionError, RedisTimeoutError, OSError)
+
+
+_APART = APART // timedelta(microseconds=1)
 
 
 class NodeLeftAloneError(RedisConnectionError):
@@ -162,6 +167,7 @@ def _told(call: Call, terms: Terms, *, not_after: int) -> tuple[list[str], list[
         "not_after": not_after,
         "now": terms.now is not None and terms.now,
         "grace": terms.grace is not None and terms.grace,
+        "apart": _APART,
     }
     return [*markers, *call.keys], [msgspec.json.encode(told), msgspec.json.encode(call.items)]
 

@@ -2,10 +2,11 @@
 --
 -- KEYS       first the marker of each shard that the call touches, then the script's own keys
 -- ARGV[1]    JSON {"markers": how many, "servers": {id: true, ...}, "not_after": instant,
---                  "now": instant or false, "grace": microseconds or false}
+--                  "now": instant or false, "grace": microseconds or false, "apart": microseconds}
 -- ARGV[2]    JSON, the script's own plan; it names its keys by their places among them, from 1
--- Result     {status, the server's time, the script's own result}; of the statuses, two are given here:
+-- Result     {status, the server's time, the script's own result}; of the statuses, three are given here:
 --            LATE   the caller has given up by now
+--            APART  the caller's `now` is so far behind this server's clock that slots it asks for may be gone
 --            STALE  this server is another one, was restarted, emptied, or follows or followed another: it does not hold
 --                   all of the epoch
 -- Atomic     all of it
@@ -31,6 +32,9 @@ end
 
 if server_time > call.not_after then
   return answer('LATE')
+end
+if call.grace and call.now and server_time - call.now > call.apart then
+  return answer('APART')
 end
 local run_id = string.match(redis.call('INFO', 'server'), 'run_id:(%x+)')
 local role, history = string.match(redis.call('INFO', 'replication'), 'role:(%a+).-master_replid:(%x+)')

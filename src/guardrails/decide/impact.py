@@ -23,7 +23,7 @@ from guardrails.decide.ports import Session, StoredDecision, Transactor
 from guardrails.errors import PolicyError
 from guardrails.policyfile.loader import load_policy_files
 
-__all__ = ["Impact", "OfNotice", "OfPurpose", "OfRecord", "Relying", "Sought"]
+__all__ = ["Impact", "OfNotice", "OfPurpose", "OfRecord", "Relying", "Sought", "state_at"]
 
 TOGETHER = 500
 """Of so many decisions it is looked up together what became of them."""
@@ -172,8 +172,7 @@ class Impact:
     def _as_it_is(self, found: Relying, stored: StoredDecision | None) -> Relying:
         if stored is None:
             return found
-        has_lease = stored.lease_until is not None and stored.lease_until > self._now
-        state = "expired" if stored.state == "reserved" and not has_lease else stored.state
+        state = state_at(stored, self._now)
         return msgspec.structs.replace(found, state=state, lease_until=stored.lease_until, is_open=state == "reserved")
 
 
@@ -194,6 +193,12 @@ class _Asking(NamedTuple):
     policy: str
     is_enforced: bool
     queries: Callable[[DecisionEntry], tuple[object, ...]]
+
+
+def state_at(stored: StoredDecision, now: datetime) -> ReservationState:
+    """What has become of a decision: a lease that has ended is told as such before housekeeping comes by."""
+    has_lease = stored.lease_until is not None and stored.lease_until > now
+    return "expired" if stored.state == "reserved" and not has_lease else stored.state
 
 
 def _asking_in(policy_set: PolicySet) -> Mapping[str, _Asking]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import pytest
 from benchmarks.consents import LookUp, Plan, Run, figures, look_up, run_commands
 
-
 PLAN = Plan(few=1_000, many=2_000, rounds=1, growth=1.05)
 
 

@@ -34,7 +34,7 @@ SHELL := /bin/sh
 ## help: say what can be made
 .PHONY: help
 help:
-	@sed -n 's/^## //p' $(firstword $(MAKEFILE_LIST)) | sed 's/: /|/' | awk -F'|' '{ printf "make %-12s %s\n", $$1, $$2 }'
+	@sed -n 's/^## //p' $(firstword $(MAKEFILE_LIST)) | sed 's/: /|/' | awk -F'|' '{ printf "make %-14s %s\n", $$1, $$2 }'
 
 # --- set-up: each step leaves a mark, and is done again only when what it installs has changed -----------------
 
@@ -156,6 +156,11 @@ bench: $(DONE)/bench
 .PHONY: bench-state
 bench-state: $(DONE)/dev
 	@PYTHONPATH=tests $(BIN)/python -m benchmarks.state $(ARGS)
+
+## bench-consents: a million consents imported with flat memory, and a thousand looked up at once
+.PHONY: bench-consents
+bench-consents: $(DONE)/dev
+	@PYTHONPATH=tests $(BIN)/python -m benchmarks.consents $(ARGS)
 
 # --- upkeep ----------------------------------------------------------------------------------------------------
 

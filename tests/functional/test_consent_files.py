@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import gzip
+import io
 import json
+import os
+import pty
 import random
 import signal
 import sqlite3
@@ -15,8 +19,12 @@ import pytest
 from click.testing import CliRunner, Result
 
 from guardrails.cli import main
+from guardrails.cli.consent_import import _Import
+from guardrails.cli.consent_rows import RowReader
+from guardrails.consent.transfer import ConsentTransfer
+from guardrails.errors import DependencyError
 from service import PATIENCE_SECONDS
-from stores import make_database
+from stores import make_database, open_stores
 
 POLICIES = """\
 apiVersion: guardrails/v1
@@ -346,3 +354,35 @@ def count(here) -> int:
         return connection.execute("SELECT count(*) FROM consent_events").fetchone()[0]
     finally:
         connection.close()
+
+
+def test_at_a_terminal_a_bar_is_drawn_and_bad_rows_stand_above_it(here):
+    rows = [f"r-{n},offers,granted,form,2026-01-01T00:00:00Z,,," for n in range(3_000)]
+    (here / "all.csv").write_text(table(*rows, "r-1"), encoding="utf-8")
+    parent, child = pty.openpty()
+    with subprocess.Popen(
+        [sys.executable, "-m", "guardrails", "consent", "import", "all.csv"],
+        cwd=here,
+        stdout=subprocess.PIPE,
+        stderr=child,
+        env={**os.environ, "TERM": "xterm-256color", "COLUMNS": "100"},  # noqa: TID251 - the child's
+    ) as process:
+        os.close(child)
+        shown = b""
+        with contextlib.suppress(OSError):  # how Linux says that the other side of a terminal is closed
+            while chunk := os.read(parent, 65_536):
+                shown += chunk
+        os.close(parent)
+        said = process.stdout.read()
+    assert (process.returncode, said) == (1, b"3,000 consents recorded, 0 known already, 1 bad row\n")
+    assert b"importing" in shown
+    assert b"all.csv:3002: the row has 1 cells; 8 columns are named" in shown
+
+
+def test_a_database_that_does_not_answer_ends_the_import_and_it_is_said_how_to_go_on(here):
+    transactor = open_stores("sqlite:///guardrails.db")
+    run = _Import(ConsentTransfer(transactor, purposes=dict), "all.csv", None)
+    run.carry_out(RowReader(io.BytesIO(table(ROW).encode())), None)
+    transactor.close()
+    with pytest.raises(DependencyError, match="1 row recorded so far: run again to record the others"):
+        run.carry_out(RowReader(io.BytesIO(table(ROW).encode())), None)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, closing, nullcontext
+from collections.abc import Iterator
+from contextlib import closing
 from datetime import datetime
 
 import click
@@ -16,8 +16,7 @@ from guardrails.cli.consent_rows import Form, write_csv, write_ndjson
 from guardrails.cli.documented import Documented
 from guardrails.cli.opening import require_database
 from guardrails.cli.options import INSTANT, records_option
-from guardrails.cli.progress import progress
-from guardrails.cli.terminal import is_terminal
+from guardrails.cli.progress import progress_of_output
 from guardrails.consent.transfer import ConsentTransfer
 from guardrails.consent.values import ConsentEvent
 from guardrails.errors import SettingsError
@@ -57,10 +56,7 @@ def export(*, form: Form | None, database: str, as_of: datetime | None) -> int:
 
 
 def _records(transfer: ConsentTransfer, as_of: datetime | None) -> Iterator[ConsentEvent]:
-    # Where the records themselves are on the screen, a bar would stand between them.
-    bar: AbstractContextManager[Callable[[int], object]]
-    bar = nullcontext(bool) if is_terminal() else progress("exporting", transfer.last())
-    with bar as advance:
+    with progress_of_output("exporting", transfer.last()) as advance:
         for place, event in transfer.records(as_of=as_of):
             yield event
             if place % 1_000 == 0:

@@ -20,7 +20,7 @@ from guardrails.consent.values import ConsentEvent
 from guardrails.core.candidate import Id
 from guardrails.errors import SettingsError
 
-__all__ = ["history"]
+__all__ = ["check_id", "history"]
 
 
 @click.command(
@@ -46,7 +46,7 @@ def history(*, recipient: str, database: str, as_of: datetime | None, as_json: b
     Of each purpose and channel the newest record speaks, unless it waits for its confirmation. With --as-of it is what
     held at that time, by what the recipient had said until then.
     """
-    _check_id(recipient)
+    check_id(recipient)
     if database == "memory:":
         raise SettingsError("consents are shown from what is on record; `memory:` keeps no records")
     require_database(database)
@@ -60,7 +60,8 @@ def history(*, recipient: str, database: str, as_of: datetime | None, as_json: b
     return exit_codes.FINE
 
 
-def _check_id(recipient: str) -> None:
+def check_id(recipient: str) -> None:
+    """Refuse what can be no recipient's id. Raises click.BadParameter."""
     try:
         msgspec.convert(recipient, Id)
     except msgspec.ValidationError:

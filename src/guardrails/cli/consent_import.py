@@ -130,7 +130,8 @@ class _Import:
             except MalformedError as error:
                 raise MalformedError(f"{self._name} {error}") from None
             except DependencyError as error:
-                said = f"{error}; {self.recorded + self.known:,} rows are recorded: run again to record the others"
+                done = counted(self.recorded + self.known, "row")
+                said = f"{error}; {done} recorded so far: run again to record the others"
                 raise DependencyError(said, dependency=error.dependency, in_doubt=error.in_doubt) from error
 
     def _record(self, batch: list[Row]) -> None:

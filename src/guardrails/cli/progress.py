@@ -7,9 +7,9 @@ from contextlib import contextmanager
 
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
-from guardrails.cli.terminal import errors_console
+from guardrails.cli.terminal import errors_console, is_terminal
 
-__all__ = ["progress"]
+__all__ = ["progress", "progress_of_output"]
 
 
 @contextmanager
@@ -20,3 +20,13 @@ def progress(doing: str, total: int | None) -> Iterator[Callable[[int], None]]:
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
         task = bar.add_task(doing, total=total)
         yield lambda so_far: bar.update(task, completed=so_far)
+
+
+@contextmanager
+def progress_of_output(doing: str, total: int | None) -> Iterator[Callable[[int], None]]:
+    """As `progress`, of what writes as it goes: where that is on the screen itself, a bar would stand between it."""
+    if is_terminal():
+        yield lambda _: None
+    else:
+        with progress(doing, total) as advance:
+            yield advance

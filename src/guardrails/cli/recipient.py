@@ -12,6 +12,7 @@ __all__ = ["COMMANDS", "recipient"]
 
 COMMANDS: Mapping[str, Entry] = {
     "link": Entry("guardrails.cli.recipient_link", "Print a link to a recipient's own page."),
+    "record": Entry("guardrails.cli.recipient_record", "Print all that is recorded of a recipient, as one document."),
 }
 
 

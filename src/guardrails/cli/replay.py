@@ -22,7 +22,7 @@ from guardrails.cli.terminal import errors_console, output_console, print_json
 from guardrails.decide.replay import Difference, Replay
 from guardrails.errors import NotFoundError
 
-__all__ = ["replay"]
+__all__ = ["files_of", "replay"]
 
 Entry = tuple[int, bytes]
 
@@ -53,7 +53,7 @@ def replay(*, database: str, start: int, stop: int | None, as_json: bool) -> int
         audit = AuditService(transactor)
         size = audit.size()
         stop = size if stop is None else min(stop, size)
-        again = Replay(files_of=lambda revision: _files_of(audit, revision), compile_set=compiler("native"))
+        again = Replay(files_of=lambda revision: files_of(audit, revision), compile_set=compiler("native"))
         with _progress(max(stop - start, 0)) as advance:
             differences = list(again.check(advance(audit.entries(start, max(start, stop)))))
     finally:
@@ -66,7 +66,8 @@ def replay(*, database: str, start: int, stop: int | None, as_json: bool) -> int
     return exit_codes.FINDINGS if differences else exit_codes.FINE
 
 
-def _files_of(audit: AuditService, revision: str) -> Mapping[str, str] | None:
+def files_of(audit: AuditService, revision: str) -> Mapping[str, str] | None:
+    """The files of the policy set of a revision, or None where they are not kept."""
     try:
         return audit.policy_files(revision)
     except NotFoundError:

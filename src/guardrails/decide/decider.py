@@ -42,7 +42,6 @@ LEAST_SHARE = 0.5
 """Of its deadline that a request has left at least, however long it waited for others that decided the same candidates:
 what they were answered by the stores, it is to be answered too, and not something else from the spool."""
 
-
 ONE_TIME = timedelta(minutes=1)
 """How far the `now` of requests may be apart that are decided as of the latest of them."""
 
@@ -183,7 +182,7 @@ def _runs(requests: list[Request]) -> list[list[Request]]:
     """The requests, in order, those apart whose `now` is another time: a process was frozen, or a clock was set."""
     runs = [[requests[0]]]
     for request in requests[1:]:
-        if abs(request.now - runs[-1][0].now) <= ONE_TIME:
+        if abs(request.now - runs[-1][0].now) <= ONE_TIME / 2:  # whichever side, so that no two are further apart
             runs[-1].append(request)
         else:
             runs.append([request])

@@ -38,7 +38,7 @@ SLACK = timedelta(minutes=62)
 APART = timedelta(minutes=61)
 """How far the `now` of a service may be behind the clock of Redis: beyond it, what is asked for may be let go of."""
 
-LATE = timedelta(minutes=5)
+LATE = SLACK - APART
 """How much of the slack is for waiting: a question may be so much older than the `now` of those it is asked with."""
 
 

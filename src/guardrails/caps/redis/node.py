@@ -29,7 +29,6 @@ PAUSE_SHARE = 4
 
 NO_ANSWER = (RedisConnectionError, RedisTimeoutError, OSError)
 
-
 _APART = APART // timedelta(microseconds=1)
 
 

@@ -6,12 +6,15 @@ from datetime import timedelta
 
 import pytest
 
-from guardrails.caps.redis.keeps import OutgrownError
+from guardrails.caps.redis.keeps import APART, LATE, SLACK, OutgrownError
 from guardrails.core.needs import UsageQuery
+from guardrails.decide.decider import ONE_TIME
 from guardrails.decide.holdings import Reservation, Settlement
-from redis_stores import real_now
+from guardrails.errors import DependencyError
+from redis_stores import real_now, server_now
 from unit.caps.redis.making import (
     BUDGET,
+    DAY,
     HOUR,
     MICROSECOND,
     OWN,
@@ -27,11 +30,11 @@ from unit.caps.redis.making import (
 )
 
 
-def test_keys_end_an_hour_after_the_caps_need_them_no_more(redis, stores):
+def test_keys_end_some_slack_after_the_caps_need_them_no_more(redis, stores):
     at = real_now()
     reserve(stores, reservation(1, at + HOUR, OWN, BUDGET), reservation(2, at, Cap(keep_seconds=60, limit=9)))
     kept = keys_with_expiry(redis)
-    needed_until = (at + HOUR + timedelta(seconds=86_400 + 3600)).timestamp() * 1000
+    needed_until = (at + HOUR + DAY + SLACK).timestamp() * 1000
     assert len(kept) == 5
     assert kept == {key: pytest.approx(needed_until, abs=5_000) for key in kept}
 
@@ -57,7 +60,7 @@ GROWN = Cap("hourly", limit=9)
 """The same cap, once its window was edited to a day."""
 AGES = [200, 168.5, 100, 26, 24.5, 10, 2.5, 1.5, 0.5]
 NEEDED = {"weekly": 168.5, "cap": 24.5, "hourly": 1.5}
-"""The oldest of them that is needed, with an hour of slack."""
+"""The oldest of them that is needed, with the slack of an hour and two minutes."""
 
 
 def test_redis_holds_what_the_caps_still_need_and_no_more(redis, stores):
@@ -183,7 +186,8 @@ def test_keys_of_a_recipient_are_those_with_slots_that_count(either):
 def test_the_index_of_a_recipient_forgets_keys_that_are_needed_no_more(redis, stores):
     at = real_now()
     gone = Cap("gone", keep_seconds=60)
-    reserve(stores, reservation(1, at - 3 * HOUR, gone, lease=24 * HOUR))
+    long_ago = reservation(1, at - 3 * HOUR, gone, lease=24 * HOUR)
+    stores.do(lambda session: session.caps.reserve([long_ago], at))
     reserve(stores, reservation(2, at, OWN))
     with redis.connect() as client:
         (index,) = client.keys("*:index:*")
@@ -197,7 +201,32 @@ def test_under_a_given_clock_time_may_go_back(redis, open_stores):
     reserve(stores, reservation(1, at, OWN), reservation(2, at, OWN, lease=3 * HOUR))
     for later, expected in [(timedelta(0), 2), (HOUR, 1), (3 * HOUR, 0), (HOUR - MICROSECOND, 2)]:
         assert [expected] == used(stores, at + later, OWN)
-    needed = (real_now() + timedelta(seconds=86_400 + 3600)).timestamp() * 1000  # and not since three years ago
+    needed = (real_now() + DAY + SLACK).timestamp() * 1000  # and not since three years ago
     kept = keys_with_expiry(redis)
     assert len(kept) == 3
     assert kept == {key: pytest.approx(needed, abs=60_000) for key in kept}
+
+
+# --- clocks that differ
+
+
+def test_whoever_asks_by_a_clock_that_is_far_behind_is_refused_and_never_told_too_little(redis, stores):
+    send(stores, 1, 0.75, HOURLY)
+    behind = server_now(redis) - APART
+    assert used(stores, behind + timedelta(minutes=1), HOURLY) == [1]
+    with pytest.raises(DependencyError, match="is far ahead of this machine's") as refused:
+        used(stores, behind, HOURLY)
+    assert refused.value.dependency == "caps"
+    with pytest.raises(DependencyError, match="is far ahead"):
+        reserve(stores, reservation(2, behind, HOURLY))
+    assert used(stores, real_now(), HOURLY) == [1]
+    assert not stores.gateway.needs_care, "to fill the caps again would mend nothing"
+
+
+def test_whoever_asks_by_a_clock_that_is_ahead_is_answered(stores):
+    send(stores, 1, 0.5, OWN)
+    assert used(stores, real_now() + 3 * HOUR, OWN) == [1]
+
+
+def test_the_slack_is_enough_for_clocks_that_differ_and_for_questions_that_waited():
+    assert timedelta(0) < ONE_TIME <= LATE == SLACK - APART

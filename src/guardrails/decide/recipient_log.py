@@ -1,0 +1,77 @@
+"""What the log holds of one recipient: every decision on what was to be sent to them, and what became of each.
+
+The log has no index by recipient: it is read whole, entry by entry. What is told of a decision is its audit entry as it
+was written, by whichever release.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import datetime
+
+import msgspec
+
+from guardrails.decide.entry import DecisionEntry, OutcomeEntry, decode_entry
+from guardrails.decide.holdings import ReservationState
+from guardrails.decide.impact import state_at
+from guardrails.decide.ports import Session, StoredDecision, Transactor
+
+__all__ = ["LoggedDecision", "LoggedOutcome", "RecipientLog"]
+
+TOGETHER = 500
+"""Of so many decisions it is looked up together what became of them."""
+
+_OUTCOME = b'{"type":"outcome"'
+
+
+class LoggedDecision(msgspec.Struct, frozen=True):
+    """A decision's audit entry; `state` is what became of it by now, None where that is no longer kept."""
+
+    audit_index: int
+    state: ReservationState | None
+    entry: msgspec.Raw
+
+
+class LoggedOutcome(msgspec.Struct, frozen=True):
+    """An audit entry of what became of a decision."""
+
+    audit_index: int
+    entry: msgspec.Raw
+
+
+class RecipientLog:
+    """Looks for a recipient in entries of the log; `outcomes` are those of the decisions that were met so far."""
+
+    def __init__(self, transactor: Transactor, recipient: str, *, now: datetime) -> None:
+        self._transactor = transactor
+        self._recipient = recipient
+        self._needle = msgspec.json.encode(recipient)
+        self._now = now
+        self._ids: set[str] = set()
+        self.outcomes: list[LoggedOutcome] = []
+
+    def decisions(self, entries: Iterable[tuple[int, bytes]]) -> Iterator[LoggedDecision]:
+        """Every decision on what was for the recipient, in log order. Raises DependencyError."""
+        found = self._found(entries)
+        while group := list(itertools.islice(found, TOGETHER)):
+            kept = self._transactor.call(_read_kept, [decision_id for _, decision_id, _ in group])
+            for index, decision_id, data in group:
+                stored = kept.get(decision_id)
+                state = None if stored is None else state_at(stored, self._now)
+                yield LoggedDecision(index, state, msgspec.Raw(data))
+
+    def _found(self, entries: Iterable[tuple[int, bytes]]) -> Iterator[tuple[int, str, bytes]]:
+        for index, data in entries:
+            if self._needle not in data and not (self._ids and data.startswith(_OUTCOME)):
+                continue
+            entry = decode_entry(data)
+            if isinstance(entry, DecisionEntry) and entry.candidate.recipient.id == self._recipient:
+                self._ids.add(entry.decision.decision_id)
+                yield index, entry.decision.decision_id, data
+            elif isinstance(entry, OutcomeEntry) and entry.decision_id in self._ids:
+                self.outcomes.append(LoggedOutcome(index, msgspec.Raw(data)))
+
+
+def _read_kept(session: Session, groups: list[list[str]]) -> list[Mapping[str, StoredDecision]]:
+    return [session.decisions.by_id(ids) for ids in groups]

@@ -1,4 +1,6 @@
-"""The settings: frozen, read once, from the environment and the flags of `serve`; nothing else reads the environment.
+"""The settings: frozen, read once, from the environment and the flags of `serve`.
+
+Nothing else reads the environment, but for three of these variables that `cli.options` names.
 
     Settings.load({"GUARDRAILS_PORT": "9000"}, host="127.0.0.1")
 

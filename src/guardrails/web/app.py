@@ -58,7 +58,7 @@ def _rooms(application: Application, metrics: Metrics) -> dict[str, tuple[Route,
         "preferences": PreferenceRoom(application.preferences, utc_now).routes(),
         "usage": UsageRoom(application.usage).routes(),
         "policies": Policies(application.policies).routes(),
-        "service": Service(Stores(application.transactor, utc_now), application.policies, metrics).routes(),
+        "service": Service(Stores(application.transactor), application.policies, metrics).routes(),
     }
 
 

@@ -90,6 +90,11 @@ class RedisCaps:
         usages = self._read(epoch, None, queries)
         return [(query.cap, query.key) for query in queries if usages[query].older]
 
+    def probe(self) -> None:
+        """Bring every server up to date, and write to it."""
+        epoch = self._current()
+        self.gateway.probe(epoch.name, epoch.servers)
+
     def sweep(self, _now: datetime, most: int, /) -> int:
         """Remove what is left of former epochs, and of the time when the caps lived in the database.
 

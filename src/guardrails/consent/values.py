@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from guardrails.core.candidate import YEARS, Id, Instant, Locale, Word
+from guardrails.core.candidate import YEARS, BoundsError, Id, Instant, Locale, Word
 from guardrails.core.timing import told_at
 from guardrails.errors import CandidateError
 from guardrails.storage.instants import LAST_MICROS, to_micros
@@ -40,9 +40,9 @@ class ConsentRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     expires_at: Instant | None = None
 
     def __post_init__(self) -> None:
-        """Bound the free part; msgspec turns a ValueError into a ValidationError that carries the path."""
+        """Bound the free part. Raises BoundsError."""
         if self.evidence and len(msgspec.json.encode(self.evidence)) > EVIDENCE_BYTES:
-            raise ValueError(f"`evidence` is longer than {EVIDENCE_BYTES} bytes of JSON")
+            raise BoundsError("evidence", f"is longer than {EVIDENCE_BYTES} bytes of JSON")
 
 
 class ConsentEvent(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

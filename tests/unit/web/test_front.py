@@ -6,7 +6,6 @@ import hashlib
 import json
 import secrets
 from datetime import datetime
-from urllib.parse import quote
 
 import pytest
 
@@ -100,15 +99,6 @@ def test_what_lies_below_a_decision_is_no_part_of_its_id(client, method):
     answer = client.open("/v1/decisions/x/outcome", method=method)
     assert problem_of(answer) == (405, "/docs#problem-method-not-allowed")
     assert set(answer.headers["Allow"].split(", ")) == {"POST", "OPTIONS"}
-
-
-@pytest.mark.parametrize(
-    "recipient", ["crm/42", "/crm", "crm/", "/", "a//b", "a/usage", "../x", "ä/🎉", "?a=b#c", "%2F"]
-)
-def test_an_id_in_a_path_holds_whatever_an_id_may(client, recipient):
-    path = f"/v1/recipients/{quote(recipient, safe='')}/preferences"
-    assert client.put(path, json={"toggles": {"sponsored": True}}).status_code == 200
-    assert client.get(path).get_json() == {"recipient": recipient, "toggles": {"sponsored": True}}
 
 
 def test_a_slash_in_an_id_may_also_stand_as_it_is(client):

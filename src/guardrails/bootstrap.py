@@ -73,6 +73,7 @@ if TYPE_CHECKING:
     from guardrails.caps.redis import CapsRebuild, RedisGateway
 
 __all__ = [
+    "MIGRATION_SECONDS",
     "Application",
     "Terms",
     "build_application",
@@ -141,6 +142,14 @@ class Application:
         if isinstance(checked, CandidateError):
             raise checked
         return self.explainer.explain(checked, now=now)
+
+    def reach(self, *, timeout_seconds: float) -> None:
+        """Reach the database now, and not with the first decision; where its schema is old, it is brought up to date.
+
+        Raises SettingsError where the schema is none that this release can use, DependencyError where the database does
+        not answer: an UnansweredError where that takes too long. A migration that has begun goes on then.
+        """
+        self.transactor.call(_nothing, None, timeout_seconds=timeout_seconds)
 
     def make_ready(self) -> None:
         """Reach the database now, and not with the first decision; bring its schema up to date, however long it takes.
@@ -311,6 +320,10 @@ def _checked(candidate: Candidate) -> Candidate | CandidateError:
         return _CANDIDATE.try_decode(msgspec.json.encode(candidate))
     except (UnicodeError, TypeError, ValueError, OverflowError, msgspec.EncodeError) as error:
         return CandidateError(f"the candidate can't be written as JSON: {error}")
+
+
+def _nothing(_session: Session, calls: list[None]) -> list[None]:
+    return calls
 
 
 def _look(session: Session, looks: list[None]) -> list[str | None]:

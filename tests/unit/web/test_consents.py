@@ -46,7 +46,7 @@ def test_the_same_id_with_another_content_is_a_conflict(post):
         ({"evidence": {"text": "x" * 4000}}, "/evidence"),
         ({"email": "x@example.org"}, "/email"),
     ],
-    ids=["state", "future", "expired", "empty", "unknown"],
+    ids=["state", "future", "expired", "empty", "evidence", "unknown"],
 )
 def test_a_wrong_consent_is_refused_by_pointer(post, change, pointer):
     answer = post("/v1/consents", GRANT | change)

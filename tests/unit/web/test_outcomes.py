@@ -82,6 +82,13 @@ def test_what_nobody_decided_is_not_found(report, decision_id):
     assert (answer.status_code, answer.get_json()["type"]) == (404, "/docs#problem-not-found")
 
 
+def test_what_is_not_in_the_database_yet_after_an_outage_is_told_as_that(report, tmp_path):
+    (tmp_path / "spool.jsonl").write_bytes(b"{}\n")
+    answer = report("nobody", "sent")
+    said = "what was decided without the database is still being taken into it"
+    assert (answer.status_code, answer.get_json()["detail"], answer.headers["Retry-After"]) == (503, said, "1")
+
+
 @pytest.mark.parametrize("decision_id", ["a%00b", "a%0Ab", "x" * 201])
 def test_what_is_no_id_is_not_found_either(report, decision_id):
     assert report(decision_id, "sent").status_code == 404

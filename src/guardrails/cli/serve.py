@@ -25,11 +25,13 @@ from typing import Any, get_args
 
 import click
 import msgspec
+import structlog
 from granian.constants import Interfaces
 from granian.log import LogLevels
 from sqlalchemy import Connection
 
 from guardrails.bootstrap import MIGRATION_SECONDS, Application, migrate, open_application, take_caps_back
+from guardrails.caps.moving import Filled
 from guardrails.cli import exit_codes
 from guardrails.cli.documented import Documented
 from guardrails.cli.workers import Workers
@@ -49,6 +51,7 @@ from guardrails.settings import (
 __all__ = ["serve"]
 
 WORKER = "guardrails.web.worker:Worker"
+CONFIGURE_LOGS = "guardrails.web.logs:configure_logs"
 SERVER_LOG = "guardrails.web.logs:server_log_config"
 
 CONNECTIONS_MOST = 1024
@@ -174,9 +177,9 @@ def _make_ready(settings: Settings) -> None:
             # The caps can only be taken back now: that is worth more patience.
             patience = PATIENCE_SECONDS if settings.caps_url == CAPS_IN_DATABASE else START_SECONDS
             _reach(application, is_migrating, timeout_seconds=patience)
-            take_caps_back(settings)
+            _tell(take_caps_back(settings), settings)
             application.make_ready()
-            application.fill_caps()
+            _tell(application.fill_caps(), settings)
         except DependencyError as error:
             if not isinstance(error, UnansweredError) and not settings.database_url.startswith("postgres"):
                 raise
@@ -193,6 +196,13 @@ def _reach(application: Application, is_migrating: threading.Event, *, timeout_s
         if not is_migrating.is_set():
             raise
         application.reach(timeout_seconds=MIGRATION_SECONDS)
+
+
+def _tell(filled: Filled | None, settings: Settings) -> None:
+    """Log that the caps were filled, as a worker would."""
+    if filled is not None:
+        pkgutil.resolve_name(CONFIGURE_LOGS)(settings.log_level)
+        structlog.get_logger().info("caps.filled", **filled._asdict())
 
 
 def _keys(path: Path | None) -> object:

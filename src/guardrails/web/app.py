@@ -53,7 +53,7 @@ def _rooms(application: Application, metrics: Metrics) -> dict[str, tuple[Route,
     """Every room's routes: a new resource is one line here and one module."""
     return {
         "decisions": Decisions(application.decider, application.explainer, application.records, metrics).routes(),
-        "outcomes": OutcomeRoom(application.outcomes, utc_now).routes(),
+        "outcomes": OutcomeRoom(application.outcomes, utc_now, metrics).routes(),
         "consents": ConsentRoom(application.consents, utc_now).routes(),
         "preferences": PreferenceRoom(application.preferences, utc_now).routes(),
         "usage": UsageRoom(application.usage).routes(),

@@ -54,6 +54,17 @@ def test_an_outcome_settles_a_decision_and_is_safe_to_repeat(client, decide, rep
     assert client.get(f"/v1/decisions/{decision_id}").get_json()["state"] == outcome
 
 
+def test_reports_that_are_taken_are_counted(client, decide, report):
+    decision_id = decide()
+    for outcome in ("sent", "sent", "delivered", "cancelled"):  # the last contradicts the others
+        report(decision_id, outcome)
+    lines = [line for line in client.get("/metrics").text.splitlines() if line.startswith("guardrails_outcomes_total")]
+    assert lines == [
+        'guardrails_outcomes_total{outcome="sent"} 2.0',
+        'guardrails_outcomes_total{outcome="delivered"} 1.0',
+    ]
+
+
 def test_a_report_that_comes_late_is_answered_with_the_state_that_was_reached(decide, report):
     decision_id = decide()
     report(decision_id, "complained")

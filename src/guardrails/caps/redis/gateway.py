@@ -55,6 +55,8 @@ class RedisGateway:
         """Why the caps could not be mended the last time, if so."""
         self.wanted: dict[str, int] = {}
         """For how long caps are to be kept from the next epoch on that the present one keeps for less."""
+        self.has_held = False
+        """Whether the caps were ever found to be complete."""
         self._missed: dict[str, Placement] = {}
         self._missed_of = ""
         self._servers = Servers(url, timeout_seconds=deadline_seconds / 2)
@@ -91,13 +93,14 @@ class RedisGateway:
                 raise DependencyError(f"the caps at `{self.address}` answered too late", dependency="caps")
         return replies
 
-    def check_keeps(self, keeps: Keeps, wanted: Keeps, *, late: timedelta = timedelta(0)) -> None:
-        """Raises OutgrownError where a cap is wanted for longer than it is kept, and wants it from then on.
+    def outgrown(self, keeps: Keeps, wanted: Keeps, *, late: timedelta = timedelta(0)) -> Keeps:
+        """What of the wanted is more than is kept; nothing where time is what each call says: nothing is let go of."""
+        return {} if self._grace is None else outgrown(keeps, wanted, late=late)
 
-        Where time is what each call says nothing is let go of, so nothing can be missing.
-        """
-        longer = outgrown(keeps, wanted, late=late)
-        if longer and self._grace is not None:
+    def check_keeps(self, keeps: Keeps, wanted: Keeps, *, late: timedelta = timedelta(0)) -> None:
+        """Raises OutgrownError where a cap is wanted for longer than it is kept, and wants it from then on."""
+        longer = self.outgrown(keeps, wanted, late=late)
+        if longer:
             self.wanted = together(self.wanted, longer)
             self.needs_care = True
             raise OutgrownError(

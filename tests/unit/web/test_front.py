@@ -253,6 +253,15 @@ def test_a_key_does_what_its_scopes_say_and_nothing_else(with_keys, method, path
     assert with_keys.open(path, method=method, json={}, headers=bearer(allowed)).status_code not in {401, 403}
 
 
+def test_whoever_may_decide_may_report_on_what_others_decided(make_client):
+    keys = (key_of("sender", SENDER, "decide"), key_of("gateway", READER, "decide"))
+    client = make_client(keys=keys)
+    decided = client.post("/v1/decisions", json=CANDIDATE, headers=bearer(SENDER)).get_json()
+    path = f"/v1/decisions/{decided['decision_id']}/outcome"
+    answer = client.post(path, json={"outcome": "delivered"}, headers=bearer(READER))
+    assert (answer.status_code, answer.get_json()["state"]) == (200, "delivered")
+
+
 def test_the_log_names_the_key_and_never_holds_it(with_keys, log_lines):
     with_keys.post("/v1/decisions", json=CANDIDATE, headers=bearer(SENDER))
     assert log_lines[-1]["key"] == "sender"

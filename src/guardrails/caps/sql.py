@@ -186,7 +186,7 @@ class SqlCaps:
     @property
     def _connection(self) -> Connection:
         if not self._is_here and self._unit.execute(_EPOCH).first() is not None:
-            hint = "name it by GUARDRAILS_CAPS_URL or --caps, or take them back by `guardrails serve --caps database`"
+            hint = "name it by --caps, or take them back by `guardrails serve --caps database`"
             raise DependencyError(f"the caps of this database live in Redis: {hint}", dependency="caps")
         self._is_here = True
         return self._unit

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Mapping
 from contextlib import closing, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from functools import cache, partial
+from functools import cache, lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -31,7 +31,7 @@ from guardrails.audit import (
     SqlPolicyArchive,
 )
 from guardrails.caps import MemoryCaps, SqlCaps
-from guardrails.caps.moving import take_back
+from guardrails.caps.moving import Filled, take_back
 from guardrails.consent import (
     ConsentService,
     MemoryConsents,
@@ -87,6 +87,7 @@ if TYPE_CHECKING:
     from guardrails.caps.redis import CapsRebuild, RedisGateway
 
 __all__ = [
+    "MIGRATION_SECONDS",
     "Application",
     "Outside",
     "Terms",
@@ -176,6 +177,14 @@ class Application:
             raise checked
         return self.explainer.explain(checked, now=now)
 
+    def reach(self, *, timeout_seconds: float) -> None:
+        """Reach the database now, and not with the first decision; where its schema is old, it is brought up to date.
+
+        Raises SettingsError where the schema is none that this release can use, DependencyError where the database does
+        not answer: an UnansweredError where that takes too long. A migration that has begun goes on then.
+        """
+        self.transactor.call(_nothing, None, timeout_seconds=timeout_seconds)
+
     def make_ready(self) -> None:
         """Reach the database now, and not with the first decision; bring its schema up to date, however long it takes.
 
@@ -186,17 +195,21 @@ class Application:
         if elsewhere is not None and self.caps_rebuild is None:
             raise SettingsError(elsewhere)
 
-    def fill_caps(self) -> None:
+    def fill_caps(self) -> Filled | None:
         """Fill the caps in Redis from the decisions, where they are not complete there and nobody else is at it.
 
-        Where Redis is out of reach it is left to upkeep, which says why. Raises DependencyError for the database.
+        Returns with what, if so. Where Redis is out of reach it is left to upkeep, which says why. Raises
+        DependencyError for the database.
         """
+        if self.caps_rebuild is None:
+            return None
         try:
-            while self.caps_rebuild is not None and self.caps_rebuild.step():
+            while self.caps_rebuild.step():
                 pass
         except DependencyError as error:
             if error.dependency != "caps":
                 raise
+        return self.caps_rebuild.pop_filled()
 
     def close(self) -> None:
         """Finish what was accepted, then let go of the stores."""
@@ -312,7 +325,7 @@ def build_application(
         housekeeping=Housekeeping(transactor, keep=terms.keep),
         drain=Drain(transactor, spool, clock=clock, keep=terms.keep),
         spool=spool,
-        caps_rebuild=None if redis is None else _rebuild(transactor, redis, clock=clock, new_id=make_id),
+        caps_rebuild=None if redis is None else _rebuild(transactor, redis, policies, clock=clock, new_id=make_id),
         transactor=transactor,
     )
 
@@ -390,6 +403,10 @@ def _checked(candidate: Candidate) -> Candidate | CandidateError:
         return CandidateError(f"the candidate can't be written as JSON: {error}")
 
 
+def _nothing(_session: Session, calls: list[None]) -> list[None]:
+    return calls
+
+
 def _look(session: Session, looks: list[None]) -> list[str | None]:
     """Why the caps don't answer, if they don't."""
     try:
@@ -447,15 +464,15 @@ def open_stores(
     )
 
 
-def take_caps_back(settings: Settings) -> None:
+def take_caps_back(settings: Settings) -> Filled | None:
     """Have the caps live in the database, where the settings say that they do and they have lived in Redis so far.
 
-    Raises what opening the database does.
+    Returns with what it was filled, if so. Raises what opening the database does.
     """
     if settings.caps_url != CAPS_IN_DATABASE or settings.database_url == "memory:":
-        return
+        return None
     with closing(Database(settings.database_url)) as database, database.unit() as connection:
-        take_back(connection, SqlDecisions(connection))
+        return take_back(connection, SqlDecisions(connection))
 
 
 def _sql_session(redis: RedisGateway | None, connection: Connection) -> Session:
@@ -498,11 +515,20 @@ def _redis_caps(redis: RedisGateway, connection: Connection, decisions: Decision
 
 
 def _rebuild(
-    transactor: Transactor, redis: RedisGateway, *, clock: Callable[[], datetime], new_id: Callable[[], str]
+    transactor: Transactor,
+    redis: RedisGateway,
+    policies: ActivePolicies,
+    *,
+    clock: Callable[[], datetime],
+    new_id: Callable[[], str],
 ) -> CapsRebuild:
     from guardrails.caps.redis import CapsRebuild  # noqa: PLC0415
 
-    return CapsRebuild(transactor, redis, clock=clock, new_id=new_id)
+    @lru_cache(maxsize=1)
+    def needs(policy_set: PolicySet) -> dict[str, int]:
+        return {policy.cap.id: policy.cap.window.keep_seconds for policy in policy_set.policies if policy.cap}
+
+    return CapsRebuild(transactor, redis, clock=clock, new_id=new_id, needs=lambda: needs(policies.snapshot.policy_set))
 
 
 def _memory_session(journal: Journal) -> Session:

@@ -18,6 +18,7 @@ from typing import Annotated, Any, Generic, TypeVar, cast
 import msgspec
 from msgspec import Meta
 
+from guardrails.core.candidate import BoundsError
 from guardrails.errors import CandidateError, MalformedError
 from guardrails.policyfile.json_schema import FormatChecker, ValidationError, Validator, schema_validator
 from guardrails.policyfile.problems import did_you_mean, quote
@@ -126,10 +127,10 @@ def _from_msgspec(error: Exception) -> Error:
     """The one error that msgspec names; its path `$.content.tags[1]` as the pointer `/content/tags/1`."""
     message = str(error)
     at = _AT.search(message)
-    if at is None:
-        return "", _lower(message)
-    steps = (name or place for name, place in _STEP.findall(at[1]))
-    return _pointer(tuple(steps)), _lower(message[: at.start()])
+    steps = [name or place for name, place in _STEP.findall(at[1])] if at else []
+    if isinstance(error.__cause__, BoundsError):
+        return _pointer((*steps, *error.__cause__.field.split("."))), error.__cause__.message
+    return _pointer(tuple(steps)), _lower(message[: at.start()] if at else message)
 
 
 def _pointer(path: tuple[str | int, ...]) -> str:

@@ -7,7 +7,7 @@ that the web, the command line and the log each render the same facts in their o
       PolicyError        the author's: a policy set does not load        (policyfile.problems adds the list)
       CandidateError     the caller's: a request is not what it must be  (HTTP 4xx)
       EngineFault        ours: an engine gave fewer, more or different verdicts than it must
-      DependencyError    a store, disk or network is out of reach
+      DependencyError    a store, disk or network is out of reach       (UnansweredError: or just busy)
       SettingsError      the operator's: the process can't start like this
 """
 
@@ -18,6 +18,7 @@ from collections.abc import Mapping
 __all__ = [
     "CandidateError",
     "CapsMoved",
+    "CatchingUpError",
     "ConflictError",
     "DependencyError",
     "EngineDisagreement",
@@ -28,6 +29,7 @@ __all__ = [
     "NotFoundError",
     "PolicyError",
     "SettingsError",
+    "UnansweredError",
 ]
 
 
@@ -89,6 +91,14 @@ class DependencyError(GuardrailsError):
         super().__init__(message)
         self.dependency = dependency
         self.in_doubt = in_doubt
+
+
+class UnansweredError(DependencyError):
+    """It took too long: nothing is known to be wrong with it, others may just hold it."""
+
+
+class CatchingUpError(DependencyError):
+    """The store answers, and does not hold yet what was decided without it. The message is fit for callers."""
 
 
 class CapsMoved(GuardrailsError):  # noqa: N818 - no error of anybody's: the decision is made again

@@ -1,4 +1,6 @@
-"""The settings: frozen, read once, from the environment and the flags of `serve`; nothing else reads the environment.
+"""The settings: frozen, read once, from the environment and the flags of `serve`.
+
+Nothing else reads the environment, but for three of these variables that `cli.options` names.
 
     Settings.load({"GUARDRAILS_PORT": "9000"}, host="127.0.0.1")
 
@@ -299,9 +301,14 @@ def _near(word: str, known: Iterable[str], *, shared: str = "") -> str:
 
 
 def _contradictions(settings: Settings) -> list[str]:
-    if is_loopback(settings.host):
-        return []
     problems = []
+    if settings.database_url == "memory:" and settings.workers > 1:
+        problems.append(
+            f"with `memory:` each of the {settings.workers} workers would keep decisions and caps of its own; "
+            "serve with one, or from a database"
+        )
+    if is_loopback(settings.host):
+        return problems
     if settings.is_open:
         problems.append(
             f"host `{settings.host}` can be reached from elsewhere and no keys are configured; "

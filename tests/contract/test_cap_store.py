@@ -351,6 +351,13 @@ def test_questions_about_one_key_from_different_instants_are_each_answered_exact
         assert Usage(older, times[older:]) == answers[query], query
 
 
+def test_probing_changes_nothing(do):
+    reserve(do, holding(1, RESERVED))
+    for _ in range(2):
+        do(lambda session: session.caps.probe())
+    assert usage(do) == Usage(0, (TEN,))
+
+
 def test_nothing_to_do_is_fine(do):
     reserve(do)
     settle(do)

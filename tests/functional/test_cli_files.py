@@ -296,6 +296,23 @@ def test_a_database_keeps_decisions_and_replay_finds_no_difference(here):
     assert run("replay", "--from", "7").stdout == "0 decisions replayed, 0 differences\n"
 
 
+def test_the_database_of_a_service_is_looked_into_and_never_written_to_by_its_variable(here, monkeypatch):
+    make_database("sqlite:///service.db")
+    monkeypatch.setenv("GUARDRAILS_DATABASE_URL", "sqlite:///service.db")
+    monkeypatch.setenv("GUARDRAILS_POLICIES", "nowhere")
+    assert run("decide", "--at", NOON, given=json.dumps(candidate(1))).exit_code == 0
+    assert run("replay").stdout == "0 decisions replayed, 0 differences\n"
+    arguments = ("--database", "sqlite:///service.db", "--at", NOON)
+    assert run("decide", *arguments, given=json.dumps(candidate(1))).exit_code == 0
+    assert run("replay").stdout == "1 decision replayed, 0 differences\n"
+
+
+def test_where_nothing_is_kept_there_is_nothing_to_replay(here):
+    result = run("replay", "--database", "memory:")
+    said = "guardrails: `memory:` keeps no records; name the database that a service records in\n"
+    assert (result.exit_code, result.stdout, result.stderr) == (2, "", said)
+
+
 @pytest.fixture
 def recorded(here) -> Path:
     """A database in which three decisions are recorded, two allows and a deny."""

@@ -160,7 +160,7 @@ def test_validate_shows_the_line_and_marks_the_place(here):
         "      |     ^\n"
         "  hint: did you mean `purpose`?\n"
     ) in plain
-    assert plain.endswith("2 problems in 1 file\n")
+    assert plain.endswith("\n2 problems\n")
 
 
 def test_a_problem_in_a_file_that_can_not_be_shown_is_still_told(here):

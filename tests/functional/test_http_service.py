@@ -217,8 +217,9 @@ def test_what_keeps_it_from_starting_is_said_shortly(tmp_path, env, said):
         (["--port", "70000"], "70000"),
         (["--engine", "regex"], "regex"),
         (["--host", "192.0.2.1"], "no keys are configured"),
+        (["--database", "memory:", "--workers", "2"], "with `memory:` each of the 2 workers"),
     ],
-    ids=["lease", "keys", "port", "engine", "host"],
+    ids=["lease", "keys", "port", "engine", "host", "memory"],
 )
 def test_a_wrong_option_is_said_by_name(tmp_path, arguments, said):
     ended = run(tmp_path, *arguments)

@@ -7,11 +7,19 @@ from __future__ import annotations
 
 import os
 import signal
+import sqlite3
+import threading
+import time
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
-from service import CANDIDATE, Service
+from guardrails.bootstrap import migrate, open_application
+from guardrails.cli.serve import _reach
+from guardrails.errors import UnansweredError
+from guardrails.settings import Settings
+from service import CANDIDATE, POLICIES, Service
 
 STARTS = 6
 
@@ -71,3 +79,46 @@ def answers(service) -> bool:
         return service.send("GET", "/livez").status == 200
     except OSError:
         return False
+
+
+def test_a_file_that_others_hold_is_served_without_until_they_let_go(tmp_path):
+    with closing(sqlite3.connect(tmp_path / "guardrails.db", isolation_level=None)) as other:
+        other.execute("PRAGMA journal_mode = WAL")
+        other.execute("BEGIN IMMEDIATE")  # as a backup may
+        service = Service(tmp_path)
+        assert "it is served without until that is over" in service.log
+        assert service.send("POST", "/v1/decisions", CANDIDATE).json()["degraded"] is True
+        other.execute("ROLLBACK")
+    service.until(lambda: service.send("GET", "/readyz").status == 200)
+    assert service.stop() == 0
+
+
+def test_a_file_that_is_no_database_keeps_the_service_from_starting(tmp_path):
+    (tmp_path / "guardrails.db").write_bytes(b"no database " * 1000)
+    with pytest.raises(RuntimeError, match="file is not a database"):
+        Service(tmp_path)
+
+
+@pytest.fixture
+def slow_migration(tmp_path):
+    """An application whose database takes its time to be migrated, and what says that it is at it."""
+    begun = threading.Event()
+
+    def migrate_slowly(connection):
+        begun.set()
+        time.sleep(0.5)
+        migrate(connection)
+
+    url = f"sqlite:///{tmp_path / 'guardrails.db'}"
+    settings = Settings(policies=POLICIES, database_url=url, state_directory=tmp_path, engine="native")
+    with closing(open_application(settings, on_old_schema=migrate_slowly)) as application:
+        yield application, begun
+
+
+def test_a_migration_is_waited_for_longer_than_a_database_that_does_not_answer(slow_migration):
+    application, begun = slow_migration
+    with pytest.raises(UnansweredError):
+        _reach(application, threading.Event(), timeout_seconds=0.1)
+    assert begun.wait(30)
+    _reach(application, begun, timeout_seconds=0.1)
+    application.make_ready()

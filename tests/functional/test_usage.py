@@ -149,12 +149,29 @@ def test_it_is_told_from_the_redis_that_the_caps_live_in_and_from_no_other(here,
     assert usage(service) == over_http, "to look is not to change"
 
 
+def test_where_it_is_told_from_is_also_said_by_the_variables_of_the_service(here, start, redis_server, monkeypatch):
+    redis_server.flush()
+    env = {
+        "GUARDRAILS_POLICIES": str(here / "policies.yaml"),
+        "GUARDRAILS_DATABASE_URL": f"sqlite:///{here / 'elsewhere.db'}",
+        "GUARDRAILS_CAPS_URL": redis_server.url,
+    }
+    service = start(policies=here / "policies.yaml", env=env | {"GUARDRAILS_REPLAY_CLOCK": "on"})
+    service.until(lambda: service.send("GET", "/readyz").json()["status"] == "ready")
+    decide(service, 1)
+    for variable, value in env.items():
+        monkeypatch.setenv(variable, value)
+    arguments = [RECIPIENT, "--at", NOON, "--timezone", "Europe/Berlin", "--json"]
+    assert json.loads(run(*arguments).stdout) == usage(service)
+    assert "there is no database at `sqlite:///other.db`" in run(*arguments, "--database", "sqlite:///other.db").stderr
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
         ([], "Missing argument 'RECIPIENT'."),
         (["r-1"], "there is no database at `sqlite:///guardrails.db`; `guardrails serve` makes one"),
-        (["r-1", "--database", "memory:"], "usage is told from what is on record; `memory:` keeps no records"),
+        (["r-1", "--database", "memory:"], "`memory:` keeps no records; name the database that a service records in"),
         (["r-1", "--policies", "policies.yaml", "--database", "mysql://x/y"], "mysql"),
         (["r-1", "--country", "de"], "Invalid value for --country: `de` is not two capital letters"),
         (["r-1", "--region", "Berlin"], "Invalid value for --region"),

@@ -49,7 +49,7 @@ def served_routes(tmp_path):
     app = create_app(application, settings, Metrics())
     rules = list(app.url_map.iter_rules())
     application.close()
-    served = {(method, re.sub(r"<path:(\w+)>", r"{\1}", rule.rule)) for rule in rules for method in rule.methods}
+    served = {(method, re.sub(r"<(?:\w+:)?(\w+)>", r"{\1}", rule.rule)) for rule in rules for method in rule.methods}
     return {f"{method} {path}" for method, path in served if method not in UNWRITTEN}
 
 

@@ -1,4 +1,26 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+
 from guardrails.bootstrap import new_id
+from service import POLICIES
+
+WITHOUT_CLIENT = """
+import sys
+sys.modules["redis"] = None  # as where it is not installed
+from pathlib import Path
+from guardrails.bootstrap import open_application
+from guardrails.errors import SettingsError
+from guardrails.settings import Settings
+policies, directory = map(Path, sys.argv[1:])
+url = f"sqlite:///{directory / 'guardrails.db'}"
+open_application(Settings(policies=policies, database_url=url, state_directory=directory, engine="native")).close()
+try:
+    open_application(Settings(policies=policies, database_url=url, caps_url="redis://localhost", engine="native"))
+except SettingsError as error:
+    print(error)
+"""
 
 
 def test_ids_that_are_drawn_one_after_the_other_stand_together_and_are_never_the_same():
@@ -7,3 +29,9 @@ def test_ids_that_are_drawn_one_after_the_other_stand_together_and_are_never_the
     assert len(set(ids)) == 1000
     assert times == sorted(times)
     assert {32} == set(map(len, ids))
+
+
+def test_a_client_of_redis_that_is_not_installed_is_said_where_it_is_needed(tmp_path):
+    command = [sys.executable, "-c", WITHOUT_CLIENT, POLICIES, tmp_path]
+    said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    assert said.startswith("caps in Redis need its client: install `notification-guardrails[redis]`")

@@ -44,7 +44,7 @@ def test_every_variable_is_read(keys_file, controller_file):
     settings = Settings.load(
         {
             "GUARDRAILS_POLICIES": "rules",
-            "GUARDRAILS_DATABASE_URL": "memory:",
+            "GUARDRAILS_DATABASE_URL": "postgresql://db/name",
             "GUARDRAILS_STATE_DIRECTORY": "state",
             "GUARDRAILS_SIGNING_KEYS": "secrets/keys.json",
             "GUARDRAILS_PUBLIC_URL": "https://notify.example.org/gate/",
@@ -67,7 +67,7 @@ def test_every_variable_is_read(keys_file, controller_file):
     )
     assert settings == Settings(
         policies=Path("rules"),
-        database_url="memory:",
+        database_url="postgresql://db/name",
         state_directory=Path("state"),
         signing_keys=Path("secrets/keys.json"),
         public_url="https://notify.example.org/gate",
@@ -177,6 +177,14 @@ def test_with_keys_any_host_is_served(keys_file):
 def test_the_replay_clock_is_refused_where_others_reach_it(keys_file):
     with pytest.raises(SettingsError, match="the replay clock lets a caller choose the time"):
         Settings.load({"GUARDRAILS_KEYS_FILE": str(keys_file), "GUARDRAILS_REPLAY_CLOCK": "on"}, host=ANYWHERE)
+
+
+def test_what_is_kept_in_memory_is_served_by_one_worker():
+    assert Settings.load({"GUARDRAILS_DATABASE_URL": "memory:"}).workers == 1
+    with pytest.raises(SettingsError) as caught:
+        Settings.load({"GUARDRAILS_DATABASE_URL": "memory:"}, workers=2)
+    kept = "with `memory:` each of the 2 workers would keep decisions and caps of its own"
+    assert str(caught.value) == f"{kept}; serve with one, or from a database"
 
 
 @pytest.mark.parametrize(

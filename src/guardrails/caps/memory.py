@@ -87,6 +87,9 @@ class MemoryCaps:
         """Cap and key of everything that is kept for a recipient."""
         return sorted(key for key, slots in self._slots.get(owner, {}).items() if slots)
 
+    def probe(self) -> None:
+        """Nothing can be wanting."""
+
     def sweep(self, now: datetime, most: int, /) -> int:
         """Remove quarters that no question can ask for any more, the longest useless first."""
         at = to_micros(now)

@@ -32,7 +32,7 @@ COMMANDS = {
     "schema": Entry("guardrails.cli.schema", "Print the JSON Schema of policies, or of policy tests."),
     "usage": Entry("guardrails.cli.usage", "Show how far a recipient has used each cap."),
     "consent": Entry("guardrails.cli.consent", "Show what recipients agreed to."),
-    "recipient": Entry("guardrails.cli.recipient", "Answer one recipient: all that is recorded, the link to their page."),
+    "recipient": Entry("guardrails.cli.recipient", "Make the link to a recipient's page, or tell all of them."),
     "keys": Entry("guardrails.cli.keys", "Look after the keys that sign receipts and links."),
     "notice": Entry("guardrails.cli.notice", "Keep the texts that recipients are shown."),
     "replay": Entry("guardrails.cli.replay", "Decide all recorded decisions again; report any difference."),

@@ -14,7 +14,7 @@ from guardrails.cli import exit_codes
 from guardrails.cli.consent_import import form_option
 from guardrails.cli.consent_rows import Form, write_csv, write_ndjson
 from guardrails.cli.documented import Documented
-from guardrails.cli.opening import require_database
+from guardrails.cli.opening import require_records
 from guardrails.cli.options import INSTANT, records_option
 from guardrails.cli.progress import progress_of_output
 from guardrails.consent.transfer import ConsentTransfer
@@ -47,7 +47,7 @@ def export(*, form: Form | None, database: str, as_of: datetime | None) -> int:
     """
     if database == "memory:":
         raise SettingsError("consents are exported from what is on record; `memory:` keeps no records")
-    require_database(database)
+    require_records(database)
     with closing(open_stores(database, on_old_schema=refuse_to_migrate)) as transactor:
         records = _records(ConsentTransfer(transactor, purposes=dict), as_of)
         write = write_csv if form == "csv" else write_ndjson

@@ -12,7 +12,7 @@ from guardrails.bootstrap import new_id, open_stores, utc_now
 from guardrails.cli import exit_codes
 from guardrails.cli.consent_view import Consents, show_history
 from guardrails.cli.documented import Documented
-from guardrails.cli.opening import require_database
+from guardrails.cli.opening import require_records
 from guardrails.cli.options import INSTANT, json_option, records_option
 from guardrails.cli.terminal import output_console, print_json
 from guardrails.consent.service import ConsentService
@@ -49,7 +49,7 @@ def history(*, recipient: str, database: str, as_of: datetime | None, as_json: b
     check_id(recipient)
     if database == "memory:":
         raise SettingsError("consents are shown from what is on record; `memory:` keeps no records")
-    require_database(database)
+    require_records(database)
     with closing(open_stores(database)) as transactor:
         service = ConsentService(transactor, purposes=dict, new_id=new_id)
         found = _read(service, recipient, as_of)

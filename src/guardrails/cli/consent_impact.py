@@ -18,7 +18,7 @@ from guardrails.cli import exit_codes
 from guardrails.cli.counting import counted
 from guardrails.cli.decision_view import moment
 from guardrails.cli.documented import Documented
-from guardrails.cli.opening import require_database
+from guardrails.cli.opening import require_records
 from guardrails.cli.options import json_option, records_option
 from guardrails.cli.progress import progress_of_output
 from guardrails.cli.replay import files_of
@@ -54,7 +54,7 @@ def impact(*, notice: str | None, record: str | None, purpose: str | None, datab
     sought = _sought(notice, record, purpose)
     if database == "memory:":
         raise SettingsError("decisions are read from what is on record; `memory:` keeps no records")
-    require_database(database)
+    require_records(database)
     told: Counter[str] = Counter()
     console = None if as_json else output_console()
     with closing(open_stores(database, on_old_schema=refuse_to_migrate)) as transactor:

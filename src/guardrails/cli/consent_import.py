@@ -19,8 +19,8 @@ from guardrails.cli import exit_codes
 from guardrails.cli.consent_rows import Form, Row, RowReader
 from guardrails.cli.counting import counted
 from guardrails.cli.documented import Documented
-from guardrails.cli.opening import require_database
-from guardrails.cli.options import json_option, policies_option, records_option
+from guardrails.cli.opening import require_records
+from guardrails.cli.options import json_option, recorded_policies_option, records_option
 from guardrails.cli.progress import progress
 from guardrails.cli.terminal import print_json
 from guardrails.consent.transfer import BATCH, ConsentTransfer
@@ -71,7 +71,7 @@ class _BadRow(msgspec.Struct, frozen=True):
 )
 @click.argument("file", type=click.File("rb"))
 @form_option
-@policies_option
+@recorded_policies_option
 @records_option
 @click.option(
     "--errors",
@@ -92,7 +92,7 @@ def import_(
     """
     if database == "memory:":
         raise SettingsError("consents are recorded in a database; `memory:` keeps nothing")
-    require_database(database)
+    require_records(database)
     name = str(getattr(file, "name", "<stdin>"))
     _check_errors_file(Path(name), errors_file)
     declared = load_policies(policies).purposes

@@ -11,8 +11,8 @@ import click
 from guardrails.bootstrap import open_stores, utc_now
 from guardrails.cli import exit_codes
 from guardrails.cli.documented import Documented
-from guardrails.cli.opening import require_database
-from guardrails.cli.options import json_option, policies_option, records_option
+from guardrails.cli.opening import require_records
+from guardrails.cli.options import json_option, recorded_policies_option, records_option
 from guardrails.cli.terminal import print_json
 from guardrails.consent.notice_service import NoticeService
 from guardrails.consent.notices import NoticeRequest
@@ -40,7 +40,7 @@ _PLACES = {"id": "ID", "version": "VERSION", "text": "FILE", "language": "--lang
 @click.option(
     "--purpose", "purposes", metavar="ID", multiple=True, required=True, help="What it is for; give it once for each."
 )
-@policies_option
+@recorded_policies_option
 @records_option
 @json_option
 def add(
@@ -62,7 +62,7 @@ def add(
     said = {"id": id_, "version": version, "language": language, "purposes": list(purposes), "text": _text(file)}
     if database == "memory:":
         raise SettingsError("notices are kept in a database; `memory:` keeps nothing")
-    require_database(database)
+    require_records(database)
     declared = load_policies(policies).purposes
     with closing(open_stores(database)) as transactor:
         try:

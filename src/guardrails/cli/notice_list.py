@@ -14,7 +14,7 @@ from guardrails.bootstrap import open_stores
 from guardrails.cli import exit_codes
 from guardrails.cli.decision_view import moment
 from guardrails.cli.documented import Documented
-from guardrails.cli.opening import require_database
+from guardrails.cli.opening import require_records
 from guardrails.cli.options import json_option, records_option
 from guardrails.cli.terminal import indented, output_console
 from guardrails.consent.notice_service import NoticeService
@@ -33,7 +33,7 @@ __all__ = ["list_notices"]
 @json_option
 def list_notices(*, database: str, as_json: bool) -> int:
     """List the notices that are kept: by id, each oldest first."""
-    require_database(database)
+    require_records(database)
     with closing(open_stores(database)) as transactor:
         kept = NoticeService(transactor, purposes=dict).every()
     if as_json:

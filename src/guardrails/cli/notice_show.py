@@ -13,7 +13,7 @@ from guardrails.bootstrap import open_stores
 from guardrails.cli import exit_codes
 from guardrails.cli.decision_view import moment
 from guardrails.cli.documented import Documented
-from guardrails.cli.opening import require_database
+from guardrails.cli.opening import require_records
 from guardrails.cli.options import json_option, records_option
 from guardrails.cli.terminal import indented, output_console
 from guardrails.consent.notice_service import NoticeService
@@ -38,7 +38,7 @@ __all__ = ["show"]
 @json_option
 def show(*, notice: str, version: str | None, language: str | None, database: str, as_json: bool) -> int:
     """Show NOTICE, an id or the hash that a consent carries, with what was declared of its purposes."""
-    require_database(database)
+    require_records(database)
     with closing(open_stores(database)) as transactor:
         service = NoticeService(transactor, purposes=dict)
         by_hash = service.by_hash(notice)

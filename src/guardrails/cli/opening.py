@@ -13,7 +13,7 @@ from guardrails.errors import SettingsError
 from guardrails.policyfile.loader import load_policies
 from guardrails.settings import EngineName, Settings
 
-__all__ = ["opened", "require_database"]
+__all__ = ["opened", "require_records"]
 
 _SQLITE = "sqlite:///"
 
@@ -37,7 +37,7 @@ def opened(
         policy_set = load_policies(policies)
         application = in_memory_application(policy_set, compiled=compiler(engine)(policy_set))
     else:
-        require_database(database)
+        _require_database(database)
         settings = Settings(policies=policies, database_url=database, caps_url=caps, engine=engine)
         application = open_application(settings, on_old_schema=on_old_schema)
     try:
@@ -47,7 +47,14 @@ def opened(
         application.close()
 
 
-def require_database(url: str) -> None:
+def require_records(url: str) -> None:
+    """Refuse to look for records where there can be none. Raises SettingsError."""
+    if url == "memory:":
+        raise SettingsError("`memory:` keeps no records; name the database that a service records in")
+    _require_database(url)
+
+
+def _require_database(url: str) -> None:
     """Refuse to make a new, empty database where one was named that isn't there. Raises SettingsError."""
     if url.startswith(_SQLITE) and not Path(url.removeprefix(_SQLITE)).is_file():
         raise SettingsError(f"there is no database at `{url}`; `guardrails serve` makes one")

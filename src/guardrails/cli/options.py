@@ -1,4 +1,8 @@
-"""Options that several commands share, and how their values are read."""
+"""Options that several commands share, and how their values are read.
+
+Where the records are is also told by the variables of `guardrails serve`, to the commands that only look into them. Not
+to those on candidates: by a variable that is set for the service, `decide` would write to its database unasked.
+"""
 
 from __future__ import annotations
 
@@ -15,10 +19,10 @@ from guardrails.settings import EngineName
 __all__ = [
     "INSTANT",
     "candidate_options",
-    "caps_option",
     "engine_option",
     "json_option",
-    "policies_option",
+    "recorded_caps_option",
+    "recorded_policies_option",
     "records_option",
 ]
 
@@ -42,19 +46,33 @@ INSTANT = _Instant()
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON, whoever reads it.")
 
-policies_option = click.option(
-    "--policies",
-    type=click.Path(path_type=Path),
-    default="policies",
-    show_default=True,
-    help="A policy file, or a directory of them.",
-)
 
-caps_option = click.option(
-    "--caps",
-    metavar="URL",
-    help="The Redis or Valkey that the caps live in, such as `redis://localhost:6379`. Else they live in the database.",
-)
+def _policies_option(variable: str | None = None) -> Callable[[Command], Command]:
+    return click.option(
+        "--policies",
+        type=click.Path(path_type=Path),
+        default="policies",
+        show_default=True,
+        envvar=variable,
+        show_envvar=True,
+        help="A policy file, or a directory of them.",
+    )
+
+
+def _caps_option(variable: str | None = None) -> Callable[[Command], Command]:
+    return click.option(
+        "--caps",
+        metavar="URL",
+        envvar=variable,
+        show_envvar=True,
+        help="The Redis or Valkey that the caps live in, such as `redis://localhost:6379`. Else they live in the "
+        "database.",
+    )
+
+
+recorded_policies_option = _policies_option("GUARDRAILS_POLICIES")
+
+recorded_caps_option = _caps_option("GUARDRAILS_CAPS_URL")
 
 engine_option = click.option(
     "--engine",
@@ -69,18 +87,20 @@ records_option = click.option(
     metavar="URL",
     default="sqlite:///guardrails.db",
     show_default=True,
+    envvar="GUARDRAILS_DATABASE_URL",
+    show_envvar=True,
     help="Where decisions and consents are recorded.",
 )
 
 _candidate_options = (
     click.argument("source", type=click.File("rb"), default="-"),
-    policies_option,
+    _policies_option(),
     click.option(
         "--database",
         metavar="URL",
         help="Decide by what is recorded here, such as `sqlite:///guardrails.db`. Else nothing is on record.",
     ),
-    caps_option,
+    _caps_option(),
     click.option(
         "--at",
         type=INSTANT,

@@ -15,8 +15,8 @@ import msgspec
 from guardrails.bootstrap import open_application, utc_now
 from guardrails.cli import exit_codes
 from guardrails.cli.documented import Documented
-from guardrails.cli.opening import require_database
-from guardrails.cli.options import json_option, policies_option, records_option, signing_keys_option
+from guardrails.cli.opening import require_records
+from guardrails.cli.options import json_option, recorded_policies_option, records_option, signing_keys_option
 from guardrails.cli.terminal import output_console, print_json, print_words
 from guardrails.consent.receipts import Receipt, verify_receipt
 from guardrails.errors import SettingsError
@@ -38,7 +38,7 @@ JWKS_SECONDS = 10
     exits={0: "issued", 2: "could not run, or there is no such consent"},
 )
 @click.argument("consent_id", metavar="ID")
-@policies_option
+@recorded_policies_option
 @records_option
 @signing_keys_option
 @click.option(
@@ -53,7 +53,7 @@ def receipt(*, consent_id: str, policies: Path, database: str, signing_keys: Pat
     """
     if database == "memory:":
         raise SettingsError("a receipt is for what is on record; `memory:` keeps no records")
-    require_database(database)
+    require_records(database)
     if not signing_keys.is_file():
         raise SettingsError(f"there are no signing keys at `{signing_keys}`; `guardrails serve` makes them")
     try:

@@ -15,8 +15,8 @@ from guardrails.bootstrap import Application, open_application, refuse_to_migrat
 from guardrails.cli import exit_codes
 from guardrails.cli.consent_history import check_id
 from guardrails.cli.documented import Documented
-from guardrails.cli.opening import require_database
-from guardrails.cli.options import caps_option, policies_option, records_option
+from guardrails.cli.opening import require_records
+from guardrails.cli.options import recorded_caps_option, recorded_policies_option, records_option
 from guardrails.cli.progress import progress_of_output
 from guardrails.consent.notices import Notice
 from guardrails.consent.values import ConsentEvent
@@ -39,9 +39,9 @@ Part = tuple[str, object]
     exits={0: "printed, be there anything or not", 2: "could not run"},
 )
 @click.argument("recipient")
-@policies_option
+@recorded_policies_option
 @records_option
-@caps_option
+@recorded_caps_option
 def record(*, recipient: str, policies: Path, database: str, caps: str | None) -> int:
     """Print all that is recorded of the recipient with the id RECIPIENT, as one JSON document.
 
@@ -52,7 +52,7 @@ def record(*, recipient: str, policies: Path, database: str, caps: str | None) -
     check_id(recipient)
     if database == "memory:":
         raise SettingsError("a recipient's record is what is on record; `memory:` keeps no records")
-    require_database(database)
+    require_records(database)
     settings = Settings(policies=policies, database_url=database, caps_url=caps, engine="native")
     with closing(open_application(settings, on_old_schema=refuse_to_migrate)) as application:
         _write(_parts(application, recipient))

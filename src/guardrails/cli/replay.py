@@ -16,7 +16,7 @@ from guardrails.bootstrap import compiler, open_stores, refuse_to_migrate
 from guardrails.cli import exit_codes
 from guardrails.cli.counting import counted
 from guardrails.cli.documented import Documented
-from guardrails.cli.opening import require_database
+from guardrails.cli.opening import require_records
 from guardrails.cli.options import json_option, records_option
 from guardrails.cli.terminal import errors_console, output_console, print_json
 from guardrails.decide.replay import Difference, Replay
@@ -47,7 +47,7 @@ def replay(*, database: str, start: int, stop: int | None, as_json: bool) -> int
     or an outage made can't be decided again; they are counted as skipped. Of those that an older release recorded,
     what it recorded is compared.
     """
-    require_database(database)
+    require_records(database)
     transactor = open_stores(database, on_old_schema=refuse_to_migrate)
     try:
         audit = AuditService(transactor)

@@ -25,15 +25,20 @@ from typing import Any, TypeVar, get_args
 
 import click
 import msgspec
+import structlog
 from granian.constants import Interfaces
 from granian.log import LogLevels
+from sqlalchemy import Connection
 
-from guardrails.bootstrap import open_application, take_caps_back
+from guardrails.bootstrap import MIGRATION_SECONDS, Application, migrate, open_application, take_caps_back
+from guardrails.caps.moving import Filled
 from guardrails.cli import exit_codes
 from guardrails.cli.documented import Documented
 from guardrails.cli.workers import Workers
-from guardrails.errors import DependencyError, SettingsError
+from guardrails.decide.ports import PATIENCE_SECONDS
+from guardrails.errors import DependencyError, SettingsError, UnansweredError
 from guardrails.settings import (
+    CAPS_IN_DATABASE,
     EngineName,
     LogLevel,
     Settings,
@@ -48,6 +53,7 @@ from guardrails.settings import (
 __all__ = ["serve"]
 
 WORKER = "guardrails.web.worker:Worker"
+CONFIGURE_LOGS = "guardrails.web.logs:configure_logs"
 SERVER_LOG = "guardrails.web.logs:server_log_config"
 
 CONNECTIONS_MOST = 1024
@@ -55,6 +61,9 @@ CONNECTIONS_MOST = 1024
 
 STOP_SECONDS = 30
 """How long a worker may take to finish what is in flight before it is killed."""
+
+START_SECONDS = 1.0
+"""How long a starting service waits for its database."""
 
 LOOK_SECONDS = 0.02
 """How often a starting service is asked whether it answers."""
@@ -189,23 +198,54 @@ def serve(
 def _make_ready(settings: Settings) -> None:
     """Whatever keeps the service from starting is said here, in one line, and not by a worker.
 
-    A server that is down keeps nobody from starting: transactional content goes on meanwhile, and the log says why.
+    A database that is down, hangs or is held by others keeps nobody from starting: transactional content goes on
+    meanwhile. But a SQLite file that can't be opened is no outage, and stays so.
     """
     try:
         settings.state_directory.mkdir(parents=True, exist_ok=True)
         tempfile.TemporaryFile(dir=settings.state_directory).close()
     except OSError as error:
         raise SettingsError(f"can't write to the state directory `{settings.state_directory}`: {_why(error)}") from None
-    with contextlib.closing(open_application(settings)) as application:
+    is_migrating = threading.Event()
+
+    def migrate_and_tell(connection: Connection) -> None:
+        is_migrating.set()
+        migrate(connection)
+
+    application = open_application(settings, on_old_schema=migrate_and_tell)
+    with contextlib.ExitStack() as closing:
+        closing.callback(application.close)
         try:
             application.signing_keys()
-            take_caps_back(settings)
+            # The caps can only be taken back now: that is worth more patience.
+            patience = PATIENCE_SECONDS if settings.caps_url == CAPS_IN_DATABASE else START_SECONDS
+            _reach(application, is_migrating, timeout_seconds=patience)
+            _tell(take_caps_back(settings), settings)
             application.make_ready()
-            application.fill_caps()
+            _tell(application.fill_caps(), settings)
         except DependencyError as error:
-            if not settings.database_url.startswith("postgres"):
+            if not isinstance(error, UnansweredError) and not settings.database_url.startswith("postgres"):
                 raise
             click.echo(f"guardrails: {error}; it is served without until that is over", err=True)
+            left_behind = closing.pop_all()  # it waits for whoever it asked last: nobody has to wait for that
+            threading.Thread(target=left_behind.close, name="close", daemon=True).start()
+
+
+def _reach(application: Application, is_migrating: threading.Event, *, timeout_seconds: float) -> None:
+    """Reach the database, in time but for a migration, which may take its own. Raises DependencyError."""
+    try:
+        application.reach(timeout_seconds=timeout_seconds)
+    except UnansweredError:
+        if not is_migrating.is_set():
+            raise
+        application.reach(timeout_seconds=MIGRATION_SECONDS)
+
+
+def _tell(filled: Filled | None, settings: Settings) -> None:
+    """Log that the caps were filled, as a worker would."""
+    if filled is not None:
+        pkgutil.resolve_name(CONFIGURE_LOGS)(settings.log_level)
+        structlog.get_logger().info("caps.filled", **filled._asdict())
 
 
 def _read_file(option: str, path: Path | None, read: Callable[[Path], File]) -> File | None:

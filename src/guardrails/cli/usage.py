@@ -12,13 +12,19 @@ import click
 from guardrails.bootstrap import open_application, refuse_to_migrate
 from guardrails.cli import exit_codes
 from guardrails.cli.documented import Documented
-from guardrails.cli.opening import require_database
-from guardrails.cli.options import INSTANT, caps_option, json_option, policies_option, records_option
+from guardrails.cli.opening import require_records
+from guardrails.cli.options import (
+    INSTANT,
+    json_option,
+    recorded_caps_option,
+    recorded_policies_option,
+    records_option,
+)
 from guardrails.cli.terminal import output_console, print_json
 from guardrails.cli.usage_view import show_usage
 from guardrails.core.candidate import Recipient
 from guardrails.decoding import Decoder
-from guardrails.errors import CandidateError, SettingsError
+from guardrails.errors import CandidateError
 from guardrails.settings import Settings
 
 __all__ = ["usage"]
@@ -34,9 +40,9 @@ __all__ = ["usage"]
     exits={0: "shown", 2: "could not run"},
 )
 @click.argument("recipient")
-@policies_option
+@recorded_policies_option
 @records_option
-@caps_option
+@recorded_caps_option
 @click.option("--timezone", metavar="ZONE", help="The recipient's zone, such as `Europe/Berlin`.")
 @click.option("--country", metavar="CODE", help="Their country, such as `DE`; counts where the zone is not known.")
 @click.option("--region", metavar="CODE", help="Their region, such as `US-NY`; counts where the zone is not known.")
@@ -63,9 +69,7 @@ def usage(
     """
     with _told_by_name():
         person = Decoder(Recipient).convert({"id": recipient, **where})
-    if database == "memory:":
-        raise SettingsError("usage is told from what is on record; `memory:` keeps no records")
-    require_database(database)
+    require_records(database)
     settings = Settings(
         policies=policies, database_url=database, caps_url=caps, engine="native", replay_clock=at is not None
     )

@@ -56,6 +56,5 @@ def _report_problems(error: PolicyProblems, *, as_json: bool) -> int:
         return exit_codes.FINDINGS
     console = output_console()
     show_problems(error.problems, console)
-    files = {problem.file for problem in error.problems}
-    console.print(f"{counted(len(error.problems), 'problem')} in {counted(len(files), 'file')}", style="bold red")
+    console.print(counted(len(error.problems), "problem"), style="bold red")  # some are of a set, and so of no one file
     return exit_codes.FINDINGS

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta
 
-from guardrails.core.candidate import Channel, CountryOrRegion, Id, Instant, Locale, Word
+from guardrails.core.candidate import BoundsError, Channel, CountryOrRegion, Id, Instant, Locale, Word
 from guardrails.core.needs import ConsentState
 from guardrails.core.purposes import OS_PERMISSION
 from guardrails.core.timing import told_at
@@ -49,9 +49,9 @@ class ConsentRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     expires_at: Instant | None = None
 
     def __post_init__(self) -> None:
-        """Bound the free part; msgspec turns a ValueError into a ValidationError that carries the path."""
+        """Bound the free part. Raises BoundsError."""
         if self.evidence and len(msgspec.json.encode(self.evidence)) > EVIDENCE_BYTES:
-            raise ValueError(f"`evidence` is longer than {EVIDENCE_BYTES} bytes of JSON")
+            raise BoundsError("evidence", f"is longer than {EVIDENCE_BYTES} bytes of JSON")
 
 
 class ConsentRow(ConsentRequest, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):

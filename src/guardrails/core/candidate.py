@@ -17,6 +17,7 @@ from msgspec import Meta
 from guardrails.errors import CandidateError
 
 __all__ = [
+    "BoundsError",
     "Campaign",
     "Candidate",
     "Content",
@@ -49,6 +50,18 @@ ATTRIBUTE_BITS = 64
 
 YEARS = range(1970, 2200)
 """The years an instant may lie in: far enough from the calendar's ends that adding any window stays within it."""
+
+
+class BoundsError(ValueError):
+    """A bound that a type can't state is broken at `field`, a dotted path within the value that is checked.
+
+    Raised by a struct's `__post_init__`, it is the cause of msgspec's ValidationError, and `decoding` tells its place.
+    """
+
+    def __init__(self, field: str, message: str) -> None:
+        super().__init__(f"`{field}` {message}")
+        self.field = field
+        self.message = message
 
 
 class _Part(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True, omit_defaults=True, kw_only=True):
@@ -121,7 +134,7 @@ class Candidate(_Part, frozen=True):
     attributes: dict[str, Any] = {}
 
     def __post_init__(self) -> None:
-        """Bound what msgspec's constraints can't; it turns a ValueError into a ValidationError with the path."""
+        """Bound what msgspec's constraints can't. Raises BoundsError."""
         if self.attributes:
             flatten_attributes(self.attributes)
         offer, context = self.offer, self.context
@@ -134,9 +147,9 @@ def _check_instant(field: str, instant: datetime | None) -> None:
     if instant is None:
         return
     if instant.utcoffset() is None:
-        raise ValueError(f"`{field}` has no time zone")
+        raise BoundsError(field, "has no time zone")
     if instant.year not in YEARS:
-        raise ValueError(f"`{field}` lies outside the years {YEARS.start} to {YEARS.stop - 1}")
+        raise BoundsError(field, f"lies outside the years {YEARS.start} to {YEARS.stop - 1}")
 
 
 def candidate_facts(candidate: Candidate) -> dict[str, object]:
@@ -172,7 +185,7 @@ _PARTS = tuple(
 def flatten_attributes(attributes: Mapping[str, Any]) -> dict[str, object]:
     """`{"plan": {"tier": 2}}` as `{"attributes.plan.tier": 2}`; lists become tuples, nulls are left out.
 
-    Raises ValueError where the caller's attributes are too many, too deep, too long, named with a dot, or something
+    Raises BoundsError where the caller's attributes are too many, too deep, too long, named with a dot, or something
     that JSON can't hold.
     """
     flat: dict[str, object] = {}
@@ -183,13 +196,13 @@ def flatten_attributes(attributes: Mapping[str, Any]) -> dict[str, object]:
 def _flatten(prefix: str, attributes: Mapping[str, Any], depth: int, flat: dict[str, object]) -> None:
     """Add each name to `flat`: those of mappings and nulls, too, with None, for they count as well."""
     if depth == 0:
-        raise ValueError(f"`{prefix}` is nested deeper than {ATTRIBUTES_DEPTH} levels")
+        raise BoundsError(prefix, f"is nested deeper than {ATTRIBUTES_DEPTH} levels")
     if len(flat) + len(attributes) > ATTRIBUTES_MAX:
-        raise ValueError(f"`attributes` holds more than {ATTRIBUTES_MAX} names")
+        raise BoundsError("attributes", f"holds more than {ATTRIBUTES_MAX} names")
     for name, value in attributes.items():
         if not 0 < len(name) <= ATTRIBUTE_NAME_LENGTH or "." in name:
-            named = f"`{prefix}` has the name `{name[:ATTRIBUTE_NAME_LENGTH]}`"
-            raise ValueError(f"{named}; names are 1 to {ATTRIBUTE_NAME_LENGTH} characters without a dot")
+            named = f"has the name `{name[:ATTRIBUTE_NAME_LENGTH]}`"
+            raise BoundsError(prefix, f"{named}; names are 1 to {ATTRIBUTE_NAME_LENGTH} characters without a dot")
         field = f"{prefix}.{name}"
         if isinstance(value, dict):
             flat[field] = None
@@ -199,12 +212,12 @@ def _flatten(prefix: str, attributes: Mapping[str, Any], depth: int, flat: dict[
         else:
             flat[field] = None if value is None else _bounded(field, value)
     if len(flat) > ATTRIBUTES_MAX:
-        raise ValueError(f"`attributes` holds more than {ATTRIBUTES_MAX} names")
+        raise BoundsError("attributes", f"holds more than {ATTRIBUTES_MAX} names")
 
 
 def _members(field: str, values: Sequence[object]) -> tuple[object, ...]:
     if len(values) > ATTRIBUTE_LENGTH:
-        raise ValueError(f"`{field}` is longer than {ATTRIBUTE_LENGTH}")
+        raise BoundsError(field, f"is longer than {ATTRIBUTE_LENGTH}")
     return tuple([_bounded(field, value) for value in values])
 
 
@@ -212,12 +225,12 @@ def _bounded(field: str, value: object) -> object:
     """A text, number or boolean as the audit entry will give it back: nothing else, and none that JSON can't hold."""
     if isinstance(value, str):
         if len(value) > ATTRIBUTE_LENGTH:
-            raise ValueError(f"`{field}` is longer than {ATTRIBUTE_LENGTH}")
+            raise BoundsError(field, f"is longer than {ATTRIBUTE_LENGTH}")
     elif isinstance(value, int):
         if value.bit_length() > ATTRIBUTE_BITS:
-            raise ValueError(f"`{field}` holds a number of more than {ATTRIBUTE_BITS} bits")
+            raise BoundsError(field, f"holds a number of more than {ATTRIBUTE_BITS} bits")
     elif not (isinstance(value, float) and math.isfinite(value)):
-        raise ValueError(f"`{field}` holds something else than texts, numbers and booleans")
+        raise BoundsError(field, "holds something else than texts, numbers and booleans")
     return value
 
 

@@ -33,6 +33,8 @@ class Housekeeping:
         """`keep` is how long a decision answers for its candidate after its last change."""
         self._transactor = transactor
         self._keep = keep
+        self.expired = 0
+        """How many leases it has found to be ended."""
 
     def step(self, now: datetime) -> int:
         """Look after a few things that ended at or before `now`, in one unit; returns how many: at 0 none are left.
@@ -40,13 +42,21 @@ class Housekeeping:
         Raises DependencyError where the database is out of reach. Where only the caps are, what they still have to be
         told is marked `is_caps_pending`, and kept.
         """
-        return self._transactor.call(self._look_after, now, size=STEP_DECISIONS)
+        done, expired = self._transactor.call(self._look_after, now, size=STEP_DECISIONS)
+        self.expired += expired
+        return done
 
-    def _look_after(self, session: Session, instants: list[datetime]) -> list[int]:
+    def _look_after(self, session: Session, instants: list[datetime]) -> list[tuple[int, int]]:
         """The handler."""
-        return [self._end_decisions(session, now) + _sweep(session, now) for now in instants]
+        return [self._look_after_one(session, now) for now in instants]
 
-    def _end_decisions(self, session: Session, now: datetime) -> int:
+    def _look_after_one(self, session: Session, now: datetime) -> tuple[int, int]:
+        """How much was done, and how many leases had ended."""
+        due = self._end_decisions(session, now)
+        return len(due) + _sweep(session, now), sum(row.state == "reserved" for row in due)
+
+    def _end_decisions(self, session: Session, now: datetime) -> Sequence[StoredDecision]:
+        """The decisions that were due, as they were."""
         due = _within_slots(session.decisions.due(now, STEP_DECISIONS))
         held = {row.decision_id: holding for row in due if not row.is_caps_pending and (holding := row.holding())}
         is_settled = try_settle(session.caps, [Settlement(before=holding, after=None) for holding in held.values()])
@@ -63,7 +73,7 @@ class Housekeeping:
             session.decisions.update(kept)
         if gone:
             session.decisions.remove(gone)
-        return len(due)
+        return due
 
 
 def _within_slots(due: Sequence[StoredDecision]) -> Sequence[StoredDecision]:

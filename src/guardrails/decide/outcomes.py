@@ -6,10 +6,11 @@
     sent -> delivered -> bounced        nor did what was accepted first and came back
     cancelled                           the slots are freed: nothing was sent
 
-Reports arrive in any order and more than once, and end in the same state whatever their order was: what comes before
-the present state in this order changes no state, what comes after it does, and anything else contradicts what is
-recorded (`ImpossibleOutcomeError`, which names both states). A deny holds nothing and refuses all. A send that is
-reported after its lease ran out did take place, so it counts: what is true is recorded, even where it overshoots.
+Reports arrive in any order and more than once, and where they can all be true end in the same state whatever their
+order was: what comes before the present state in this order changes no state, what comes after it does, and anything
+else contradicts what is recorded (`ImpossibleOutcomeError`, which names both states), which then stands. A deny holds
+nothing and refuses all. A send that is reported after its lease ran out did take place, so it counts: what is true is
+recorded, even where it overshoots.
 
 The sender says when it took place, and the audit entry keeps that. What counts is the earliest instant reported, kept
 between the instant that the decision was for and the service's own now, so that no sender's clock moves a send out of
@@ -30,7 +31,7 @@ from guardrails.decide.holdings import ReservationState, Settlement
 from guardrails.decide.ports import Session, StoredDecision, Transactor
 from guardrails.decide.settling import try_settle
 from guardrails.decide.spool import Spool
-from guardrails.errors import CandidateError, ConflictError, DependencyError, NotFoundError
+from guardrails.errors import CandidateError, CatchingUpError, ConflictError, NotFoundError
 
 __all__ = ["ImpossibleOutcomeError", "Outcome", "OutcomeReport", "OutcomeResult", "Outcomes"]
 
@@ -102,8 +103,8 @@ class Outcomes:
     ) -> list[OutcomeResult | CandidateError]:
         """Apply reports in order; one result or error a report.
 
-        Raises DependencyError, and then applied none: where the stores are out of reach, or where a decision is unknown
-        and may be one of those that still wait in the spool. The same reports can be made again.
+        Raises DependencyError where the stores are out of reach, CatchingUpError where a decision is unknown and may be
+        one of those that still wait in the spool, and then applied none. The same reports can be made again.
         """
         if not reports:
             return []
@@ -111,7 +112,7 @@ class Outcomes:
         results = self._transactor.call(self._apply_group, told, size=len(told.reports))
         if results is None:
             message = "what was decided without the database is still being taken into it"
-            raise DependencyError(message, dependency="database")
+            raise CatchingUpError(message, dependency="database")
         return results
 
     def _apply_group(self, session: Session, group: list[_Told]) -> list[list[OutcomeResult | CandidateError] | None]:

@@ -144,6 +144,9 @@ class CapStore(Protocol):
     def keys_of(self, owner: str, /) -> Sequence[tuple[str, str]]:
         """Cap and key, in this order, of everything that is kept for a recipient."""
 
+    def probe(self) -> None:
+        """Find out whether slots could be taken now, wherever they are kept, by a write that changes nothing."""
+
     def sweep(self, now: datetime, most: int, /) -> int:
         """Remove at most `most` counts that no question can ask for any more; returns how many it removed."""
 

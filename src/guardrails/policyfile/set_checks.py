@@ -142,30 +142,30 @@ def check_fields(policy_set: PolicySet, entries: Mapping[str, Entry]) -> None:
     reads the most counts.
     """
     for name in CONTENT_CLASSES:
-        count = _count_fields(policy_set, name)
-        if count > MOST_FIELDS:
+        fields, policies = _counts(policy_set, name)
+        if fields > MOST_FIELDS:
             entry = entries[policy_set.policies[0].id]
-            message = f"the policies for `{name}` content read {count} fields, at most {MOST_FIELDS} are allowed"
-            hint = "narrow `applies_to`, or let several policies be one"
+            meeting = f"{policies:,} policies can meet at one candidate with `{name}` content"
+            message = f"{meeting} and read {fields:,} fields, at most {MOST_FIELDS} are allowed"
+            hint = "each cap reads one of its own; narrow `applies_to`, or let several policies be one"
             entry.report.problem("too-many-fields", message, entry.path, hint)
 
 
-def _count_fields(policy_set: PolicySet, content_class: str) -> int:
+def _counts(policy_set: PolicySet, content_class: str) -> tuple[int, int]:
+    """How many fields are read at most for one candidate, and by how many written policies."""
     is_class = OneOf("content.class", FactType.STRING, (content_class,))
     always: set[str] = set()
-    most: dict[str, int] = {}
+    most: dict[str | None, tuple[int, int]] = {}
     for group in policy_set.index.groups:
-        fields = {
-            field
-            for policy in _policies_of(group, policy_set)
-            if can_meet(is_class, policy.applies_to)
-            for field in _fields_read(policy)
-        }
+        meeting = [policy for policy in _policies_of(group, policy_set) if can_meet(is_class, policy.applies_to)]
+        fields = {field for policy in meeting for field in _fields_read(policy)}
+        counts = len(fields - always), sum(not policy.builtin for policy in meeting)
         if group.field is None:
             always = fields
+            most[None] = counts
         elif group.value is not None:
-            most[group.field] = max(most.get(group.field, 0), len(fields - always))
-    return len(always) + sum(most.values())
+            most[group.field] = max(most.get(group.field, (0, 0)), counts)
+    return sum(fields for fields, _ in most.values()), sum(policies for _, policies in most.values())
 
 
 def _policies_of(group: Group, policy_set: PolicySet) -> Iterator[Policy]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from guardrails.errors import DependencyError
+from guardrails.errors import DependencyError, UnansweredError
 
 __all__ = ["CAPS_TRIES", "caps_keep_moving", "closed", "no_writer", "not_answering", "too_many_wait", "unanswered"]
 
@@ -15,12 +15,12 @@ def closed() -> DependencyError:
     return DependencyError("the stores are closed", dependency="database")
 
 
-def unanswered(timeout_seconds: float, *, in_doubt: bool = False) -> DependencyError:
+def unanswered(timeout_seconds: float, *, in_doubt: bool = False) -> UnansweredError:
     """The call was given up; `in_doubt` where that was while its unit was being committed."""
     text = f"the database did not answer within {timeout_seconds * 1000:.0f} ms"
     if in_doubt:
         text += ", but may yet have committed"
-    return DependencyError(text, dependency="database", in_doubt=in_doubt)
+    return UnansweredError(text, dependency="database", in_doubt=in_doubt)
 
 
 def not_answering() -> DependencyError:

@@ -61,7 +61,7 @@ def _rooms(application: Application, metrics: Metrics) -> dict[str, tuple[Route,
     """Every room's routes: a new resource is one line here and one module."""
     return {
         "decisions": Decisions(application.decider, application.explainer, application.records, metrics).routes(),
-        "outcomes": OutcomeRoom(application.outcomes, utc_now).routes(),
+        "outcomes": OutcomeRoom(application.outcomes, utc_now, metrics).routes(),
         "consents": ConsentRoom(application.consents, application.links, utc_now).routes(),
         "inbound": InboundRoom(application.withdrawals, utc_now).routes(),
         "notices": NoticeRoom(application.notices, utc_now).routes(),
@@ -69,7 +69,7 @@ def _rooms(application: Application, metrics: Metrics) -> dict[str, tuple[Route,
         "preferences": PreferenceRoom(application.preferences, utc_now).routes(),
         "usage": UsageRoom(application.usage).routes(),
         "policies": Policies(application.policies).routes(),
-        "service": Service(Stores(application.transactor, utc_now), application.policies, metrics).routes(),
+        "service": Service(Stores(application.transactor), application.policies, metrics).routes(),
     }
 
 

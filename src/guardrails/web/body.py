@@ -26,7 +26,7 @@ class Body(Decoder[T]):
     def read(self, exchange: Exchange) -> T:
         """The exchange's body as a value.
 
-        Raises Refusal (413, 415, 400 where it is cut short), MalformedError (400) or CandidateError (422).
+        Raises Refusal (413, 415, 400 where it is empty or cut short), MalformedError (400) or CandidateError (422).
         """
         return self.decode(exchange.read_body(limit=self.limit))
 

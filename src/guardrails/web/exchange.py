@@ -59,7 +59,8 @@ class Exchange:
     def read_body(self, *, limit: int) -> bytes:
         """The JSON body, at most `limit` bytes.
 
-        Raises Refusal: 415 where it is not declared as JSON, 413 where it is larger, 400 where it is cut short.
+        Raises Refusal: 415 where it is not declared as JSON, 413 where it is larger, 400 where it is empty or
+        cut short.
         """
         environ = self.environ
         declared = environ.get("CONTENT_TYPE", "")
@@ -73,6 +74,8 @@ class Exchange:
             raise Refusal("too-large", f"the body is larger than the {limit} bytes that are taken")
         if length is not None and len(body) < length:
             raise Refusal("malformed", f"the body ended after {len(body)} of {length} bytes")
+        if not body or body.isspace():
+            raise Refusal("malformed", "the body is empty")
         return body
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from guardrails.bootstrap import Application, utc_now
+from guardrails.bootstrap import Application
 from guardrails.web.metrics import Gauge
 from guardrails.web.stores import Stores
 
@@ -17,7 +17,7 @@ LOOK_SECONDS = 1.0
 def gauges_of(application: Application) -> tuple[Gauge, ...]:
     """Everything to be read of a running application."""
     policies, spool = application.policies, application.spool
-    stores = Stores(application.transactor, utc_now)
+    stores = Stores(application.transactor)
 
     def stores_up() -> Mapping[str, float]:
         database, caps = stores.look(timeout_seconds=LOOK_SECONDS)
@@ -41,7 +41,10 @@ def gauges_of(application: Application) -> tuple[Gauge, ...]:
             lambda: float(policies.status.error is not None),
         ),
         Gauge(
-            "guardrails_store_up", "1 where the store answers; the caps may live in the database", stores_up, "store"
+            "guardrails_store_up",
+            "1 where the store takes writes; the caps may live in the database",
+            stores_up,
+            "store",
         ),
         Gauge(
             "guardrails_spool_entries",

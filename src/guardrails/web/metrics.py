@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from typing import NamedTuple
 
-from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Histogram, disable_created_metrics, generate_latest
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import Collector
@@ -22,6 +22,8 @@ __all__ = ["CONTENT_TYPE", "Gauge", "Metrics"]
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 BUCKETS_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
+
+disable_created_metrics()  # type: ignore[no-untyped-call]  # else each counter has a second series, of when it was made
 
 
 class Gauge(NamedTuple):
@@ -59,6 +61,11 @@ class Metrics:
             ("result",),
             registry=self._registry,
         )
+        outcomes = Counter("guardrails_outcomes", "Outcomes reported and taken", ("outcome",), registry=self._registry)
+        expired = Counter("guardrails_leases_expired", "Allows whose lease ended", registry=self._registry)
+        filled = Counter(
+            "guardrails_caps_filled", "Times that the caps were filled from the decisions", registry=self._registry
+        )
         requests = Counter(
             "guardrails_requests", "HTTP requests answered", ("route", "status"), registry=self._registry
         )
@@ -74,6 +81,9 @@ class Metrics:
         self._disagreement = disagreements.inc
         self._reload = functools.cache(lambda result: reloads.labels(result).inc)
         self._drained = functools.cache(lambda result: drained.labels(result).inc)
+        self._outcome = functools.cache(lambda outcome: outcomes.labels(outcome).inc)
+        self.expired = expired.inc
+        self.caps_filled = filled.inc
         self._request = functools.cache(lambda route, status: requests.labels(route, status).inc)
         self._seconds = functools.cache(lambda route: seconds.labels(route).observe)
 
@@ -93,6 +103,10 @@ class Metrics:
         """Count spooled entries that are in the log now, and those that were none and are put aside."""
         self._drained("log")(into_log)
         self._drained("rejected")(rejected)
+
+    def outcome(self, outcome: str) -> None:
+        """Count one report that was taken, be it for the first time or again."""
+        self._outcome(outcome)()
 
     def request(self, route: str, status: int, seconds: float) -> None:
         """Count one request. `route` is the path's pattern, so that ids make no labels."""

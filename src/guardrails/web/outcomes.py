@@ -15,6 +15,7 @@ from guardrails.decoding import in_place
 from guardrails.errors import CandidateError
 from guardrails.web.body import Batch, Body
 from guardrails.web.exchange import Exchange, Reply
+from guardrails.web.metrics import Metrics
 from guardrails.web.route import Route, path_id, results_of, results_reply
 
 __all__ = ["OutcomeRoom"]
@@ -50,9 +51,10 @@ class OutcomeReports(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class OutcomeRoom:
     """The handlers."""
 
-    def __init__(self, outcomes: Outcomes, clock: Callable[[], datetime]) -> None:
+    def __init__(self, outcomes: Outcomes, clock: Callable[[], datetime], metrics: Metrics) -> None:
         self._outcomes = outcomes
         self._clock = clock
+        self._metrics = metrics
         self._alone = Body(OutcomeOf, limit=REPORT_BYTES)
         self._batch = Batch(OutcomeReports, OutcomeOfOne, limit=BATCH_BYTES)
 
@@ -76,7 +78,11 @@ class OutcomeRoom:
         return results_reply(in_place(told, report), exchange)
 
     def _report(self, reports: Sequence[OutcomeReport], exchange: Exchange) -> list[OutcomeResult | CandidateError]:
-        return self._outcomes.report(reports, now=exchange.replay_at or self._clock())
+        results = self._outcomes.report(reports, now=exchange.replay_at or self._clock())
+        for report, result in zip(reports, results, strict=True):
+            if not isinstance(result, CandidateError):
+                self._metrics.outcome(report.outcome)
+        return results
 
     def routes(self) -> tuple[Route, ...]:
         """What this room answers."""

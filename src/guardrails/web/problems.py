@@ -16,6 +16,7 @@ import msgspec
 
 from guardrails.errors import (
     CandidateError,
+    CatchingUpError,
     ConflictError,
     DependencyError,
     GoneError,
@@ -141,6 +142,8 @@ def _said(error: BaseException) -> tuple[str, str, tuple[FieldError, ...]]:
     if isinstance(error, CandidateError):
         errors = tuple(FieldError(pointer, detail) for pointer, detail in error.problems)
         return _caller_kind(error), str(error), errors
+    if isinstance(error, CatchingUpError):
+        return "unavailable", str(error), ()
     if isinstance(error, DependencyError):
         return "unavailable", f"`{error.dependency}` does not answer", ()
     return "internal", "an unexpected fault; it is in the log under the request id", ()

@@ -4,7 +4,8 @@
           takes=Candidate, gives=Decision)
 
 A room of the API is a tuple of routes; `blueprint` makes it a Flask blueprint. Parameters stand in the path as
-`{recipient_id}` and arrive as keyword arguments.
+`{recipient_id}` and arrive as keyword arguments. One within the path may hold slashes, since WSGI servers hand them on
+decoded; one at its end holds none, or it would take in the routes below it.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from typing import Any, Literal
 
 import flask
 import msgspec
+from werkzeug.routing import PathConverter
 
 from guardrails.core.candidate import Id
 from guardrails.errors import GuardrailsError
@@ -70,10 +72,19 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
 def blueprint(name: str, routes: Iterable[Route], answer: Answerer) -> flask.Blueprint:
     """The routes of one room as a Flask blueprint; `answer` runs a route's handler and never raises."""
     room = flask.Blueprint(name, __name__)
+    room.record(lambda state: state.app.url_map.converters.update(inner=_Inner))
     for route in routes:
-        rule = re.sub(r"{(\w+)}", r"<path:\1>", route.path)  # an id may hold a slash, which arrives decoded
+        rule = re.sub(r"{(\w+)}(?=/)", r"<inner:\1>", route.path)
+        rule = re.sub(r"{(\w+)}", r"<\1>", rule)
         room.add_url_rule(rule, route.name, _view(route, answer), methods=[route.method])
     return room
+
+
+class _Inner(PathConverter):
+    """An id within a path: anything; Werkzeug's own would not begin with a slash."""
+
+    regex = ".+?"
+    part_isolating = False
 
 
 def _view(route: Route, answer: Answerer) -> Callable[..., flask.Response]:

@@ -21,7 +21,7 @@ _encoder = msgspec.json.Encoder()
 
 
 class StoreCheck(msgspec.Struct, frozen=True):
-    """Whether it answers; null where that can't be told, since the database does not."""
+    """Whether it answers and takes writes; null where that can't be told, since the database does not."""
 
     ok: bool | None
 
@@ -42,8 +42,8 @@ class PolicyCheck(msgspec.Struct, frozen=True, omit_defaults=True):
 class Readiness(msgspec.Struct, frozen=True):
     """Whether requests can be answered as they should. A broken policy edit is told, and the last good set decides.
 
-    `status` is `ready`, `degraded` (the caps' own store is out of reach or being filled: the transactional lane goes
-    on, the monetized lane denies) or `unavailable` (the database does not answer).
+    `status` is `ready`, `degraded` (the caps' own store is out of reach, full or being filled: the transactional lane
+    goes on, the monetized lane denies) or `unavailable` (the database does not answer, or takes no writes).
     """
 
     status: Literal["ready", "degraded", "unavailable"]
@@ -108,9 +108,9 @@ class Service:
                 name="readyz",
                 tag="service",
                 summary="The stores and the policies are there",
-                description="503 with the same body where the database does not answer. Where only the caps' own store "
-                "does not, it is 200 and `degraded`: the transactional lane goes on. A broken policy edit leaves the "
-                "service ready on the last good set and shows under `policies`.",
+                description="503 with the same body where the database does not answer or takes no writes. Where only "
+                "the caps' own store does not, it is 200 and `degraded`: the transactional lane goes on. A broken "
+                "policy edit leaves the service ready on the last good set and shows under `policies`.",
                 scope=None,
                 gives=Readiness,
                 other_statuses=(503,),

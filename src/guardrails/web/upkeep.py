@@ -11,15 +11,20 @@ import threading
 import time
 from collections.abc import Callable
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 import structlog
 
 from guardrails.decide.active_policies import ActivePolicies
 from guardrails.decide.drain import Drain
+from guardrails.decide.housekeeping import Housekeeping
 from guardrails.errors import DependencyError
 from guardrails.web.metrics import Metrics
 
-__all__ = ["ClockWatch", "Periodic", "PolicyReload", "SpoolDrain", "Steps"]
+if TYPE_CHECKING:  # it needs an extra that may not be installed
+    from guardrails.caps.redis import CapsRebuild
+
+__all__ = ["CapsFill", "ClockWatch", "HouseKeeping", "Periodic", "PolicyReload", "SpoolDrain", "Steps"]
 
 TURN_SECONDS = 1.0
 STEPPED_BACK_SECONDS = 1.0
@@ -111,6 +116,39 @@ class SpoolDrain:
         if drained.rejected:
             _log.error("spool.rejected", entries=drained.rejected)
         return drained.entries
+
+
+class CapsFill:
+    """A step of looking after caps in a store of their own, and the telling where that has filled them."""
+
+    def __init__(self, rebuild: CapsRebuild, metrics: Metrics) -> None:
+        self._rebuild = rebuild
+        self._metrics = metrics
+
+    def __call__(self) -> bool:
+        """Do a little; returns whether more can be done at once."""
+        has_more = self._rebuild.step()
+        filled = self._rebuild.pop_filled()
+        if filled is not None:
+            self._metrics.caps_filled()
+            _log.info("caps.filled", **filled._asdict())
+        return has_more
+
+
+class HouseKeeping:
+    """A step of housekeeping, and the counting of leases that ended."""
+
+    def __init__(self, housekeeping: Housekeeping, clock: Callable[[], datetime], metrics: Metrics) -> None:
+        self._housekeeping = housekeeping
+        self._clock = clock
+        self._metrics = metrics
+
+    def __call__(self) -> int:
+        """Look after a few things that ended; returns how many."""
+        before = self._housekeeping.expired
+        done = self._housekeeping.step(self._clock())
+        self._metrics.expired(self._housekeeping.expired - before)
+        return done
 
 
 class Steps:

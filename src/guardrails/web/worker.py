@@ -17,7 +17,7 @@ from guardrails.web.app import create_app
 from guardrails.web.gauges import gauges_of
 from guardrails.web.logs import configure_logs
 from guardrails.web.metrics import Metrics
-from guardrails.web.upkeep import ClockWatch, Periodic, PolicyReload, SpoolDrain, Steps
+from guardrails.web.upkeep import CapsFill, ClockWatch, HouseKeeping, Periodic, PolicyReload, SpoolDrain, Steps
 
 __all__ = ["Worker"]
 
@@ -62,12 +62,12 @@ def _upkeep(application: Application, settings: Settings, metrics: Metrics) -> l
         Periodic("spool", Steps(SpoolDrain(application.drain, metrics)), seconds=SPOOL_SECONDS),
     ]
     if application.caps_rebuild is not None:
-        upkeep.append(Periodic("caps", Steps(application.caps_rebuild.step), seconds=CAPS_SECONDS))
+        upkeep.append(Periodic("caps", Steps(CapsFill(application.caps_rebuild, metrics)), seconds=CAPS_SECONDS))
     if settings.caps_url == CAPS_IN_DATABASE:  # where the database was out of reach when the service started
         upkeep.append(Periodic("caps", _Once(lambda: take_caps_back(settings)), seconds=CAPS_SECONDS))
     if settings.replay_clock:  # time is what requests say it is, and nobody here knows it
         return upkeep
-    keep_house = Steps(lambda: application.housekeeping.step(utc_now()))
+    keep_house = Steps(HouseKeeping(application.housekeeping, utc_now, metrics))
     return [
         *upkeep,
         Periodic("housekeeping", keep_house, seconds=HOUSEKEEPING_SECONDS),
@@ -78,7 +78,7 @@ def _upkeep(application: Application, settings: Settings, metrics: Metrics) -> l
 class _Once:
     """Work that is tried until it is done, and then no more."""
 
-    def __init__(self, work: Callable[[], None]) -> None:
+    def __init__(self, work: Callable[[], object]) -> None:
         self._work = work
         self._is_done = False
 

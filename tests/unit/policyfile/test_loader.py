@@ -249,6 +249,19 @@ def test_policies_of_different_classes_do_not_add_up_to_too_many_fields():
     assert len(_load(f"apiVersion: guardrails/v1\npolicies:\n{policies}").policies) == 101
 
 
+def test_ten_thousand_caps_that_meet_are_refused_by_their_number():
+    cap = "  - {{id: {}-{}, kind: frequency_cap, limit: 1, window: {{rolling: 1h}}, per: []}}\n"
+    files = {
+        f"{part}.yaml": "apiVersion: guardrails/v1\npolicies:\n" + "".join(cap.format(part, n) for n in range(2500))
+        for part in "abcd"
+    }
+    with pytest.raises(PolicyProblems) as caught:
+        load_policy_files(files)
+    problem = caught.value.problems[0]
+    told = "10,000 policies can meet at one candidate with `affiliate` content and read 10,002 fields"
+    assert (problem.code, problem.message) == ("too-many-fields", f"{told}, at most 64 are allowed")
+
+
 def test_a_field_that_several_policies_read_counts_once():
     fields = ", ".join(f"{{attributes.a{n}: 1}}" for n in range(60))
     some = ", ".join(f"{{attributes.a{n}: 1}}" for n in range(10))

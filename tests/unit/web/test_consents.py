@@ -46,9 +46,10 @@ def test_the_same_id_with_another_content_is_a_conflict(post):
         ({"at": "2026-03-10T12:05:01Z"}, "/at"),
         ({"expires_at": "2026-03-10T12:00:00Z"}, "/expires_at"),
         ({"purpose": ""}, "/purpose"),
+        ({"evidence": {"text": "x" * 4000}}, "/evidence"),
         ({"email": "x@example.org"}, "/email"),
     ],
-    ids=["state", "future", "expired", "empty", "unknown"],
+    ids=["state", "future", "expired", "empty", "evidence", "unknown"],
 )
 def test_a_wrong_consent_is_refused_by_pointer(post, change, pointer):
     answer = post("/v1/consents", GRANT | change)
@@ -256,7 +257,10 @@ def test_wrong_preferences_are_refused(client, value):
     assert client.put("/v1/recipients/r-1/preferences", json=value).status_code == 422
 
 
-@pytest.mark.parametrize("recipient", ["crm/42", "a//b", "a/preferences", "a b", "a\u00a0b", "ä%2Fö", "r" * 200])
+@pytest.mark.parametrize(
+    "recipient",
+    ["crm/42", "/crm", "crm/", "/", "a//b", "a/preferences", "../x", "?a=b#c", "a b", "a\u00a0b", "ä%2Fö", "r" * 200],
+)
 def test_whatever_id_a_candidate_may_have_can_stand_in_a_path(client, recipient):
     path = f"/v1/recipients/{quote(recipient, safe='')}/preferences"
     client.put(path, json={"toggles": {"badges": True}})

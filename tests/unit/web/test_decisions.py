@@ -63,8 +63,9 @@ def test_the_same_id_with_another_body_is_a_conflict(post):
     assert (answer.status_code, answer.content_type) == (409, "application/problem+json")
 
 
-def test_a_planned_time_in_the_past_is_refused_by_pointer(post):
-    answer = post("/v1/decisions", SPONSORED | {"send_at": "2026-03-10T11:59:59Z"})
+@pytest.mark.parametrize("send_at", ["2026-03-10T11:59:59Z", "3000-01-01T00:00:00Z"])
+def test_a_planned_time_in_the_past_or_beyond_the_calendar_is_refused_by_pointer(post, send_at):
+    answer = post("/v1/decisions", SPONSORED | {"send_at": send_at})
     assert (answer.status_code, answer.get_json()["errors"][0]["pointer"]) == (422, "/send_at")
 
 

@@ -89,3 +89,14 @@ def test_a_body_cut_short_is_malformed():
     with pytest.raises(Refusal) as refused:
         Exchange(environ(b"abc", CONTENT_LENGTH="5")).read_body(limit=10)
     assert (refused.value.kind, refused.value.detail) == ("malformed", "the body ended after 3 of 5 bytes")
+
+
+@pytest.mark.parametrize("body", [b"", b" \r\n"])
+@pytest.mark.parametrize("is_declared", [True, False])
+def test_an_empty_body_is_called_empty(body, is_declared):
+    extra = environ(body)
+    if not is_declared:
+        del extra["CONTENT_LENGTH"]
+    with pytest.raises(Refusal) as refused:
+        Exchange(extra).read_body(limit=10)
+    assert (refused.value.kind, refused.value.detail) == ("malformed", "the body is empty")

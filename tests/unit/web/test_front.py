@@ -94,6 +94,17 @@ def test_a_wrong_method_says_which_are_right(client):
     assert set(client.delete("/v1/recipients/r-1/preferences").headers["Allow"].split(", ")) >= {"GET", "PUT"}
 
 
+@pytest.mark.parametrize("method", ["GET", "PUT", "DELETE"])
+def test_what_lies_below_a_decision_is_no_part_of_its_id(client, method):
+    answer = client.open("/v1/decisions/x/outcome", method=method)
+    assert problem_of(answer) == (405, "/docs#problem-method-not-allowed")
+    assert set(answer.headers["Allow"].split(", ")) == {"POST", "OPTIONS"}
+
+
+def test_a_slash_in_an_id_may_also_stand_as_it_is(client):
+    assert client.get("/v1/recipients/crm/42/preferences").get_json()["recipient"] == "crm/42"
+
+
 def test_the_last_of_doubled_names_counts(client):
     body = json.dumps(CANDIDATE)[:-1] + ', "id": "c-2"}'
     assert client.post("/v1/decisions", data=body, headers=JSON).get_json()["candidate_id"] == "c-2"
@@ -240,6 +251,15 @@ def test_a_key_does_what_its_scopes_say_and_nothing_else(with_keys, method, path
     refused = READER if allowed == SENDER else SENDER
     assert with_keys.open(path, method=method, json={}, headers=bearer(refused)).status_code == 403
     assert with_keys.open(path, method=method, json={}, headers=bearer(allowed)).status_code not in {401, 403}
+
+
+def test_whoever_may_decide_may_report_on_what_others_decided(make_client):
+    keys = (key_of("sender", SENDER, "decide"), key_of("gateway", READER, "decide"))
+    client = make_client(keys=keys)
+    decided = client.post("/v1/decisions", json=CANDIDATE, headers=bearer(SENDER)).get_json()
+    path = f"/v1/decisions/{decided['decision_id']}/outcome"
+    answer = client.post(path, json={"outcome": "delivered"}, headers=bearer(READER))
+    assert (answer.status_code, answer.get_json()["state"]) == (200, "delivered")
 
 
 def test_the_log_names_the_key_and_never_holds_it(with_keys, log_lines):

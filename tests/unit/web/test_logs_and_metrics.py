@@ -44,6 +44,12 @@ def test_disagreements_are_counted_by_themselves():
     assert 'guardrails_decisions_total{degraded="yes",effect="deny",lane="monetized"} 1.0' in lines
 
 
+def test_no_series_says_when_a_counter_was_made():
+    metrics = Metrics()
+    metrics.request("/livez", 200, 0.001)
+    assert b"_created" not in metrics.render()
+
+
 def test_a_fault_of_ours_is_a_500_without_its_cause():
     reply = problem_reply(RuntimeError("the inside"), Exchange({}))
     assert (reply.status, reply.content_type) == (500, "application/problem+json")

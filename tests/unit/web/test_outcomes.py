@@ -54,6 +54,17 @@ def test_an_outcome_settles_a_decision_and_is_safe_to_repeat(client, decide, rep
     assert client.get(f"/v1/decisions/{decision_id}").get_json()["state"] == outcome
 
 
+def test_reports_that_are_taken_are_counted(client, decide, report):
+    decision_id = decide()
+    for outcome in ("sent", "sent", "delivered", "cancelled"):  # the last contradicts the others
+        report(decision_id, outcome)
+    lines = [line for line in client.get("/metrics").text.splitlines() if line.startswith("guardrails_outcomes_total")]
+    assert lines == [
+        'guardrails_outcomes_total{outcome="sent"} 2.0',
+        'guardrails_outcomes_total{outcome="delivered"} 1.0',
+    ]
+
+
 def test_a_report_that_comes_late_is_answered_with_the_state_that_was_reached(decide, report):
     decision_id = decide()
     report(decision_id, "complained")
@@ -80,6 +91,13 @@ def test_a_deny_has_no_outcome(decide, report):
 def test_what_nobody_decided_is_not_found(report, decision_id):
     answer = report(decision_id, "sent")
     assert (answer.status_code, answer.get_json()["type"]) == (404, "/docs#problem-not-found")
+
+
+def test_what_is_not_in_the_database_yet_after_an_outage_is_told_as_that(report, tmp_path):
+    (tmp_path / "spool.jsonl").write_bytes(b"{}\n")
+    answer = report("nobody", "sent")
+    said = "what was decided without the database is still being taken into it"
+    assert (answer.status_code, answer.get_json()["detail"], answer.headers["Retry-After"]) == (503, said, "1")
 
 
 @pytest.mark.parametrize("decision_id", ["a%00b", "a%0Ab", "x" * 201])

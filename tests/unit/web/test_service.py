@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import hashlib
 import re
+import sqlite3
 import time
+from contextlib import closing, suppress
 from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
 
+from disks import bounded
+from guardrails.audit import MemoryDecisions
 from guardrails.errors import DependencyError
 from guardrails.settings import Key, Settings
+from guardrails.storage.memory import Journal
 from guardrails.web import create_app
 from guardrails.web.gauges import gauges_of
 from guardrails.web.metrics import Metrics
@@ -173,17 +178,36 @@ def test_the_stores_and_the_spool_are_told_of_before_and_in_an_outage(make_clien
     assert samples(client, "guardrails_spool_bytes") == {"": (tmp_path / "spool.jsonl").stat().st_size}
 
 
+def test_a_full_disk_is_told_of_until_there_is_room_again(make_client, tmp_path):
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    with bounded(disk, 512 * 1024) as make_room:
+        client = make_client(database_url=f"sqlite:///{disk}/g.db")
+        assert client.get("/readyz").get_json()["status"] == "ready"
+        with suppress(OSError):
+            (disk / "filler").write_bytes(bytes(512 * 1024))
+        until(lambda: client.get("/readyz").status_code == 503)  # each look needs some room of the rest
+        assert samples(client, "guardrails_store_up") == {'store="database"': 0.0}
+        make_room()
+        until(lambda: client.get("/readyz").get_json()["status"] == "ready")
+        assert samples(client, "guardrails_store_up") == {'store="database"': 1.0, 'store="caps"': 1.0}
+
+
+def test_a_look_leaves_nothing_behind(make_client, tmp_path):
+    client = make_client(database_url=f"sqlite:///{tmp_path}/g.db")
+    assert [client.get("/readyz").status_code for _ in range(2)] == [200, 200]
+    with closing(sqlite3.connect(tmp_path / "g.db")) as connection:
+        assert connection.execute("SELECT count(*) FROM decisions").fetchone() == (0,)
+
+
 def test_caps_that_are_out_of_reach_by_themselves_are_told_of(watched):
     application, _, _ = watched
 
     class WithoutCaps:
         def call(self, handler, item, **_):
-            return handler(SimpleNamespace(audit=self, caps=self), [item])[0]
+            return handler(SimpleNamespace(decisions=MemoryDecisions(Journal()), caps=self), [item])[0]
 
-        def next_index(self):
-            return 7
-
-        def read(self, _queries, _now):
+        def probe(self):
             raise DependencyError("connection refused", dependency="caps")
 
     up = next(gauge for gauge in gauges_of(replace(application, transactor=WithoutCaps())) if gauge.label == "store")

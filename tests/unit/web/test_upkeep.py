@@ -9,13 +9,14 @@ import msgspec
 import pytest
 
 from guardrails.audit import MemorySpool
+from guardrails.caps.moving import Filled
 from guardrails.core.candidate import Candidate
 from guardrails.core.decision import Decision
 from guardrails.decide.drain import Drain
 from guardrails.decide.entry import DecisionEntry, encode_entry
 from guardrails.errors import DependencyError
 from guardrails.web.metrics import Metrics
-from guardrails.web.upkeep import ClockWatch, Periodic, SpoolDrain, Steps
+from guardrails.web.upkeep import CapsFill, ClockWatch, Periodic, SpoolDrain, Steps
 from sends import KEEP
 from service import CANDIDATE
 from stores import open_stores, run
@@ -244,3 +245,27 @@ def test_what_was_spooled_is_drained_and_told_of(log_lines):
     lines = metrics.render().decode().splitlines()
     assert 'guardrails_spool_drained_total{result="log"} 2.0' in lines
     assert 'guardrails_spool_drained_total{result="rejected"} 1.0' in lines
+
+
+class Rebuild:
+    """Caps that two steps fill."""
+
+    def __init__(self):
+        self.steps = 0
+
+    def step(self):
+        self.steps += 1
+        return self.steps < 3
+
+    def pop_filled(self):
+        return Filled("redis", 7, 12, 0.25) if self.steps == 2 else None
+
+
+def test_caps_that_were_filled_are_told_of_and_counted(log_lines):
+    metrics = Metrics()
+    fill = CapsFill(Rebuild(), metrics)
+    assert [fill() for _ in range(3)] == [True, True, False]
+    assert log_lines == [
+        {"event": "caps.filled", "log_level": "info", "into": "redis", "decisions": 7, "slots": 12, "seconds": 0.25}
+    ]
+    assert "guardrails_caps_filled_total 1.0" in metrics.render().decode().splitlines()

@@ -20,12 +20,15 @@ LONG_AGO = datetime(2026, 1, 1, 12, tzinfo=UTC)
 
 def test_it_keeps_house(compiled):
     application = in_memory_application(compiled.policy_set, compiled=compiled)
-    (housekeeping,) = [each for each in _upkeep(application, Settings(), Metrics()) if each.name == "housekeeping"]
+    metrics = Metrics()
+    (housekeeping,) = [each for each in _upkeep(application, Settings(), metrics) if each.name == "housekeeping"]
     (answer,) = application.decider.decide([msgspec.convert(CANDIDATE, Candidate)], now=LONG_AGO)
     decision_id = answer.decision.decision_id
     assert application.audit.decision(decision_id).state == "reserved"
     housekeeping.turn()
     assert application.audit.decision(decision_id).state == "expired"
+    housekeeping.turn()
+    assert "guardrails_leases_expired_total 1.0" in metrics.render().decode().splitlines()
 
 
 def test_it_looks_after_policies_stores_and_the_clock(compiled):

@@ -25,6 +25,7 @@ from guardrails.storage.tables import cap_epochs
 __all__ = ["CapEpoch", "SqlCapEpochs", "lineage_of", "number_of"]
 
 _ONLY = 0
+_ANY = select(cap_epochs.c.only)
 _READ = select(cap_epochs).where(cap_epochs.c.home == bindparam("home"))
 
 
@@ -78,6 +79,10 @@ class SqlCapEpochs:
             row = self._connection.execute(_READ, {"home": home_of(self._connection)}).one_or_none()
             self._known = CapEpoch() if row is None else _epoch(**row._asdict())
         return self._known
+
+    def are_none(self) -> bool:
+        """Whether nobody has begun any: the caps live in the database."""
+        return self._connection.execute(_ANY).first() is None
 
     def claim(self, name: str, until: datetime) -> None:
         """Build `name`, and hold others off until then; the builder claims again to hold them off longer."""

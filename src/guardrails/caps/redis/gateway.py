@@ -16,7 +16,7 @@ from redis.exceptions import MovedError, RedisError
 from guardrails.caps.redis.keeps import Keeps, OutgrownError, outgrown, together
 from guardrails.caps.redis.layout import SHARDS, Call, Calls
 from guardrails.caps.redis.leftovers import Leftovers
-from guardrails.caps.redis.node import NO_ANSWER, Node, NodeLeftAloneError, Reply, Terms
+from guardrails.caps.redis.node import Node, NodeLeftAloneError, Reply, Terms
 from guardrails.caps.redis.plans import Placement
 from guardrails.caps.redis.scripts import ScriptName
 from guardrails.caps.redis.servers import Servers
@@ -55,6 +55,8 @@ class RedisGateway:
         """Why the caps could not be mended the last time, if so."""
         self.wanted: dict[str, int] = {}
         """For how long caps are to be kept from the next epoch on that the present one keeps for less."""
+        self.has_held = False
+        """Whether the caps were ever found to be complete."""
         self._missed: dict[str, Placement] = {}
         self._missed_of = ""
         self._servers = Servers(url, timeout_seconds=deadline_seconds / 2)
@@ -95,13 +97,14 @@ class RedisGateway:
                 raise DependencyError(f"the caps at `{self.address}` answered too late", dependency="caps")
         return replies
 
-    def check_keeps(self, keeps: Keeps, wanted: Keeps, *, late: timedelta = timedelta(0)) -> None:
-        """Raises OutgrownError where a cap is wanted for longer than it is kept, and wants it from then on.
+    def outgrown(self, keeps: Keeps, wanted: Keeps, *, late: timedelta = timedelta(0)) -> Keeps:
+        """What of the wanted is more than is kept; nothing where time is what each call says: nothing is let go of."""
+        return {} if self._grace is None else outgrown(keeps, wanted, late=late)
 
-        Where time is what each call says nothing is let go of, so nothing can be missing.
-        """
-        longer = outgrown(keeps, wanted, late=late)
-        if longer and self._grace is not None:
+    def check_keeps(self, keeps: Keeps, wanted: Keeps, *, late: timedelta = timedelta(0)) -> None:
+        """Raises OutgrownError where a cap is wanted for longer than it is kept, and wants it from then on."""
+        longer = self.outgrown(keeps, wanted, late=late)
+        if longer:
             self.wanted = together(self.wanted, longer)
             self.needs_care = True
             raise OutgrownError(
@@ -118,14 +121,20 @@ class RedisGateway:
         self.run(calls, servers)
 
     def verify(self, epoch: str, servers: frozenset[str]) -> None:
-        """Make sure that `servers`, and no others, hold all of an epoch. Raises DependencyError."""
+        """Make sure that `servers`, and no others, hold all of an epoch and take writes. Raises DependencyError."""
         if self.survey() != servers:
             self.needs_care = True
             raise EpochLostError(f"the caps at `{self.address}` have moved", dependency="caps")
-        calls = self.calls("verify", epoch)
-        for shard in range(SHARDS):
-            calls.at(shard).touch(shard)
-        self.run(calls, servers)
+        self._verify(epoch, servers, range(SHARDS))
+
+    def probe(self, epoch: str, servers: frozenset[str]) -> None:
+        """Write to every one of `servers` what it holds already.
+
+        Raises DependencyError where one does not answer, takes no writes, or does not hold the epoch.
+        """
+        with self._reaching():
+            shards = self._servers.shard_of_each()
+        self._verify(epoch, servers, shards)
 
     def survey(self) -> frozenset[str]:
         """The ids of the servers. Raises DependencyError where one does not answer, or is not fit for caps.
@@ -181,6 +190,12 @@ class RedisGateway:
         with self._reaching():
             return [node.info() for node in self._servers.nodes()]
 
+    def _verify(self, epoch: str, servers: frozenset[str], shards: Iterable[int]) -> None:
+        calls = self.calls("verify", epoch)
+        for shard in shards:
+            calls.at(shard).touch(shard)
+        self.run(calls, servers)
+
     def _run(self, calls: Sequence[Call], terms: Terms, *, is_again: bool = False) -> dict[Call, Reply]:
         replies: dict[Call, Reply] = {}
         moved: list[Call] = []
@@ -210,7 +225,7 @@ class RedisGateway:
         except (RedisError, OSError) as error:
             if not isinstance(error, NodeLeftAloneError):
                 self._servers.forget()
-                self.needs_care |= isinstance(error, NO_ANSWER)  # it may come back empty
+                self.needs_care = True  # it may come back empty, or be full, which upkeep finds out and tells
             raise DependencyError(f"the caps at `{self.address}` failed: {error}", dependency="caps") from error
 
 

@@ -16,6 +16,7 @@ a new epoch.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import datetime, timedelta
@@ -23,6 +24,7 @@ from typing import Any, Literal, TypeVar
 
 import msgspec
 
+from guardrails.caps.moving import Filled, slots_of
 from guardrails.caps.redis.epochs import CapEpoch
 from guardrails.caps.redis.gateway import EpochLostError, RedisGateway
 from guardrails.caps.redis.keeps import SLACK, Keeps, OutgrownError, keep_seconds, outgrown, together
@@ -48,16 +50,23 @@ ROUNDS_MOST = 16
 that follows twice as often as the one before."""
 
 
+_NO_NEEDS: Keeps = {}
+
+
 class _Build(msgspec.Struct, frozen=True, kw_only=True):
     """How far one is that builds an epoch.
 
     `after` is the decision that was copied last, None once all are; `rounds` is how often what waits is brought over.
+    It began at `began` (monotonic), and has copied so many `decisions` and `slots`.
     """
 
     epoch: CapEpoch
     is_planted: bool = False
     after: str | None = ""
     rounds: int = 1
+    began: float
+    decisions: int = 0
+    slots: int = 0
 
 
 class _Task(msgspec.Struct, frozen=True):
@@ -81,14 +90,22 @@ class CapsRebuild:
         *,
         clock: Callable[[], datetime],
         new_id: Callable[[], str],
+        needs: Callable[[], Keeps] = lambda: _NO_NEEDS,
     ) -> None:
-        """The transactor's sessions have `RedisCaps` over this gateway."""
+        """The transactor's sessions have `RedisCaps` over this gateway.
+
+        `needs` says for how long the policies that are active want their caps to be kept: the same object while that
+        does not change.
+        """
         self._transactor = transactor
         self._gateway = gateway
         self._clock = clock
         self._new_id = new_id
+        self._needs = needs
+        self._needed: Keeps | None = None
         self._build: _Build | None = None
         self._claimed = ""
+        self._filled: Filled | None = None
 
     def step(self) -> bool:
         """Do a little, where there is something to do; True where more can be done at once.
@@ -96,6 +113,10 @@ class CapsRebuild:
         Raises DependencyError where the database or Redis is out of reach: the next step goes on from there.
         """
         gateway = self._gateway
+        needed = self._needs()
+        if needed is not self._needed:  # a window may have grown: nobody has to ask before it is filled for
+            self._needed = needed
+            gateway.needs_care = True
         if not gateway.needs_care and not gateway.is_behind:
             return False
         needs_care = gateway.needs_care
@@ -113,10 +134,17 @@ class CapsRebuild:
             if result != "complete":
                 self._gateway.needs_care = True
         gateway.trouble = None
-        self._build = None
+        build, self._build = self._build, None
+        if result == "complete" and build is not None:
+            self._filled = Filled("redis", build.decisions, build.slots, round(time.monotonic() - build.began, 3))
         if isinstance(result, _Build):
             self._build, self._claimed = result, result.epoch.name
         return result not in ("complete", "later")
+
+    def pop_filled(self) -> Filled | None:
+        """With what the caps were filled since this was last asked, if they were."""
+        filled, self._filled = self._filled, None
+        return filled
 
     def _next(self) -> _Result:
         build = self._build
@@ -134,7 +162,8 @@ class CapsRebuild:
         return [_or_error(self._look_at, _caps_of(session), now) for now in instants]
 
     def _look_at(self, caps: RedisCaps, now: datetime) -> _Result:
-        epoch, wanted = caps.epochs.read(), self._gateway.wanted
+        epoch = caps.epochs.read()
+        wanted = together(self._gateway.wanted, self._gateway.outgrown(epoch.keeps, self._needed or {}))
         if epoch.building != self._claimed and epoch.building_until is not None and now < epoch.building_until:
             return "later"
         if epoch.is_complete and not outgrown(epoch.keeps, wanted):
@@ -145,7 +174,7 @@ class CapsRebuild:
         claimed = CapEpoch(name=epoch.next_name(self._new_id), servers=self._gateway.survey())
         caps.epochs.claim(claimed.name, now + CLAIM)
         caps.epochs.keep(wanted)
-        return _Build(epoch=claimed)
+        return _Build(epoch=claimed, began=time.monotonic())
 
     def _bring_over(self, session: Session, items: list[None]) -> list[Any]:
         return [_or_error(self._bring_some_over, _caps_of(session), item) for item in items]
@@ -178,10 +207,14 @@ class CapsRebuild:
             keeps = caps.writing.learn(build.epoch, (take for row in rows for take in row.takes)).keeps
         except OutgrownError:
             return self._again(caps, build)
-        needed = [Placement.of_decision(row) for row in rows if _is_needed(row, keeps, task.now)]
-        caps.writing.place(build.epoch, needed)
-        after = rows[-1].decision_id if len(rows) == PAGE_DECISIONS else None
-        return msgspec.structs.replace(build, after=after)
+        needed = [row for row in rows if _is_needed(row, keeps, task.now)]
+        caps.writing.place(build.epoch, list(map(Placement.of_decision, needed)))
+        return msgspec.structs.replace(
+            build,
+            after=rows[-1].decision_id if len(rows) == PAGE_DECISIONS else None,
+            decisions=build.decisions + len(needed),
+            slots=build.slots + sum(map(slots_of, needed)),
+        )
 
     def _finish(self, session: Session, tasks: list[_Task]) -> list[Any]:
         return [_or_error(self._finish_build, _caps_of(session), task) for task in tasks]
@@ -204,7 +237,7 @@ class CapsRebuild:
     def _again(self, caps: RedisCaps, build: _Build) -> _Build:
         """Copy from the start: what was passed over by the shorter time is needed."""
         caps.epochs.keep(together(caps.epochs.read().keeps, self._gateway.wanted))
-        return msgspec.structs.replace(build, after="", rounds=1)
+        return msgspec.structs.replace(build, after="", rounds=1, decisions=0, slots=0)
 
 
 def _or_error(

@@ -70,6 +70,11 @@ class Servers:
         found = self._find()
         return found.nodes[0] if found.by_shard is None else found.by_shard[shard]
 
+    def shard_of_each(self) -> tuple[int, ...]:
+        """One shard of every server that has any."""
+        by_shard = self._find().by_shard
+        return (0,) if by_shard is None else tuple({node: shard for shard, node in enumerate(by_shard)}.values())
+
     def forget(self) -> None:
         """Let go of all connections; who the servers are is found out anew."""
         found, self._found = self._found, None

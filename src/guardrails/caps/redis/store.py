@@ -90,6 +90,11 @@ class RedisCaps:
         usages = self._read(epoch, None, queries)
         return [(query.cap, query.key) for query in queries if usages[query].older]
 
+    def probe(self) -> None:
+        """Bring every server up to date, and write to it."""
+        epoch = self._current()
+        self.gateway.probe(epoch.name, epoch.servers)
+
     def sweep(self, _now: datetime, most: int, /) -> int:
         """Remove what is left of former epochs, and of the time when the caps lived in the database.
 
@@ -109,9 +114,17 @@ class RedisCaps:
         epoch = self.epochs.read()
         if not epoch.is_complete:
             self.gateway.needs_care = True
-            rebuilding = f"the caps at `{self.gateway.address}` are being rebuilt"
-            raise DependencyError(self.gateway.trouble or rebuilding, dependency="caps")
+            raise DependencyError(self.gateway.trouble or self._whereabouts(), dependency="caps")
+        self.gateway.has_held = True
         return epoch
+
+    def _whereabouts(self) -> str:
+        """Where the caps are, if they are not complete in Redis."""
+        if not self.epochs.are_none():
+            return f"the caps at `{self.gateway.address}` are being rebuilt"
+        if self.gateway.has_held:
+            return "another process took the caps into the database"
+        return "the caps of this database live in the database; leave out --caps (GUARDRAILS_CAPS_URL)"
 
     def _read(self, epoch: CapEpoch, now: datetime | None, queries: Sequence[UsageQuery]) -> dict[UsageQuery, Usage]:
         usages: dict[UsageQuery, Usage] = {}

@@ -171,6 +171,27 @@ def test_while_a_node_fails_the_caps_of_the_others_are_there(fragile, open_store
             used(stores, at, OWN, elsewhere)
 
 
+def test_a_probe_tells_of_every_node_that_fails_until_it_answers(fragile, open_stores):
+    stores = open_stores(fragile, deadline_seconds=2.0)
+    stores.mend_patiently()
+    for node in fragile.nodes:
+        with node.paused(), pytest.raises(DependencyError):
+            probe(stores)
+        wait_until(lambda: _probes(stores), lambda: "the node is not asked again")
+
+
+def probe(stores) -> None:
+    stores.do(lambda session: session.caps.probe())
+
+
+def _probes(stores) -> bool:
+    try:
+        probe(stores)
+    except DependencyError:
+        return False
+    return True
+
+
 def _tag(cap: Cap) -> str:
     return f"{{{tag(shard_of(cap.id, cap.key, cap.owner))}}}"
 

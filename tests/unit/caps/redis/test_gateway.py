@@ -10,7 +10,7 @@ from guardrails.caps.redis.plans import Placement
 from guardrails.errors import DependencyError, SettingsError
 from redis_stores import PATIENT_SECONDS, real_now
 from servers import start_redis, wait_until
-from unit.caps.redis.making import BUDGET, OWN, decision, reservation, take, used
+from unit.caps.redis.making import BUDGET, OWN, decision, epoch, reservation, take, used
 
 IMPATIENT_SECONDS = 2.0
 NAMED = {"run_id": "f" * 40, "master_replid": "e" * 40}
@@ -230,6 +230,24 @@ def test_a_redis_without_memory_left_takes_nothing_and_frees_all_the_same(redis,
         client.config_set("maxmemory", 0)
     assert "maxmemory" in str(error)
     assert used(stores, at, OWN) == [1]
+
+
+def test_a_redis_without_memory_left_is_told_of_by_a_probe_and_by_upkeep_until_it_has_some(redis, stores):
+    def probe(session):
+        session.caps.probe()
+
+    with redis.connect() as client:
+        client.config_set("maxmemory", 1)
+        assert used(stores, real_now(), OWN) == [0], "it still answers"
+        assert "maxmemory" in str(error_of(stores, probe))
+        for _ in range(2):
+            with pytest.raises(DependencyError, match="maxmemory"):
+                stores.rebuild.step()
+        client.config_set("maxmemory", 0)
+    before = epoch(stores)
+    stores.do(probe)
+    stores.mend()
+    assert epoch(stores) == before, "nothing was lost"
 
 
 @pytest.mark.parametrize(

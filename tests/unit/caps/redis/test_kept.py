@@ -6,6 +6,7 @@ from datetime import timedelta
 
 import pytest
 
+from guardrails.caps.redis import CapsRebuild
 from guardrails.caps.redis.keeps import APART, LATE, SLACK, OutgrownError
 from guardrails.core.needs import UsageQuery
 from guardrails.decide.decider import ONE_TIME
@@ -21,6 +22,7 @@ from unit.caps.redis.making import (
     Cap,
     decision,
     end,
+    epoch,
     holding,
     insert,
     keys_with_expiry,
@@ -112,6 +114,24 @@ def test_a_window_that_has_grown_is_answered_once_redis_was_filled_for_it(redis,
     stores.mend()
     assert used(stores, real_now(), GROWN) == [2]
     assert not stores.gateway.needs_care
+
+
+def test_a_window_that_an_edit_makes_longer_is_filled_for_before_anybody_asks(stores):
+    send(stores, 1, 5, HOURLY)
+    send(stores, 2, 0.2, HOURLY)
+    needs = {"hourly": 3600, "new": 60}
+    rebuild = CapsRebuild(stores.transactor, stores.gateway, clock=real_now, new_id=str, needs=lambda: needs)
+    before = epoch(stores)
+    while rebuild.step():
+        pass
+    assert epoch(stores) == before, "it is kept for long enough"
+    needs = {"hourly": GROWN.keep_seconds, "new": 60}
+    while rebuild.step():
+        pass
+    assert used(stores, real_now(), GROWN) == [2]
+    assert rebuild.pop_filled().decisions == 2
+    stores.transactor.close()
+    assert not rebuild.step(), "nobody is asked while nothing changes"
 
 
 def test_a_window_that_has_grown_is_filled_for_once_whether_it_is_asked_about_or_taken_from(stores):

@@ -4,6 +4,7 @@ from datetime import timedelta
 
 import pytest
 
+from guardrails.caps.moving import Filled
 from guardrails.caps.redis import CapsRebuild, RedisGateway, rebuild
 from guardrails.caps.redis.epochs import CapEpoch
 from guardrails.errors import DependencyError
@@ -37,9 +38,27 @@ def test_the_caps_of_an_empty_database_are_complete_at_once(redis, open_stores):
 
 def test_before_they_are_complete_the_caps_are_out_of_reach(redis, open_stores):
     stores = open_stores(redis)
-    with pytest.raises(DependencyError, match="are being rebuilt") as caught:
+    with pytest.raises(DependencyError, match="live in the database; leave out --caps") as caught:
         used(stores, real_now(), OWN)
     assert caught.value.dependency == "caps"
+    assert stores.rebuild.step()
+    with pytest.raises(DependencyError, match="are being rebuilt"):
+        used(stores, real_now(), OWN)
+
+
+def test_with_what_they_were_filled_is_told_once(redis, stores):
+    assert stores.rebuild.pop_filled() == Filled("redis", 0, 0, pytest.approx(0, abs=60))
+    at = real_now()
+    rows = [decision(number, at, OWN, BUDGET) for number in range(601)]
+    stores.do(lambda session: session.decisions.insert([*rows, decision(999, at, OWN, state="expired")]))
+    stores.gateway.needs_care = True
+    stores.mend()
+    assert stores.rebuild.pop_filled() is None, "nothing was wanting"
+    redis.flush()
+    stores.gateway.needs_care = True
+    stores.mend()
+    assert stores.rebuild.pop_filled() == Filled("redis", 601, 1202, pytest.approx(0, abs=60))
+    assert stores.rebuild.pop_filled() is None
 
 
 def test_nothing_is_done_while_nothing_is_wanting(stores):

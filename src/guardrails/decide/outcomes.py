@@ -6,10 +6,11 @@
     sent -> delivered -> bounced        nor did what was accepted first and came back
     cancelled                           the slots are freed: nothing was sent
 
-Reports arrive in any order and more than once, and where they can all be true end in the same state whatever their order
-was: what comes before the present state in this order changes no state, what comes after it does, and anything else
-contradicts what is recorded (`ImpossibleOutcomeError`, which names both states), which then stands. A deny holds nothing and refuses all. A send that is
-reported after its lease ran out did take place, so it counts: what is true is recorded, even where it overshoots.
+Reports arrive in any order and more than once, and where they can all be true end in the same state whatever their
+order was: what comes before the present state in this order changes no state, what comes after it does, and anything
+else contradicts what is recorded (`ImpossibleOutcomeError`, which names both states), which then stands. A deny holds
+nothing and refuses all. A send that is reported after its lease ran out did take place, so it counts: what is true is
+recorded, even where it overshoots.
 
 The sender says when it took place, and the audit entry keeps that. What counts is the earliest instant reported, kept
 between the instant that the decision was for and the service's own now, so that no sender's clock moves a send out of

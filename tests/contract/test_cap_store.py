@@ -546,6 +546,17 @@ def test_quarters_are_kept_until_no_question_can_ask_for_them(do):
 
 
 @keeps_counts
+def test_a_quarter_that_nothing_counts_in_any_more_is_not_kept(do):
+    held, other = holding(1, TALLIED), holding(2, TALLIED, at=instant(11))
+    reserve(do, held, other)
+    settle(do, (held, None))
+    assert sweep(do, LAST) == 1, "of the other"
+    settle(do, (None, sent(held)))
+    assert tally(do) == (1, 0)
+    assert sweep(do, LAST) == 1
+
+
+@keeps_counts
 @pytest.mark.parametrize("seconds", [(0, DAY), (DAY, 0)])
 @pytest.mark.parametrize("is_one_unit", [True, False])
 def test_a_quarter_is_kept_for_the_longest_of_its_sends(do, seconds, is_one_unit):

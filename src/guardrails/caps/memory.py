@@ -135,7 +135,10 @@ class MemoryCaps:
             quarters = self._quarters.setdefault((cap, key), {})
             if more > 0 or quarter in quarters:  # else it was swept meanwhile
                 sends, kept = quarters.get(quarter, (0, keep_until))
-                put(quarters, quarter, (max(0, sends + more), max(kept, keep_until)))
+                if sends + more > 0:
+                    put(quarters, quarter, (sends + more, max(kept, keep_until)))
+                else:
+                    self._drop(self._quarters, (cap, key), quarter)
         for lease, instant in changes.leases.items():
             leases = self._leases.setdefault((lease.cap, lease.key), _InOrder())
             put(leases, (lease.lease_until, lease.decision_id), instant)

@@ -34,7 +34,7 @@ from sqlalchemy import (
     tuple_,
 )
 
-from guardrails.caps.slot import Changes, LeaseKey, SlotKey, TallySpan, most_older, tally_span
+from guardrails.caps.slot import Changes, LeaseKey, QuarterKey, SlotKey, TallySpan, most_older, tally_span
 from guardrails.core.needs import Usage, UsageQuery
 from guardrails.decide.holdings import Reservation, Settlement
 from guardrails.errors import DependencyError
@@ -153,6 +153,8 @@ _COUNT = _upsert(
         ),
     ),
 )
+# Where nothing counts, no row is as good as one that says so.
+_DROP_EMPTY = _drop(cap_tallies).where(cap_tallies.c.sends == 0)
 _swept = (
     select(*cap_tallies.primary_key)
     .where(cap_tallies.c.keep_until <= bindparam("now"))
@@ -271,6 +273,9 @@ class SqlCaps:
         if changes.counts:
             counts = [(*quarter, sends, keep_until) for quarter, (sends, keep_until) in changes.counts.items()]
             execute(_COUNT, {"rows": encode_rows(counts)})
+            fewer = [_bound(quarter) for quarter, (sends, _) in changes.counts.items() if sends < 0]
+            if fewer:
+                execute(_DROP_EMPTY, fewer)
         if changes.leases:
             leases = [(*lease, instant) for lease, instant in changes.leases.items()]
             execute(_KEEP_LEASES, {"rows": encode_rows(leases)})
@@ -278,6 +283,6 @@ class SqlCaps:
             execute(_DROP_LEASE, [_bound(lease) for lease in changes.dropped_leases])
 
 
-def _bound(row: SlotKey | LeaseKey) -> dict[str, str | int]:
+def _bound(row: SlotKey | QuarterKey | LeaseKey) -> dict[str, str | int]:
     """The parameters of `_drop`."""
     return {f"its_{name}": value for name, value in row._asdict().items()}

@@ -74,7 +74,7 @@ def blueprint(name: str, routes: Iterable[Route], answer: Answerer) -> flask.Blu
     room = flask.Blueprint(name, __name__)
     room.record(lambda state: state.app.url_map.converters.update(inner=_Inner))
     for route in routes:
-        rule = re.sub(r"{(decision_id|token)}$", r"<\1>", route.path)  # ours: they hold no slash, so what follows is none
+        rule = re.sub(r"{(decision_id|token)}$", r"<\1>", route.path)  # we make them, without a slash
         rule = re.sub(r"{(\w+)}", r"<inner:\1>", rule)
         room.add_url_rule(rule, route.name, _view(route, answer), methods=[route.method])
     return room

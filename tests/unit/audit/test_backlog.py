@@ -6,7 +6,7 @@ import os
 
 import pytest
 
-from guardrails.audit import FileSpool
+from guardrails.audit import FileSpool, backlog, line_files
 from guardrails.decide.spool import Backlog
 from spooling import Log, entries
 
@@ -76,3 +76,19 @@ def test_half_a_line_is_no_entry_and_what_can_not_be_read_waits_until_it_is_put_
     path.with_name(path.name + ".rejected").rmdir()
     spool.hand_over(log.take, 2)
     assert spool.backlog().entries == 0
+
+
+@pytest.mark.parametrize(("size", "left"), [(0, 0), (5, 0), (size_of("a", newline=True) + 5, 1)])
+def test_a_file_that_is_cut_while_it_is_looked_at_is_looked_at_to_its_end(path, monkeypatch, size, left):
+    spool = FileSpool(path)
+    spool.append(entries("a", "b"))
+
+    def cut_once_its_end_is_known(file):
+        end = line_files.end_of_lines(file)
+        os.truncate(path, size)
+        return end
+
+    monkeypatch.setattr(backlog, "end_of_lines", cut_once_its_end_is_known)
+    assert spool.backlog() == Backlog(left, size)
+    monkeypatch.undo()
+    assert spool.backlog() == Backlog(left, size), "and so it is by whoever looks next"

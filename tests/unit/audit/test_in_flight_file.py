@@ -25,6 +25,10 @@ def file(path):
     return InFlightFile(path)
 
 
+DESCRIPTORS = Path("/proc/self/fd")
+UNKNOWN_COMMAND = 0x7777
+"""What the kernel refuses as it does a lock that it doesn't know."""
+
 HOLDER = """
 import sys, time
 from pathlib import Path
@@ -137,6 +141,16 @@ def test_where_the_system_has_no_such_locks_nobody_waits(file, monkeypatch):
     monkeypatch.setattr(in_flight_file, "_SET_LOCK", None)
     with file.alone(["a"], timeout_seconds=0):
         assert_free(file, "a")
+
+
+def test_where_the_disk_has_no_such_locks_that_is_an_error_and_nothing_stays_open(file, monkeypatch):
+    assert_free(file, "a")
+    is_open = len([*DESCRIPTORS.iterdir()])
+    monkeypatch.setattr(in_flight_file, "_SET_LOCK", UNKNOWN_COMMAND)
+    for _ in range(3):
+        with pytest.raises(OSError, match="Invalid argument"), file.alone(["a"], timeout_seconds=0):
+            pass
+    assert len([*DESCRIPTORS.iterdir()]) == is_open
 
 
 def test_a_place_that_takes_no_file_is_an_error(file, path):

@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import threading
+import time
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 from zoneinfo import ZoneInfo
 
 import msgspec
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from guardrails.bootstrap import open_stores
 from guardrails.consent import ConsentRequest
+from guardrails.decide.decider import ONE_TIME, _runs
+from guardrails.decide.writes import Request
 from guardrails.errors import CandidateError, CapsMoved, ConflictError, NotFoundError
 from guardrails.preferences import PreferenceRequest
+from list_store import Gate, waiting
 from outages import PORTS
 from route import DEADLINE, KEEP, LEASE, NOW, Route, candidate, codes, effects
 
@@ -451,3 +457,70 @@ def test_many_threads_with_one_candidate_get_one_answer(route):
     assert len({answer.body for answer in answers}) == 1
     assert sum(not answer.repeated for answer in answers) == 1
     assert len(route.entries()) == 1
+
+
+# --- times that differ
+
+
+def until(condition):
+    deadline = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.001)
+
+
+def in_one_unit(route, *asked):
+    """What each candidate is answered where they wait for the same unit, each with a `now` of its own."""
+    transactor, answers = route.stores._transactor, {}
+    route.application.decider._transactor = transactor  # whose callers share a unit
+
+    def ask(each, now):
+        (answers[each.id],) = route.application.decider.decide([each], now=now)
+
+    gate = Gate(transactor)
+    gate.hold()
+    threads = []
+    for each in asked:
+        threads.append(threading.Thread(target=ask, args=each, daemon=True))
+        threads[-1].start()
+        until(lambda: len(waiting(transactor)) == len(threads))
+    gate.release()
+    for thread in threads:
+        thread.join()
+    return [answers[each.id].decision for each, _ in asked]
+
+
+@pytest.fixture
+def shared(tmp_path):
+    """A route whose callers share units, with both slots held until LATER."""
+    made = Route(open_stores(f"sqlite:///{tmp_path / 'shared.db'}"))
+    made.grant()
+    assert effects(made.decide(candidate("c-1"), candidate("c-2"))) == ["allow", "allow"]
+    yield made
+    made.close()
+
+
+LATER = NOW + LEASE
+
+
+def test_requests_of_times_apart_that_share_a_unit_are_decided_as_of_their_own(shared):
+    frozen, prompt = in_one_unit(shared, (candidate("c-3"), LATER - timedelta(minutes=6)), (candidate("c-4"), LATER))
+    assert (frozen.effect, frozen.evaluated_at) == ("deny", LATER - timedelta(minutes=6))
+    assert (prompt.effect, prompt.evaluated_at) == ("allow", LATER)
+
+
+def test_requests_of_one_time_that_share_a_unit_are_decided_as_of_the_latest(shared):
+    early, prompt = in_one_unit(shared, (candidate("c-3"), LATER - timedelta(seconds=1)), (candidate("c-4"), LATER))
+    assert (early.effect, prompt.effect) == ("allow", "allow")
+
+
+@given(seconds=st.lists(st.integers(-100, 100), min_size=1))
+def test_no_two_requests_that_are_decided_as_of_one_time_are_further_apart_than_that(seconds):
+    requests = [Request((), NOW + timedelta(seconds=each), None, None, {}) for each in seconds]
+    runs = _runs(requests)
+    assert [request for run in runs for request in run] == requests
+    for run in runs:
+        times = [request.now for request in run]
+        assert max(times) - min(times) <= ONE_TIME
+    if max(seconds) - min(seconds) <= ONE_TIME.total_seconds() / 2:
+        assert len(runs) == 1

@@ -120,6 +120,18 @@ def test_what_many_threads_tell_is_counted_to_the_last(recurring, log_lines):
     assert sum(line.get("count", 1) for line in log_lines) == 2000
 
 
+def test_where_the_system_has_no_thread_left_all_are_told_at_once_and_none_is_kept_for_ever(log_lines, monkeypatch):
+    def start(_thread):
+        raise RuntimeError("can't start new thread")
+
+    error = Recurring("went.wrong")
+    with monkeypatch.context() as patched:
+        patched.setattr(threading.Thread, "start", start)
+        for number in range(3):
+            error.tell("database", number=number)
+    assert [(line["number"], line.get("count")) for line in log_lines] == [(0, None), (1, None), (2, None)]
+
+
 def test_the_while_passes_by_itself(log_lines):
     error = Recurring("went.wrong")
     for _ in range(3):

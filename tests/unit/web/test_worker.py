@@ -7,12 +7,17 @@ from datetime import UTC, datetime
 
 import msgspec
 import pytest
+from sqlalchemy import insert
 
 from guardrails.bootstrap import in_memory_application
+from guardrails.caps import SqlCaps
 from guardrails.core.candidate import Candidate
-from guardrails.settings import Settings
+from guardrails.settings import CAPS_IN_DATABASE, Settings
+from guardrails.storage.connections import Database
+from guardrails.storage.tables import cap_epochs
 from guardrails.web.metrics import Metrics
 from guardrails.web.worker import _upkeep
+from servers import start_postgresql
 from service import CANDIDATE
 
 LONG_AGO = datetime(2026, 1, 1, 12, tzinfo=UTC)
@@ -55,3 +60,24 @@ def test_under_the_replay_clock_nobody_knows_what_ended(compiled):
     application = in_memory_application(compiled.policy_set, compiled=compiled)
     names = {each.name for each in _upkeep(application, Settings(replay_clock=True), Metrics())}
     assert names == {"policies", "spool"}
+
+
+def test_caps_are_taken_back_from_redis_once_the_database_is_there(tmp_path, compiled, log_lines):
+    with start_postgresql() as server:
+        settings = Settings(database_url=server.create_database(), caps_url=CAPS_IN_DATABASE, state_directory=tmp_path)
+        database = Database(settings.database_url)
+        with database.unit() as connection:
+            connection.execute(insert(cap_epochs).values(only=0, home="h", epoch="e.1", servers="[]", keeps="{}"))
+        database.close()
+        server.stop()
+        application = in_memory_application(compiled.policy_set, compiled=compiled)
+        (caps,) = [each for each in _upkeep(application, settings, Metrics()) if each.name == "caps"]
+        caps.turn()
+        server.start()
+        caps.turn()
+        caps.turn()
+        database = Database(settings.database_url)
+        with database.unit() as connection:
+            SqlCaps(connection).keys_of("r-1")
+        database.close()
+    assert [line["event"] for line in log_lines] == ["upkeep.failed", "upkeep.recovered"]

@@ -231,15 +231,15 @@ def test_under_a_given_clock_time_may_go_back(redis, open_stores):
 
 
 def test_whoever_asks_by_a_clock_that_is_far_behind_is_refused_and_never_told_too_little(redis, stores):
-    send(stores, 1, 0.75, HOURLY)
+    send(stores, 1, 24.9, OWN)
     behind = server_now(redis) - APART
-    assert used(stores, behind + timedelta(minutes=1), HOURLY) == [1]
+    assert used(stores, behind + timedelta(minutes=1), OWN) == [1]
     with pytest.raises(DependencyError, match="is far ahead of this machine's") as refused:
-        used(stores, behind, HOURLY)
+        used(stores, behind, OWN)
     assert refused.value.dependency == "caps"
     with pytest.raises(DependencyError, match="is far ahead"):
-        reserve(stores, reservation(2, behind, HOURLY))
-    assert used(stores, real_now(), HOURLY) == [1]
+        reserve(stores, reservation(2, behind, OWN))
+    assert used(stores, behind + timedelta(minutes=1), OWN) == [1]
     assert not stores.gateway.needs_care, "to fill the caps again would mend nothing"
 
 

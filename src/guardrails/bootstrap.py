@@ -195,16 +195,17 @@ class Application:
         if elsewhere is not None and self.caps_rebuild is None:
             raise SettingsError(elsewhere)
 
-    def fill_caps(self) -> Filled | None:
+    def fill_caps(self, *, timeout_seconds: float = float("inf")) -> Filled | None:
         """Fill the caps in Redis from the decisions, where they are not complete there and nobody else is at it.
 
-        Returns with what, if so. Where Redis is out of reach it is left to upkeep, which says why. Raises
-        DependencyError for the database.
+        Returns with what, if so. Where Redis is out of reach, or it takes longer, it is left to upkeep, which says why.
+        Raises DependencyError for the database.
         """
         if self.caps_rebuild is None:
             return None
+        until = time.monotonic() + timeout_seconds
         try:
-            while self.caps_rebuild.step():
+            while self.caps_rebuild.step() and time.monotonic() < until:
                 pass
         except DependencyError as error:
             if error.dependency != "caps":

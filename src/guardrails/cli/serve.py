@@ -222,7 +222,7 @@ def _make_ready(settings: Settings) -> None:
             _reach(application, is_migrating, timeout_seconds=patience)
             _tell(take_caps_back(settings), settings)
             application.make_ready()
-            _tell(application.fill_caps(), settings)
+            _tell(application.fill_caps(timeout_seconds=START_SECONDS), settings)
         except DependencyError as error:
             if not isinstance(error, UnansweredError) and not settings.database_url.startswith("postgres"):
                 raise

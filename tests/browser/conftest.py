@@ -19,6 +19,7 @@ from service import Service
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-dev-shm-usage"]
+DEVICES = {"phone": 360, "desk": 1000}
 SCREENS = Path(__file__).parents[2] / "build" / "screens"
 
 POLICIES = """\
@@ -207,32 +208,22 @@ def open_page(browser) -> Iterator:
 
 @pytest.fixture
 def faults_of(open_page):
-    """What axe-core finds wrong with what is at a URL, in both colour schemes: rule and element."""
+    """What axe-core finds wrong with what is at a URL, on a phone and on a desk, light and dark: rule and element.
 
-    def faults_of(url: str, **wanted: object) -> list[tuple[str, str]]:
+    What each looks like is kept under `name`, for people to look at.
+    """
+
+    def faults_of(name: str, url: str) -> list[tuple[str, str]]:
         found = []
-        for scheme in ("light", "dark"):
-            page = open_page(url, scripts=True, color_scheme=scheme, **wanted)
+        for scheme, (device, width) in itertools.product(("light", "dark"), DEVICES.items()):
+            viewport = {"width": width, "height": 800}
+            page = open_page(url, scripts=True, color_scheme=scheme, viewport=viewport)
             page.locator("details").evaluate_all("all => all.forEach(each => each.open = true)")
+            page.screenshot(path=SCREENS / f"{name}-{device}-{scheme}.png", full_page=True)
             results = Axe().run(page).response
             assert results["passes"]
             found += [(each["id"], node["html"]) for each in results["violations"] for node in each["nodes"]]
         return found
 
+    SCREENS.mkdir(parents=True, exist_ok=True)
     return faults_of
-
-
-@pytest.fixture
-def keep_screens(open_page):
-    """Keep what a page looks like, on a phone and on a desk, light and dark, for people to look at."""
-
-    def keep_screens(name: str, url: str, **wanted: object) -> None:
-        SCREENS.mkdir(parents=True, exist_ok=True)
-        for scheme in ("light", "dark"):
-            for device, width in (("phone", 360), ("desk", 1000)):
-                page = open_page(url, color_scheme=scheme, viewport={"width": width, "height": 800}, **wanted)
-                for summary in page.locator("summary").all():
-                    summary.click()
-                page.screenshot(path=SCREENS / f"{name}-{device}-{scheme}.png", full_page=True)
-
-    return keep_screens

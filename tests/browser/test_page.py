@@ -60,10 +60,8 @@ STATES = [*OWN, "unsubscribe", "unsubscribe-german", "confirm"]
 
 
 @pytest.mark.parametrize("state", STATES)
-def test_axe_finds_nothing_wrong_on_a_phone_nor_on_a_desk(states, faults_of, keep_screens, state):
-    keep_screens(state, states[state])
-    assert faults_of(states[state], **PHONE) == []
-    assert faults_of(states[state]) == []
+def test_axe_finds_nothing_wrong_on_a_phone_nor_on_a_desk(states, faults_of, state):
+    assert faults_of(state, states[state]) == []
 
 
 def test_axe_finds_nothing_wrong_where_something_was_wrong_with_a_form(site, agreed, open_page):

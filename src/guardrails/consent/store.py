@@ -10,6 +10,7 @@ import msgspec
 from sqlalchemy import (
     ColumnElement,
     Connection,
+    Integer,
     Row,
     Select,
     Text,
@@ -163,7 +164,7 @@ class MemoryConsents:
         return self._by_recipient.get(recipient, ())
 
 
-_asked = json_rows("asked", recipient=Text(), purpose=Text(), channel=Text())
+_asked = json_rows("asked", place=Integer(), recipient=Text(), purpose=Text(), channel=Text())
 _quoted = literal('"', Text()).concat(_asked.c.channel).concat('"')
 _told = consent_events.alias("told")
 
@@ -189,9 +190,7 @@ def _reading(bound: ColumnElement[bool]) -> Select[Any]:
         .scalar_subquery()
     )
     return select(
-        _asked.c.recipient,
-        _asked.c.purpose,
-        _asked.c.channel,
+        _asked.c.place,
         _told.c.state,
         _told.c.at,
         _told.c.expires_at,
@@ -294,20 +293,20 @@ class SqlConsents:
     def _states(
         self, statement: Select[Any], queries: Sequence[ConsentQuery], **bounds: int
     ) -> Mapping[ConsentQuery, ConsentState]:
-        asked = encode_rows([(query.recipient, query.purpose, query.channel) for query in queries])
+        asked = [(place, query.recipient, query.purpose, query.channel) for place, query in enumerate(queries)]
         states = dict.fromkeys(queries, ConsentState())
-        for row in self._connection.execute(statement, {"asked": asked, **bounds}):
-            query = ConsentQuery(row.recipient, row.purpose, row.channel)
-            states[query] = ConsentState(
-                status=row.state,
-                at=from_micros(row.at),
-                expires_at=None if row.expires_at is None else from_micros(row.expires_at),
-                record=row.id,
-                method=row.method,
-                notice_id=row.notice_id,
-                notice_version=row.notice_version,
-                jurisdiction=row.jurisdiction,
-                names_channel=row.channels is not None,
+        rows = self._connection.execute(statement, {"asked": encode_rows(asked), **bounds}).all()
+        for place, status, at, expires_at, record, method, notice_id, notice_version, jurisdiction, channels in rows:
+            states[queries[place]] = ConsentState(
+                status=status,
+                at=from_micros(at),
+                expires_at=None if expires_at is None else from_micros(expires_at),
+                record=record,
+                method=method,
+                notice_id=notice_id,
+                notice_version=notice_version,
+                jurisdiction=jurisdiction,
+                names_channel=channels is not None,
             )
         return states
 

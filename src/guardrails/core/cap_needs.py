@@ -6,6 +6,7 @@ Both turn the answers to their rule's questions into a fact, and say what an all
 from __future__ import annotations
 
 from datetime import datetime
+from functools import cached_property
 from typing import cast
 
 import msgspec
@@ -19,14 +20,14 @@ from guardrails.core.timing import ZONE_FIELD
 __all__ = ["CapNeed", "PersonalNeed"]
 
 
-class CapNeed(msgspec.Struct, frozen=True):
+class CapNeed(msgspec.Struct, frozen=True, dict=True):
     """The fact "how many are used", the largest over the candidate's keys and the zones that it may be in."""
 
     fact: str
     rule: CapRule
     type: FactType = FactType.NUMBER
 
-    @property
+    @cached_property
     def fields(self) -> tuple[str, ...]:
         """What the key is made of and, for a calendar of the recipient's, their zone."""
         window = self.rule.window

@@ -20,7 +20,7 @@ import hashlib
 from bisect import bisect_left
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import ClassVar, Literal, cast
 from zoneinfo import ZoneInfo
 
@@ -161,7 +161,7 @@ def _calendar_intervals(
     return tuple((start.astimezone(UTC), end.astimezone(UTC)) for start, end in windows)
 
 
-class CapRule(msgspec.Struct, frozen=True, kw_only=True):
+class CapRule(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     """At most `limit` sends in `window` for each combination of the facts named in `per`.
 
     `per` holds field names, of those in `CAP_PARTS`; empty for one counter over everything. `content.tags` makes one
@@ -177,29 +177,30 @@ class CapRule(msgspec.Struct, frozen=True, kw_only=True):
     count_on: CountOn = "reserved"
     personal: bool = False
 
-    @property
+    @cached_property
     def is_tallied(self) -> bool:
         """Whether its keys are shared by recipients and its windows are calendar ones (`Take.is_tallied`).
 
         INVARIANT: no property of the limit, so that an edit of the limit finds everything that was counted before.
         """
-        return isinstance(self.window, CalendarWindow) and RECIPIENT not in self.per
+        return isinstance(self.window, CalendarWindow) and not self.is_owned
+
+    @cached_property
+    def is_owned(self) -> bool:
+        """Whether its keys are one recipient's each."""
+        return RECIPIENT in self.per
 
     def limit_for(self, chosen: Preferences) -> int:
         """The limit that holds for a recipient who chose so: their own where it is lower, never more than `limit`."""
         own = chosen.limits.get(self.id) if self.personal else None
         return self.limit if own is None else min(own, self.limit)
 
-    def owner(self, recipient: Recipient) -> str | None:
-        """The recipient, where the cap's keys are theirs alone."""
-        return recipient.id if RECIPIENT in self.per else None
-
     def takes(self, candidate: Candidate) -> tuple[Take, ...]:
         """The slots that a send of `candidate` takes, one a key; none where a part of the key is missing."""
         keys = cap_keys(self.per, candidate)
         if not keys:
             return ()
-        window, owner, is_tallied = self.window, self.owner(candidate.recipient), self.is_tallied
+        window, owner, is_tallied = self.window, candidate.recipient.id if self.is_owned else None, self.is_tallied
         seconds = window.seconds if isinstance(window, CountdownWindow) else None
         keep, on = window.keep_seconds, self.count_on
         return tuple([Take(self.id, key, on, seconds, owner, keep, is_tallied) for key in keys])
@@ -210,12 +211,12 @@ class CapRule(msgspec.Struct, frozen=True, kw_only=True):
         intervals = window.intervals(recipient, at.astimezone(UTC))
         if intervals is None:
             return None
-        owner = self.owner(recipient)
         if self.is_tallied:
             return tuple(
-                UsageQuery(self.id, key, start, 0, window.by, owner, end) for key in keys for start, end in intervals
+                UsageQuery(self.id, key, start, 0, window.by, None, end) for key in keys for start, end in intervals
             )
-        since = min(intervals)[0]
+        owner = recipient.id if self.is_owned else None
+        since = intervals[0][0] if len(intervals) == 1 else min(intervals)[0]
         # As many as can be, and not just `limit`: the newest may all be planned for later and say nothing of now.
         return tuple([UsageQuery(self.id, key, since, LISTED_TIMES, window.by, owner) for key in keys])
 
@@ -224,12 +225,10 @@ class CapRule(msgspec.Struct, frozen=True, kw_only=True):
         intervals = self.window.intervals(recipient, at.astimezone(UTC))
         if intervals is None:
             return None
-        most = 0
-        is_tallied = self.is_tallied
-        for usage in usages:
-            for start, end in intervals:
-                most = max(most, _tallied(usage, at) if is_tallied else _used(usage, start, end))
-        return most
+        if self.is_tallied:
+            return max([_tallied(usage, at) for usage in usages], default=0)
+        used = [usage for usage in usages if usage.times or usage.older]  # mostly none
+        return max([_used(usage, start, end) for usage in used for start, end in intervals], default=0)
 
     def next_change(self, usages: tuple[Usage, ...], recipient: Recipient, at: datetime) -> datetime | None:
         """When, for one of the keys and zones, a send stops to count or begins to."""

@@ -13,7 +13,7 @@ of the reasons.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from operator import attrgetter
 
@@ -60,18 +60,18 @@ def combine(
 ) -> Combined:
     """Combine one verdict a policy. `overriders` names, by policy id, those that it stands aside for."""
     not_applicable, is_satisfied = Verdict.NOT_APPLICABLE, Verdict.SATISFIED
-    pairs: Iterable[tuple[Policy, Verdict]] = zip(policies, verdicts, strict=True)
+    applying = [
+        (policy, verdict)
+        for policy, verdict in zip(policies, verdicts, strict=True)
+        if verdict is not not_applicable and (not policy.is_bounded or policy.is_valid_at(at))
+    ]
     if overriders:
-        pairs = _without_overridden(
-            [each for each in pairs if each[1] is not not_applicable and each[0].is_valid_at(at)], overriders
-        )
+        applying = _without_overridden(applying, overriders)
     blocked: list[Blocked] = []
     monitored: list[Blocked] = []
     satisfied: list[Policy] = []
     evidence = False
-    for policy, verdict in pairs:
-        if verdict is not_applicable or not policy.is_valid_at(at):
-            continue
+    for policy, verdict in applying:
         enforced = policy.mode == "enforce"
         evidence = evidence or (enforced and not policy.builtin)
         if verdict is is_satisfied:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import enum
 from collections.abc import Mapping
 from datetime import datetime
+from functools import cached_property
 from typing import Literal
 
 import msgspec
@@ -58,7 +59,7 @@ class Retry(msgspec.Struct, frozen=True):
     attempts: int
 
 
-class Policy(msgspec.Struct, frozen=True, kw_only=True):
+class Policy(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     """One policy, ready to be evaluated. `ordinal` is its place in policy order."""
 
     ordinal: int
@@ -81,6 +82,11 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
     owner: str = ""
     tags: tuple[str, ...] = ()
     builtin: bool = False
+
+    @cached_property
+    def is_bounded(self) -> bool:
+        """Whether it is in force for a time only."""
+        return self.valid_from is not None or self.valid_until is not None
 
     def is_valid_at(self, at: datetime) -> bool:
         """Whether `at` lies in the half-open interval in which the policy is in force."""

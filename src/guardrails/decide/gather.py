@@ -33,7 +33,7 @@ class Ledger:
         self._answers = dict(answers)
         self._usages: dict[tuple[str, str], list[UsageQuery]] = {}
         for query in self._answers:
-            if isinstance(query, UsageQuery):
+            if type(query) is UsageQuery:
                 self._usages.setdefault((query.cap, query.key), []).append(query)
 
     @classmethod
@@ -74,15 +74,18 @@ def gather(
 
     Locates the cases that ask for a zone. Raises DependencyError where a room does not answer.
     """
-    consents, preferences, usages = _by_room(cases)
+    consents: dict[ConsentQuery, None] = {}  # each question once, in order
+    preferences: dict[PreferenceQuery, None] = {}
+    usages: dict[UsageQuery, None] = {}
+    unlocated = [case for case in cases if CHOSEN_ZONE in case.questions]
+    for case in cases:
+        _sort(case, consents, preferences, {} if CHOSEN_ZONE in case.questions else usages)
     answers: dict[Query, Answer] = {}
     if preferences:
         answers.update(session.preferences.read(tuple(preferences)).items())
-    unlocated = [case for case in cases if CHOSEN_ZONE in case.questions]
-    if unlocated:
-        for case in unlocated:
-            case.locate(zone_in((answers[PreferenceQuery(case.candidate.recipient.id)],)))
-        consents, _, usages = _by_room(cases)
+    for case in unlocated:
+        case.locate(zone_in((answers[PreferenceQuery(case.candidate.recipient.id)],)))
+        _sort(case, consents, preferences, usages)
     if consents:
         answers.update(session.consents.read(tuple(consents)).items())
     if usages and caps_fault is None:
@@ -90,24 +93,22 @@ def gather(
     return Ledger(answers, caps_fault=caps_fault)
 
 
-_Asked = tuple[dict[ConsentQuery, None], dict[PreferenceQuery, None], dict[UsageQuery, None]]
-
-
-def _by_room(cases: Iterable[Case]) -> _Asked:
-    """The questions of all cases, each once, in order."""
-    consents: dict[ConsentQuery, None] = {}
-    preferences: dict[PreferenceQuery, None] = {}
-    usages: dict[UsageQuery, None] = {}
-    for case in cases:
-        for queries in case.questions.values():
-            for query in queries or ():
-                if isinstance(query, UsageQuery):
-                    usages[query] = None
-                elif isinstance(query, ConsentQuery):
-                    consents[query] = None
-                else:
-                    preferences[query] = None
-    return consents, preferences, usages
+def _sort(
+    case: Case,
+    consents: dict[ConsentQuery, None],
+    preferences: dict[PreferenceQuery, None],
+    usages: dict[UsageQuery, None],
+) -> None:
+    """Add the case's questions to those for each room."""
+    for queries in case.questions.values():
+        for query in queries or ():
+            kind = type(query)
+            if kind is UsageQuery:
+                usages[query] = None  # type: ignore[index]  # mypy does not follow the type to the query
+            elif kind is PreferenceQuery:
+                preferences[query] = None  # type: ignore[index]
+            else:
+                consents[query] = None  # type: ignore[index]
 
 
 def _with_one_more(query: UsageQuery, usage: Usage, instant: datetime) -> Usage:

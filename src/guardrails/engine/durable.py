@@ -17,8 +17,9 @@ from __future__ import annotations
 
 import threading
 import weakref
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache, partial
+from itertools import islice
 
 import durable_rules_engine as vendor
 
@@ -26,7 +27,7 @@ from guardrails.core.facts import Facts
 from guardrails.core.index import Selection
 from guardrails.core.policy import Verdict
 from guardrails.core.policy_set import PolicySet
-from guardrails.engine.durable_lowering import FACT_ID, RULE_NAME, Ask, Shard, Then, lower
+from guardrails.engine.durable_lowering import FACT_ID, RULE_NAME, Ask, Lowered, Plan, Shard, Then, lower
 from guardrails.engine.lines import encoder
 from guardrails.errors import EngineFault, PolicyError
 
@@ -42,8 +43,11 @@ OK, NOT_HANDLED = 0, 1
 """What asserting a fact may answer: rules matched, or none did."""
 
 
+Codes = tuple[int, ...]
+"""What a candidate shows on lines (`lines`), in their order."""
+
 MOST_REMEMBERED = 4096
-"""Answers kept ready: a few hundred bytes each, four thousand at the most."""
+"""Answers of units, and verdicts of groups, kept ready: a few hundred bytes each, four thousand of either at most."""
 
 
 class DurableEngine:
@@ -56,29 +60,41 @@ class DurableEngine:
 
     def __init__(self, policy_set: PolicySet, *, remembered: int = MOST_REMEMBERED) -> None:
         lowered = lower(policy_set)
-        self._plans = lowered.plans
-        self._encoders = [[encoder(unit.lines) for unit in shard.units] for shard in lowered.shards]
+        self._encoders = [_encoder_of(plan, lowered.shards) for plan in lowered.plans]
         self._shards = [_LoadedShard(shard) for shard in lowered.shards]
-        self._answer = lru_cache(maxsize=remembered)(partial(_answer, self._shards))
+        answer = lru_cache(maxsize=remembered)(partial(_answer, self._shards))
+        self._verdicts = lru_cache(maxsize=remembered)(partial(_verdicts, lowered, answer))
 
     def evaluate(self, selection: Selection, facts: Facts) -> list[Verdict]:
         """One verdict for each of `selection.places`, in that order. Raises EngineFault where it lacks one."""
         verdicts: list[Verdict] = []
         for group in selection.groups:
-            plan = self._plans[group]
-            outcomes: dict[int, Verdict | Then] = {}
-            for ask in plan.asks:
-                codes = self._encoders[ask.shard][ask.unit](facts)
-                outcomes.update(self._answer(ask, codes))
-            verdicts += [
-                outcome if type(outcome := outcomes[slot]) is Verdict else _followed(outcome, outcomes)
-                for slot in plan.picks
-            ]
+            verdicts += self._verdicts(group, self._encoders[group](facts))
         return verdicts
 
 
-def _answer(shards: Sequence[_LoadedShard], ask: Ask, codes: tuple[int, ...]) -> Mapping[int, Verdict | Then]:
-    """What is remembered: it depends on nothing else, for of a fact that was asked nothing stays behind."""
+def _encoder_of(plan: Plan, shards: Sequence[Shard]) -> Callable[[Facts], Codes]:
+    """What gives a candidate's codes for all that a group asks, one unit after the other."""
+    return encoder([line for ask in plan.asks for line in shards[ask.shard].units[ask.unit].lines])
+
+
+# What these two give is remembered: it depends on nothing else, for of a fact that was asked nothing stays behind.
+
+
+def _verdicts(
+    lowered: Lowered, answer: Callable[[Ask, Codes], Mapping[int, Verdict | Then]], group: int, codes: Codes
+) -> tuple[Verdict, ...]:
+    """The verdict of each entry of the group."""
+    plan = lowered.plans[group]
+    outcomes: dict[int, Verdict | Then] = {}
+    rest = iter(codes)
+    for ask in plan.asks:
+        width = len(lowered.shards[ask.shard].units[ask.unit].lines)
+        outcomes.update(answer(ask, tuple(islice(rest, width))))
+    return tuple(_followed(outcomes[slot], outcomes) for slot in plan.picks)
+
+
+def _answer(shards: Sequence[_LoadedShard], ask: Ask, codes: Codes) -> Mapping[int, Verdict | Then]:
     return shards[ask.shard].answer(ask, codes)
 
 
@@ -99,7 +115,7 @@ class _LoadedShard:
             self._rules[rule.unit][RULE_NAME.format(place)] = rule.slot, rule.outcome
         self._ruleset = _Ruleset(shard.definition)
 
-    def answer(self, ask: Ask, codes: tuple[int, ...]) -> dict[int, Verdict | Then]:
+    def answer(self, ask: Ask, codes: Codes) -> dict[int, Verdict | Then]:
         """The outcome of each slot that the unit settles. Raises EngineFault."""
         fired = self._ruleset.fire(self._facts[ask.unit] % codes)
         rules = self._rules[ask.unit]

@@ -31,6 +31,7 @@ _PRAGMAS = (
     "synchronous = FULL",  # a commit that returned outlives a power cut
     "foreign_keys = ON",
     "cache_size = -16384",  # KiB: the inner pages of the indexes of a million recipients
+    "wal_autocheckpoint = 4000",  # pages, 16 MB: the same ones are written again and again, and move to the file once
 )
 _LEAST_VERSION = (3, 37, 0)  # strict tables
 _PAUSE_SECONDS = 0.001

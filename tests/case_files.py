@@ -46,6 +46,7 @@ DECISION = {
     "effect": "allow",
     "reasons": [],
     "obligations": [],
+    "consents": [],
     "monitored": [],
     "retry_at": None,
     "blocked_by": None,

@@ -396,7 +396,7 @@ def test_replay_tells_how_many_decisions_an_older_release_recorded(here):
         [
             f"{DECISIONS} decisions replayed, 0 differences",
             (
-                f"{DECISIONS} decisions recorded by an older release, which wrote less of leases and slots: "
+                f"{DECISIONS} decisions recorded by an older release, which wrote less of leases, slots and consents: "
                 "all that it wrote was compared"
             ),
         ],

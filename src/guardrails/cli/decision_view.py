@@ -14,7 +14,7 @@ from guardrails.cli.candidates import Broken
 from guardrails.cli.terminal import indented
 from guardrails.core.decision import Decision, ReasonGiven
 
-__all__ = ["moment", "outlook", "show_broken", "show_decision", "verdict_line"]
+__all__ = ["moment", "outlook", "relied_on", "show_broken", "show_decision", "verdict_line"]
 
 _EFFECTS = {"allow": ("ALLOW", "bold green"), "deny": ("DENY ", "bold red")}
 
@@ -47,6 +47,8 @@ def _body(decision: Decision) -> Iterator[tuple[int, Text]]:
     for obligation in decision.obligations:
         yield 7, Text.assemble((obligation.type, "cyan"), (f"  for {obligation.policy}", "dim"))
         yield from ((9, line) for line in _pairs(obligation.values))
+    if decision.consents:
+        yield 7, relied_on(decision.consents)
     for reason in decision.monitored:
         yield from _reason(reason, "yellow", note="  only monitored")
     if decision.effect == "deny":
@@ -68,6 +70,11 @@ def _pairs(values: Mapping[str, Any]) -> Iterator[Text]:
     for name, value in values.items():
         shown = "missing" if value is None else msgspec.json.encode(value).decode()
         yield Text.assemble((f"{name}: ", "dim"), shown)
+
+
+def relied_on(consents: tuple[str, ...]) -> Text:
+    """The consent records that an allow relied on."""
+    return Text.assemble("relied on consent ", Text(", ").join(Text(each, "bold") for each in consents))
 
 
 def outlook(decision: Decision) -> Text:

@@ -13,7 +13,7 @@ from rich.tree import Tree
 
 from guardrails.bootstrap import refuse_to_migrate
 from guardrails.cli.candidates import Broken, read_candidates
-from guardrails.cli.decision_view import moment, outlook, verdict_line
+from guardrails.cli.decision_view import moment, outlook, relied_on, verdict_line
 from guardrails.cli.documented import Documented
 from guardrails.cli.opening import opened
 from guardrails.cli.options import candidate_options
@@ -74,6 +74,8 @@ def _show(explanation: Explanation, policy_set: PolicySet, console: Console) -> 
     root.add(Text(f"as of {moment(decision.evaluated_at)}", "dim"))
     if decision.effect == "deny":
         root.add(outlook(decision))
+    if decision.consents:
+        root.add(relied_on(decision.consents))
     for branch in policy_branches(explanation, policy_set):
         _grow(root, branch)
     if explanation.not_applicable:

@@ -102,7 +102,8 @@ def _show(again: Replay, differences: list[Difference], console: Console) -> Non
     console.print(f"{said}{skipped}", style="bold red" if differences else "bold green")
     if again.older:
         recorded = f"{counted(again.older, 'decision')} recorded by an older release"
-        console.print(f"{recorded}, which wrote less of leases and slots: all that it wrote was compared", style="dim")
+        less = "which wrote less of leases, slots and consents: all that it wrote was compared"
+        console.print(f"{recorded}, {less}", style="dim")
 
 
 def _shown(value: object) -> str:

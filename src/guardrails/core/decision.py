@@ -58,6 +58,9 @@ class Decision(msgspec.Struct, frozen=True, gc=False, kw_only=True):
 
     An allow holds its capacity until `lease_until`, and is not to be sent on later than that: the same candidate asked
     for again gets the same answer, and takes nothing anew. A deny has none.
+
+    `consents` are the ids of the consent records that an allow relied on, in policy order, each once. It is absent only
+    from what was answered before decisions told them.
     """
 
     decision_id: str
@@ -65,6 +68,7 @@ class Decision(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     effect: Effect
     reasons: tuple[ReasonGiven, ...] = ()
     obligations: tuple[Obligation, ...] = ()
+    consents: tuple[str, ...] | msgspec.UnsetType = msgspec.UNSET
     monitored: tuple[ReasonGiven, ...] = ()
     retry_at: datetime | None = None
     blocked_by: str | None = None

@@ -119,7 +119,7 @@ def _denied(decision: Decision, fault: DependencyError) -> Decision:
         return decision
     reason = route_reason(FACTS_UNAVAILABLE, f"the {fault.dependency} did not answer")
     reasons = (*decision.reasons, reason)
-    return msgspec.structs.replace(decision, effect="deny", reasons=reasons, obligations=(), retry_at=None)
+    return msgspec.structs.replace(decision, effect="deny", reasons=reasons, obligations=(), consents=(), retry_at=None)
 
 
 def _told(error: Exception) -> str:

@@ -17,6 +17,7 @@ from guardrails.core.timing import Zone, zones_of
 from guardrails.decide.case import Case, Compiled
 from guardrails.decide.obligations import obligations_of
 from guardrails.decide.reasons import local, reason_of, reasons_of
+from guardrails.decide.reliance import records_of, relied_on
 from guardrails.decide.retry import retry_at
 
 __all__ = ["checks_of", "decision_of", "judge", "takes_of"]
@@ -32,13 +33,15 @@ def judge(case: Case, decision_id: str) -> Decision:
     monitored = tuple([reason_of(case, blocked, facts, zone) for blocked in combined.monitored])
     degraded = not case.questions.keys() <= case.answers.keys()
     if combined.effect == "allow":
+        relied = relied_on(case, combined.satisfied)
         return decision_of(
             case.candidate,
             case.at,
             case.compiled,
             decision_id,
             effect="allow",
-            obligations=obligations_of(case, combined.satisfied, facts),
+            obligations=obligations_of(case, combined.satisfied, facts, relied=relied),
+            consents=records_of(relied),
             monitored=monitored,
             degraded=degraded,
         )
@@ -88,6 +91,7 @@ def decision_of(
     *,
     effect: Effect,
     degraded: bool,
+    consents: tuple[str, ...] = (),
     **rest: Any,  # noqa: ANN401 - the fields of a Decision, which checks them
 ) -> Decision:
     """A decision with what every one of them has; `rest` are the fields that differ."""
@@ -99,5 +103,6 @@ def decision_of(
         policy_revision=compiled.policy_set.revision,
         evaluated_at=at,
         degraded=degraded,
+        consents=consents,
         **rest,
     )

@@ -14,10 +14,10 @@ import msgspec
 from guardrails.core.candidate import Candidate
 from guardrails.core.decision import Decision, Obligation
 from guardrails.core.facts import Facts
-from guardrails.core.needs import ConsentQuery
 from guardrails.core.policy import Policy
 from guardrails.decide.case import Case
 from guardrails.decide.ports import UnsubscribeLinks
+from guardrails.decide.reliance import Reliance
 
 __all__ = ["UNSUBSCRIBE", "obligations_of", "with_link"]
 
@@ -27,10 +27,15 @@ UNSUBSCRIBE = "unsubscribe"
 _CHANNEL = "email"
 
 
-def obligations_of(case: Case, satisfied: tuple[Policy, ...], facts: Facts) -> tuple[Obligation, ...]:
-    """The duties that an allow carries: those of the policies that speak for it, in policy order, and the way out."""
+def obligations_of(
+    case: Case, satisfied: tuple[Policy, ...], facts: Facts, *, relied: Iterable[Reliance]
+) -> tuple[Obligation, ...]:
+    """The duties that an allow carries: those of the policies that speak for it, in policy order, and the way out.
+
+    `relied` are the consents that it relies on.
+    """
     told = tuple(_told(satisfied, facts))
-    return (*told, *_way_out(case, satisfied)) if case.candidate.channel == _CHANNEL else told
+    return (*told, *_way_out(relied)) if case.candidate.channel == _CHANNEL else told
 
 
 def with_link(decision: Decision, candidate: Candidate, links: UnsubscribeLinks | None) -> Decision:
@@ -54,13 +59,10 @@ def _told(satisfied: Iterable[Policy], facts: Facts) -> Iterator[Obligation]:
             yield Obligation(rule.type, policy.id, {**rule.values, **named})
 
 
-def _way_out(case: Case, satisfied: Iterable[Policy]) -> Iterator[Obligation]:
+def _way_out(relied: Iterable[Reliance]) -> Iterator[Obligation]:
     """One for all purposes that the allow rests on, as an e-mail has one such header. The first policy demands it."""
     policies: dict[str, str] = {}  # by purpose
-    for policy in satisfied:
-        for need in policy.needs:
-            for query in case.questions.get(need.fact) or ():
-                if isinstance(query, ConsentQuery):
-                    policies.setdefault(query.purpose, policy.id)
+    for each in relied:
+        policies.setdefault(each.purpose, each.policy)
     if policies:
         yield Obligation(UNSUBSCRIBE, next(iter(policies.values())), {"purposes": tuple(policies)})

@@ -1,7 +1,8 @@
 """Entries that an older release wrote: how to tell them, and what they say in today's terms.
 
 The first release recorded of a slot no owner and no keeping time, told no lease in the answer, and was answered the
-sends of a shared calendar cap one by one, where now they are numbers (`Take.is_tallied`).
+sends of a shared calendar cap one by one, where now they are numbers (`Take.is_tallied`). It and the next one told in
+the answer no consents that it relied on.
 """
 
 from __future__ import annotations
@@ -11,9 +12,10 @@ from collections.abc import Mapping
 
 import msgspec
 
+from guardrails.core.decision import Decision
 from guardrails.core.needs import Answer, Query, Take, Usage, UsageQuery
 
-__all__ = ["answers_to", "as_first_recorded", "is_of_first_release"]
+__all__ = ["answers_to", "as_first_recorded", "is_of_first_release", "names_consents"]
 
 
 class _Decision(msgspec.Struct):
@@ -30,6 +32,11 @@ _decode = msgspec.json.Decoder(_Entry).decode
 def is_of_first_release(data: bytes) -> bool:
     """Whether the first release wrote this entry of a decision: its answer does not even say that there is no lease."""
     return _decode(data).decision.lease_until is msgspec.UNSET
+
+
+def names_consents(decision: Decision) -> bool:
+    """Whether a recorded decision tells on which consents it relied, or that it relied on none."""
+    return decision.consents is not msgspec.UNSET
 
 
 def as_first_recorded(take: Take) -> Take:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
 
 import msgspec
 
 from guardrails.core.candidate import Candidate, Instant
 from guardrails.core.decision import Decision
-from guardrails.core.needs import ConsentQuery, ConsentState
 from guardrails.core.policy import Policy
 from guardrails.core.purposes import Purpose
 from guardrails.core.reference import PolicyTrace
@@ -18,10 +17,11 @@ from guardrails.decide.entry import DecisionEntry, decode_entry
 from guardrails.decide.explain import traces_of
 from guardrails.decide.holdings import ReservationState
 from guardrails.decide.ports import Session, StoredDecision, Transactor
+from guardrails.decide.reliance import relied_on
 from guardrails.decide.replay import case_of
 from guardrails.errors import NotFoundError, PolicyError
 
-__all__ = ["AllowedRecord", "DecisionRecord", "Records", "Reliance"]
+__all__ = ["AllowedRecord", "DecisionRecord", "Records", "RestsOn"]
 
 COMPILED_MOST = 4
 """Policy sets that are kept compiled: mostly the active one is asked for, and for a recipient's page the last few."""
@@ -41,7 +41,7 @@ class DecisionRecord(msgspec.Struct, frozen=True):
     fault: str | None
 
 
-class Reliance(msgspec.Struct, frozen=True):
+class RestsOn(msgspec.Struct, frozen=True):
     """A consent that an allow rests on: the record, and the purpose as it was declared then, if it was."""
 
     purpose: str
@@ -61,7 +61,7 @@ class AllowedRecord(msgspec.Struct, frozen=True):
     at: datetime
     state: ReservationState
     policies: tuple[Policy, ...]
-    consents: tuple[Reliance, ...]
+    consents: tuple[RestsOn, ...]
 
 
 class Records:
@@ -108,7 +108,7 @@ class Records:
             at=stored.sent_at or stored.evaluated_at,
             state=self._state(stored),
             policies=() if case is None else case.combined_at(case.at).satisfied,
-            consents=() if case is None else tuple(_reliances(case)),
+            consents=() if case is None else _rests_on(case),
         )
 
     def _case(self, found: _Found) -> Case | None:
@@ -133,19 +133,13 @@ class Records:
         return compiled
 
 
-def _reliances(case: Case) -> Iterator[Reliance]:
+def _rests_on(case: Case) -> tuple[RestsOn, ...]:
     """Each purpose once, in policy order."""
-    purposes = case.compiled.policy_set.purposes
-    told: set[str] = set()
-    for policy in case.combined_at(case.at).satisfied:
-        for need in policy.needs:
-            asked, answers = case.questions.get(need.fact) or (), case.answers.get(need.fact) or ()
-            for query, answer in zip(asked, answers, strict=False):
-                if not isinstance(query, ConsentQuery) or not isinstance(answer, ConsentState):
-                    continue
-                if query.purpose not in told:
-                    told.add(query.purpose)
-                    yield Reliance(query.purpose, purposes.get(query.purpose), answer.record)
+    declared = case.compiled.policy_set.purposes
+    found: dict[str, RestsOn] = {}
+    for each in relied_on(case, case.combined_at(case.at).satisfied):
+        found.setdefault(each.purpose, RestsOn(each.purpose, declared.get(each.purpose), each.consent.record))
+    return tuple(found.values())
 
 
 class _Found(msgspec.Struct, frozen=True):

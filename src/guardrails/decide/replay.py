@@ -16,7 +16,7 @@ from guardrails.decide.case import Case, Compiled, open_case
 from guardrails.decide.entry import DecisionEntry, decode_entry
 from guardrails.decide.judgement import judge, takes_of
 from guardrails.decide.obligations import UNSUBSCRIBE
-from guardrails.decide.older_entries import answers_to, as_first_recorded, is_of_first_release
+from guardrails.decide.older_entries import answers_to, as_first_recorded, is_of_first_release, names_consents
 from guardrails.errors import PolicyError
 from guardrails.policyfile.loader import load_policy_files
 
@@ -36,7 +36,7 @@ class Difference(msgspec.Struct, frozen=True):
 class Replay:
     """Recomputes entries. Compiles each revision once.
 
-    `skipped` counts decisions that a fault or an outage made, `older` those that the first release wrote.
+    `skipped` counts decisions that a fault or an outage made, `older` those that a release wrote which recorded less.
     """
 
     def __init__(
@@ -61,7 +61,7 @@ class Replay:
                 continue
             self.decisions += 1
             is_older = is_of_first_release(data)
-            self.older += is_older
+            self.older += is_older or not names_consents(entry.decision)
             if entry.fault is not None:
                 self.skipped += 1
                 continue
@@ -79,15 +79,16 @@ class Replay:
         lease_until = entry.lease_until if is_allow and not is_older else None
         computed = msgspec.structs.replace(computed, lease_until=lease_until, audit=recorded.audit)
         recorded, computed = _without_way_out(recorded), _without_way_out(computed)
-        pairs = [(name, getattr(recorded, name), getattr(computed, name)) for name in Decision.__struct_fields__]
+        told = [name for name in Decision.__struct_fields__ if name != "consents" or names_consents(recorded)]
+        pairs = [(name, getattr(recorded, name), getattr(computed, name)) for name in told]
         takes = takes_of(case) if is_allow else ()
         if is_older:
             takes = tuple(map(as_first_recorded, takes))
         written_at = None if recorded.audit is None else recorded.audit.index
         for what, before, now in (*pairs, ("takes", entry.takes, takes), ("audit_index", written_at, index)):
             if msgspec.json.encode(before) != msgspec.json.encode(now):
-                told = (msgspec.to_builtins(before), msgspec.to_builtins(now))
-                yield Difference(index, recorded.decision_id, what, *told)
+                both = (msgspec.to_builtins(before), msgspec.to_builtins(now))
+                yield Difference(index, recorded.decision_id, what, *both)
 
     def _compiled_revision(self, revision: str) -> Compiled | None:
         if revision not in self._compiled:

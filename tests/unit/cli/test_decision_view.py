@@ -46,6 +46,11 @@ def test_an_allow_shows_what_the_sender_must_do():
     ]
 
 
+def test_an_allow_shows_the_consent_records_that_it_relied_on():
+    assert shown(consents=("k-1", "k-2")) == ["ALLOW  c-1  monetized", "       relied on consent k-1, k-2"]
+    assert shown(consents=()) == shown() == ["ALLOW  c-1  monetized"]
+
+
 def test_a_deny_shows_every_reason_with_its_facts_and_when_to_try_again():
     assert shown(effect="deny", reasons=(CAPPED,), retry_at=NOON) == [
         "DENY   c-1  monetized",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -95,6 +96,26 @@ def old_log(tmp_path):
     transactor = open_stores(old_database(tmp_path / "guardrails.db"))
     yield AuditService(transactor)
     transactor.close()
+
+
+def test_what_a_release_recorded_before_decisions_named_their_consents_is_compared_without_them(route):
+    route.grant()
+    route.decide(candidate(), candidate("c-2", recipient={"id": "r-2"}))
+    written = list(route.application.audit.entries())
+    assert b'"consents":["' in written[0][1]
+    older = [(index, re.sub(rb'"consents":\[.*?\],', b"", data)) for index, data in written]
+    replay = Replay(files_of=route.application.audit.policy_files, compile_set=compiler("native"))
+    assert (list(replay.check(older)), replay.older) == ([], 2)
+
+
+def test_a_consent_that_is_not_the_one_that_was_relied_on_shows(route):
+    route.grant()
+    route.decide(candidate())
+    ((index, data),) = route.application.audit.entries()
+    forged = re.sub(rb'"consents":\[.*?\]', b'"consents":["k-1"]', data)
+    replay = Replay(files_of=route.application.audit.policy_files, compile_set=compiler("native"))
+    (difference,) = replay.check([(index, forged)])
+    assert (difference.what, difference.recorded, replay.older) == ("consents", ("k-1",), 0)
 
 
 def replayed(log, change=lambda data: data):

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import NamedTuple
 
 from guardrails.core.purposes import Purpose
-from guardrails.decide.records import AllowedRecord, Reliance
+from guardrails.decide.records import AllowedRecord, RestsOn
 
 __all__ = ["ALLOWS_MOST", "Why", "met_in", "whys_of"]
 
@@ -66,8 +66,8 @@ def _why(record: AllowedRecord, declared: Mapping[str, Purpose]) -> Why:
     )
 
 
-def _consented(reliance: Reliance, declared: Mapping[str, Purpose]) -> Consented:
-    purpose = reliance.declared or declared.get(reliance.purpose)
+def _consented(rests_on: RestsOn, declared: Mapping[str, Purpose]) -> Consented:
+    purpose = rests_on.declared or declared.get(rests_on.purpose)
     if purpose is None:
-        return Consented(reliance.purpose.replace("_", " "), None, reliance.record)
-    return Consented(purpose.title, purpose.benefit, reliance.record)
+        return Consented(rests_on.purpose.replace("_", " "), None, rests_on.record)
+    return Consented(purpose.title, purpose.benefit, rests_on.record)

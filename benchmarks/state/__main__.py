@@ -14,8 +14,7 @@ from rich.console import Console
 from benchmarks.state.growth import grow_budget, grow_recipients
 from benchmarks.state.load import MODES, Effort, Measured, Mode, Source, measure
 from benchmarks.state.report import Figure, Results, as_json, figures, growth_table, rate_table
-from benchmarks.state.stores import Store, open_stores
-from benchmarks.state.workload import Traffic, record_consents
+from benchmarks.state.stores import open_stores
 
 SOUND, FINDINGS = 0, 1
 
@@ -81,14 +80,11 @@ def _rates(
     plan: Plan, directory: Path, progress: Callable[[str], None]
 ) -> tuple[dict[str, Measured], dict[str, str | None], dict[tuple[str, Mode], Measured]]:
     """The floors, the stores and their rates, as in `Results`."""
-    with open_stores(directory) as (stores, commits):
-        sources: dict[tuple[str, Mode], Source] = {}
-        for store in stores:
-            record_consents(store.application, plan.recipients)
-            traffic = Traffic(plan.recipients, name="candidate")
-            for mode in MODES:
-                sources[store.name, mode] = Source.of_decisions(store.application, traffic, mode)
-        row = _stored(stores[0], Traffic(plan.recipients, name="first"))
+    with open_stores(directory, plan.recipients) as (stores, commits):
+        sources: dict[tuple[str, Mode], Source] = {
+            (store.name, mode): Source.of_decisions(store.process, mode) for store in stores for mode in MODES
+        }
+        row = stores[0].process.row()
         floors = {name: Source.of_commits(commit, row) for name, commit in commits.items()}
         progress(f"{len(stores)} stores, {len(MODES)} ways to ask, {plan.rates.rounds} rounds ...")
         measure([*floors.values(), *sources.values()], plan.rates)
@@ -97,14 +93,6 @@ def _rates(
         {store.name: store.floor for store in stores},
         {key: source.measured for key, source in sources.items()},
     )
-
-
-def _stored(store: Store, traffic: Traffic) -> bytes:
-    """As many bytes as a decision leaves behind: its answer and its audit entry."""
-    (batch,) = traffic.batches(1, 1)
-    (answer,) = store.application.decider.decide(batch.candidates, now=batch.now)
-    ((_, entry),) = store.application.audit.entries(0, 1)
-    return bytes(len(entry) + len(answer.body))
 
 
 def _directory() -> tempfile.TemporaryDirectory[str]:

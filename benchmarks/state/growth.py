@@ -13,8 +13,9 @@ from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
+from benchmarks.state.application import application
 from benchmarks.state.load import BATCHES, Effort, Measured, Source, measure
-from benchmarks.state.stores import application
+from benchmarks.state.process import Served, store_process
 from benchmarks.state.workload import DAY, POLICIES, START, Traffic, record_consents
 
 __all__ = ["Grown", "grow_budget", "grow_recipients"]
@@ -87,14 +88,17 @@ def _measured(
     directory: Path,
     policies: Path = POLICIES,
 ) -> list[Grown]:
+    traffics = [
+        Traffic(number, name=f"more-{level}", start=START + DAY, channels=AWAKE, a_day=A_DAY)
+        for level, number in zip(levels, recipients, strict=True)
+    ]
     with ExitStack() as stack:
         sources = [
             Source.of_decisions(
-                stack.enter_context(application(directory, f"sqlite:///{path}", policies=policies)),
-                Traffic(number, name=f"more-{level}", start=START + DAY, channels=AWAKE, a_day=A_DAY),
+                stack.enter_context(store_process(Served(directory, f"sqlite:///{path}", traffic, policies=policies))),
                 BATCHES,
             )
-            for level, path, number in zip(levels, paths, recipients, strict=True)
+            for path, traffic in zip(paths, traffics, strict=True)
         ]
         sizes = [path.stat().st_size for path in paths]
         measure(sources, effort)

@@ -8,14 +8,16 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import NamedTuple
+from functools import partial
+from typing import NamedTuple, Protocol
 
 import msgspec
 
 from benchmarks.state.workload import Batch, Traffic
 from guardrails.bootstrap import Application
+from guardrails.decide.writes import Answer
 
-__all__ = ["BATCHES", "MODES", "Effort", "Measured", "Mode", "Source", "measure"]
+__all__ = ["BATCHES", "MODES", "Effort", "Load", "Measured", "Mode", "Source", "measure"]
 
 
 class Mode(NamedTuple):
@@ -57,6 +59,36 @@ class Measured(msgspec.Struct):
         return statistics.median(mine / its for mine, its in zip(self.rates, floor.rates, strict=True))
 
 
+class Load:
+    """An application, and the traffic that it decides."""
+
+    def __init__(self, application: Application, traffic: Traffic) -> None:
+        self._application = application
+        self._traffic = traffic
+
+    def run(self, mode: Mode, calls: int) -> tuple[float, list[float]]:
+        """Decide so many calls in a mode: the seconds that all took together, and those of each.
+
+        Raises RuntimeError where a candidate is not decided as it should be.
+        """
+        return _decide(self._application, self._traffic.batches(calls, mode.size), mode.threads)
+
+    def row(self) -> bytes:
+        """The answer to one decision more, and its audit entry."""
+        (batch,) = self._traffic.batches(1, 1)
+        (answer,) = self._application.decider.decide(batch.candidates, now=batch.now)
+        assert isinstance(answer, Answer)  # noqa: S101 - the traffic can be decided
+        *_, (_, entry) = self._application.audit.entries(answer.decision.audit.index, answer.decision.audit.index + 1)
+        return entry + answer.body
+
+
+class Loaded(Protocol):
+    """What can be asked to decide: here (`Load`), or in a process of its own."""
+
+    def run(self, mode: Mode, calls: int) -> tuple[float, list[float]]:
+        """As `Load.run`."""
+
+
 class Source:
     """One thing to time in a mode: how much it does in a round is found out by a first try."""
 
@@ -67,13 +99,9 @@ class Source:
         self._calls = mode.threads
 
     @classmethod
-    def of_decisions(cls, application: Application, traffic: Traffic, mode: Mode) -> Source:
-        """Decides the traffic by the application."""
-
-        def run(calls: int) -> tuple[float, list[float]]:
-            return _decide(application, traffic.batches(calls, mode.size), mode.threads)
-
-        return cls(run, mode)
+    def of_decisions(cls, load: Loaded, mode: Mode) -> Source:
+        """Decides what the load holds."""
+        return cls(partial(load.run, mode), mode)
 
     @classmethod
     def of_commits(cls, commit: Callable[[bytes], None], row: bytes) -> Source:

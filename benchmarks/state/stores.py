@@ -1,4 +1,4 @@
-"""The five stores to choose from, each as an application over real servers, and what a bare commit costs beside it."""
+"""The five stores to choose from, each in a process over real servers, and what a bare commit costs beside it."""
 
 from __future__ import annotations
 
@@ -10,29 +10,22 @@ from typing import NamedTuple
 
 import psycopg
 
-from benchmarks.state.workload import POLICIES
-from guardrails.bootstrap import Application, open_application
-from guardrails.settings import Settings
+from benchmarks.state.process import Served, StoreProcess, store_process
+from benchmarks.state.workload import Traffic
 from servers import start_postgresql, start_redis
 
-__all__ = ["MEMORY", "POSTGRESQL", "SQLITE", "Store", "Stores", "application", "open_stores"]
+__all__ = ["MEMORY", "POSTGRESQL", "SQLITE", "Store", "Stores", "open_stores"]
 
 MEMORY = "memory"
 SQLITE = "SQLite"
 POSTGRESQL = "PostgreSQL"
 
-LEASE_SECONDS = 86_400
-"""Nobody reports outcomes here, and a lease of minutes would have run out before the recipient's next candidate."""
-
-DEADLINE_MS = 60_000
-"""Nothing is given up, so that a slow moment shows as one."""
-
 
 class Store(NamedTuple):
-    """A store with its application, and the name of the floor beside it: of the database that it writes to."""
+    """A store with its process, and the name of the floor beside it: of the database that it writes to."""
 
     name: str
-    application: Application
+    process: StoreProcess
     floor: str | None = None
 
 
@@ -44,32 +37,8 @@ class Stores(NamedTuple):
 
 
 @contextmanager
-def application(
-    directory: Path, database_url: str, *, caps_url: str | None = None, policies: Path = POLICIES
-) -> Iterator[Application]:
-    """The application over these stores; requests tell it the time."""
-    opened = open_application(
-        Settings(
-            policies=policies,
-            database_url=database_url,
-            caps_url=caps_url,
-            state_directory=directory,
-            lease_seconds=LEASE_SECONDS,
-            deadline_ms=DEADLINE_MS,
-            replay_clock=True,
-        )
-    )
-    try:
-        opened.make_ready()
-        opened.fill_caps()
-        yield opened
-    finally:
-        opened.close()
-
-
-@contextmanager
-def open_stores(directory: Path) -> Iterator[Stores]:
-    """All of them, on servers of their own."""
+def open_stores(directory: Path, recipients: int) -> Iterator[Stores]:
+    """All of them, on servers of their own, each with traffic for so many recipients."""
     with ExitStack() as stack:
         postgresql = stack.enter_context(start_postgresql())
 
@@ -81,8 +50,9 @@ def open_stores(directory: Path) -> Iterator[Stores]:
         def store(name: str, floor: str | None = None, caps_url: str | None = None) -> Store:
             folder = directory / name
             folder.mkdir()
-            opened = stack.enter_context(application(folder, database(name, floor), caps_url=caps_url))
-            return Store(name, opened, floor)
+            traffic = Traffic(recipients, name="candidate")
+            served = Served(folder, database(name, floor), traffic, caps_url=caps_url, consents=recipients)
+            return Store(name, stack.enter_context(store_process(served)), floor)
 
         def redis_url() -> str:
             return stack.enter_context(start_redis()).url

@@ -10,9 +10,9 @@ import msgspec
 import pytest
 from benchmarks.state import growth
 from benchmarks.state.__main__ import Plan, run
-from benchmarks.state.load import BATCHES, MODES, Effort, Measured, Mode, Source, measure
+from benchmarks.state.application import application
+from benchmarks.state.load import BATCHES, MODES, Effort, Load, Measured, Mode, Source, measure
 from benchmarks.state.report import as_json, figures, growth_table, rate_table
-from benchmarks.state.stores import application
 from benchmarks.state.workload import START, Traffic, record_consents
 from rich.console import Console
 
@@ -96,7 +96,7 @@ def test_the_traffic_is_the_same_every_time():
 
 def test_what_is_not_decided_as_it_should_be_is_not_timed(in_memory):
     in_memory.transactor.close()
-    source = Source.of_decisions(in_memory, Traffic(100, name="down"), BATCHES)
+    source = Source.of_decisions(Load(in_memory, Traffic(100, name="down")), BATCHES)
     with pytest.raises(RuntimeError, match="not decided as it should be"):
         measure([source], TINY)
 

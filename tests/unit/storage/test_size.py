@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 from contextlib import closing
 
-from benchmarks.state.stores import application
+from benchmarks.state.application import application
 from benchmarks.state.workload import Traffic, record_consents
 
 DECISIONS, RECIPIENTS = 2_000, 500

@@ -3,31 +3,25 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
 import click
-import msgspec
 
 from guardrails.audit.service import AuditService
-from guardrails.bootstrap import Application, open_application, refuse_to_migrate, utc_now
+from guardrails.bootstrap import open_application, refuse_to_migrate, utc_now
 from guardrails.cli import exit_codes
 from guardrails.cli.consent_history import check_id
 from guardrails.cli.documented import Documented
 from guardrails.cli.opening import require_records
 from guardrails.cli.options import recorded_caps_option, recorded_policies_option, records_option
 from guardrails.cli.progress import progress_of_output
-from guardrails.consent.notices import Notice
-from guardrails.consent.values import ConsentEvent
-from guardrails.core.candidate import Recipient
-from guardrails.decide.recipient_log import RecipientLog
 from guardrails.errors import SettingsError
+from guardrails.recipient_record import record_of
 from guardrails.settings import Settings
 
 __all__ = ["record"]
-
-Part = tuple[str, object]
 
 
 @click.command(
@@ -55,31 +49,10 @@ def record(*, recipient: str, policies: Path, database: str, caps: str | None) -
     require_records(database)
     settings = Settings(policies=policies, database_url=database, caps_url=caps, engine="native")
     with closing(open_application(settings, on_old_schema=refuse_to_migrate)) as application:
-        _write(_parts(application, recipient))
+        for piece in record_of(application, recipient, now=utc_now(), entries=_entries(application.audit)):
+            sys.stdout.buffer.write(piece)
+        sys.stdout.buffer.flush()
     return exit_codes.FINE
-
-
-def _parts(application: Application, recipient: str) -> Iterator[Part]:
-    """The document's fields, in order; an iterator is an array whose items are written as they come."""
-    now = utc_now()
-    yield "recipient", recipient
-    yield "as_of", now
-    consents = application.consents.history(recipient)
-    yield "standings", application.consents.standings(recipient, now=now)
-    yield "consents", consents
-    yield "notices", _notices(application, consents)
-    yield "preferences", application.preferences.current(recipient)
-    yield "preference_events", application.preferences.history(recipient)
-    yield "usage", application.usage.read(Recipient(id=recipient), now=now)
-    log = RecipientLog(application.transactor, recipient, now=now)
-    yield "decisions", log.decisions(_entries(application.audit))
-    yield "outcomes", log.outcomes
-
-
-def _notices(application: Application, consents: Iterable[ConsentEvent]) -> list[Notice]:
-    """The registered notices that they were shown, each once."""
-    shown = dict.fromkeys(event.notice_hash for event in consents if event.notice_hash is not None)
-    return [notice for each in shown if (notice := application.notices.by_hash(each)) is not None]
 
 
 def _entries(audit: AuditService) -> Iterator[tuple[int, bytes]]:
@@ -89,21 +62,3 @@ def _entries(audit: AuditService) -> Iterator[tuple[int, bytes]]:
             yield index, data
             if index % 1_000 == 0:
                 advance(index)
-
-
-def _write(parts: Iterable[Part]) -> None:
-    """One JSON object, written field by field, so that no part of the log is held in memory."""
-    encode = msgspec.json.Encoder().encode
-    out = sys.stdout.buffer
-    for place, (name, value) in enumerate(parts):
-        out.write(b"{" if place == 0 else b",\n")
-        out.write(encode(name) + b":")
-        if isinstance(value, Iterator):
-            out.write(b"[")
-            for number, item in enumerate(value):
-                out.write((b",\n" if number else b"\n") + encode(item))
-            out.write(b"]")
-        else:
-            out.write(encode(value))
-    out.write(b"}\n")
-    out.flush()

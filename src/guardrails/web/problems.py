@@ -75,6 +75,16 @@ PROBLEMS: Mapping[str, ProblemKind] = {
         "The request is not what it must be",
         "`errors` names every place by JSON pointer, a parameter of the query as `/name`; mend them and send it again.",
     ),
+    "too-long": ProblemKind(
+        422,
+        "The answer is too long",
+        "There is more than one answer holds; `detail` says how all of it is had.",
+    ),
+    "busy": ProblemKind(
+        429,
+        "It is done for one at a time",
+        "Somebody else's request is in hand: ask again after `Retry-After` seconds.",
+    ),
     "internal": ProblemKind(
         500, "The service failed", "A fault of ours. The request id finds it in the log; nothing was allowed."
     ),

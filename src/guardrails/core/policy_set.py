@@ -6,27 +6,25 @@ from collections.abc import Callable, Iterable, Mapping
 
 import msgspec
 
-from guardrails.core.conditions import FALSE, TRUE, fields_of
+from guardrails.core.cap_rule import CapRule
+from guardrails.core.conditions import FALSE, TRUE, Condition, fields_of
 from guardrails.core.facts import Facts
 from guardrails.core.index import Entry, Index, Remembered, Selection
+from guardrails.core.needs import Need
 from guardrails.core.policy import Policy, Reason
 from guardrails.core.purposes import Purpose
 
-__all__ = ["PolicySet", "Selected", "counting_set"]
+__all__ = ["PolicySet", "Selected", "scope_set"]
 
 CONSENT = "consent."
 """What the name of a fact begins with that is made of consents."""
 
 
 class Selected(msgspec.Struct, frozen=True):
-    """The policies that can apply to one candidate, in the order of `selection.places`.
-
-    `needing` are those that need more than the candidate, each with its place among `policies`.
-    """
+    """The policies that can apply to one candidate, in the order of `selection.places`."""
 
     selection: Selection
     policies: tuple[Policy, ...]
-    needing: tuple[tuple[int, Policy], ...]
 
 
 class PolicySet:
@@ -58,34 +56,39 @@ class PolicySet:
         self.select: Callable[[Facts], Selected] = _selector(self.policies, self.index)
 
 
-def counting_set(policy_set: PolicySet) -> PolicySet:
-    """One stand-in policy for each cap, that applies wherever the cap counts a send.
+def scope_set(policy_set: PolicySet) -> PolicySet:
+    """Stand-ins for what may concern a candidate before anything but the candidate is known.
 
-    A send can count for a cap that does not apply to it. With caps as policies of their own, the index and the
-    engines answer "which caps count this?" as they answer everything else. `needs` is empty; `cap` is the cap.
+    One for each policy that has needs, with them, applies where the policy does; one for each cap, with it, applies
+    wherever the cap counts a send, for a send can count for a cap that does not apply to it. As policies of their own,
+    they are all found by one look into the index and one evaluation.
     """
-    stand_ins = (
-        Policy(
-            ordinal=policy.ordinal,
-            id=policy.id,
-            kind="counting",
-            mode="enforce",
-            applies_to=policy.cap.counts,
-            violated=FALSE,
-            satisfied=TRUE,
-            reason=Reason("", ""),
-            cap=policy.cap,
-        )
-        for policy in policy_set.policies
-        if policy.cap is not None
+    policies = policy_set.policies
+    needing = (_stand_in(each, each.applies_to, needs=each.needs) for each in policies if each.needs)
+    counting = (_stand_in(each, each.cap.counts, cap=each.cap) for each in policies if each.cap is not None)
+    return PolicySet((*needing, *counting), revision=policy_set.revision, files={})
+
+
+def _stand_in(
+    policy: Policy, applies_to: Condition, *, needs: tuple[Need, ...] = (), cap: CapRule | None = None
+) -> Policy:
+    return Policy(
+        ordinal=policy.ordinal,
+        id=policy.id,
+        kind="scope",
+        mode="enforce",
+        applies_to=applies_to,
+        violated=FALSE,
+        satisfied=TRUE,
+        reason=Reason("", ""),
+        needs=needs,
+        cap=cap,
     )
-    return PolicySet(stand_ins, revision=policy_set.revision, files={})
 
 
 def _selector(policies: tuple[Policy, ...], index: Index) -> Callable[[Facts], Selected]:
     def selected(selection: Selection) -> Selected:
-        chosen = tuple(policies[place] for place in selection.places)
-        return Selected(selection, chosen, tuple((place, each) for place, each in enumerate(chosen) if each.needs))
+        return Selected(selection, tuple(policies[place] for place in selection.places))
 
     return Remembered(index, selected).find
 

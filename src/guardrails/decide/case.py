@@ -13,10 +13,11 @@ from datetime import datetime
 import msgspec
 
 from guardrails.core.candidate import Candidate, candidate_facts
+from guardrails.core.cap_rule import CapRule
 from guardrails.core.combine import Combined, combine
 from guardrails.core.needs import Answer, Need, PreferenceQuery, Preferences, Query
 from guardrails.core.policy import Policy, Verdict
-from guardrails.core.policy_set import PolicySet, Selected, counting_set
+from guardrails.core.policy_set import PolicySet, Selected, scope_set
 from guardrails.core.timing import CHOSEN_ZONE, ZONE_FIELD, has_zone, in_chosen_zone
 from guardrails.decide.ports import Engine, EngineFactory
 
@@ -30,19 +31,22 @@ Questions = dict[str, tuple[Query, ...] | None]
 
 
 class Compiled(msgspec.Struct, frozen=True):
-    """A policy set with its engines: `engine` decides; `native` does the bulk that no answer rests on."""
+    """A policy set with its engines: `engine` decides; `native` does the bulk that no answer rests on.
+
+    `scope` says what may concern a candidate (`scope_set`), and `scope_engine` evaluates it.
+    """
 
     policy_set: PolicySet
     engine: Engine
     native: Engine
-    counting: PolicySet
-    counting_engine: Engine
+    scope: PolicySet
+    scope_engine: Engine
 
 
 def compile_policies(policy_set: PolicySet, *, engine: EngineFactory, native: EngineFactory) -> Compiled:
     """Everything about a policy set that can be done ahead of a decision."""
-    counting = counting_set(policy_set)
-    return Compiled(policy_set, engine(policy_set), native(policy_set), counting, native(counting))
+    scope = scope_set(policy_set)
+    return Compiled(policy_set, engine(policy_set), native(policy_set), scope, native(scope))
 
 
 class Case:
@@ -50,6 +54,7 @@ class Case:
 
     Where a policy goes by the recipient's zone and the candidate brings none, the first question is for the zone that
     they chose (`CHOSEN_ZONE`): `locate` the case by it before the others are asked. `located` is the candidate there.
+    `counting` are the caps that count a send of it, or may.
     Conditions on `recipient.timezone` read what the sender brought, whatever the recipient chose.
     """
 
@@ -62,6 +67,7 @@ class Case:
         "candidate",
         "candidate_facts",
         "compiled",
+        "counting",
         "located",
         "needs",
         "questions",
@@ -76,16 +82,13 @@ class Case:
         self.at = at
         self.selected = selected
         self.candidate_facts = facts
-        applicability = compiled.native.evaluate(selected.selection, facts)  # `applies_to` reads the candidate only
-        not_applicable = Verdict.NOT_APPLICABLE
-        self.needs: tuple[Need, ...] = tuple(
-            [
-                need
-                for place, policy in selected.needing
-                if applicability[place] is not not_applicable
-                for need in policy.needs
-            ]
-        )
+        scope, not_applicable = compiled.scope.select(facts), Verdict.NOT_APPLICABLE
+        verdicts = compiled.scope_engine.evaluate(scope.selection, facts)  # `applies_to` reads the candidate only
+        concerned = [
+            policy for policy, verdict in zip(scope.policies, verdicts, strict=True) if verdict is not not_applicable
+        ]
+        self.needs: tuple[Need, ...] = tuple([need for policy in concerned for need in policy.needs])
+        self.counting: tuple[CapRule, ...] = tuple([policy.cap for policy in concerned if policy.cap is not None])
         self.located = candidate
         self.questions: Questions = {need.fact: need.queries(candidate, at) for need in self.needs}
         if not has_zone(candidate.recipient) and any(ZONE_FIELD in need.fields for need in self.needs):

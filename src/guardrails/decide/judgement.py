@@ -12,7 +12,6 @@ from guardrails.core.candidate import Candidate
 from guardrails.core.cap_needs import CapNeed, PersonalNeed
 from guardrails.core.decision import Decision, Effect
 from guardrails.core.needs import CapCheck, Take
-from guardrails.core.policy import Verdict
 from guardrails.core.timing import Zone, zones_of
 from guardrails.decide.case import Case, Compiled
 from guardrails.decide.obligations import obligations_of
@@ -62,14 +61,7 @@ def judge(case: Case, decision_id: str) -> Decision:
 
 def takes_of(case: Case) -> tuple[Take, ...]:
     """The slots that a send of the case's candidate takes: of every cap that counts it, or may count it."""
-    compiled, candidate, facts = case.compiled, case.candidate, case.candidate_facts
-    selected = compiled.counting.select(facts)
-    counted = compiled.counting_engine.evaluate(selected.selection, facts)
-    takes: list[Take] = []
-    for policy, verdict in zip(selected.policies, counted, strict=True):
-        if policy.cap is not None and verdict is not Verdict.NOT_APPLICABLE:
-            takes += policy.cap.takes(candidate)
-    return tuple(takes)
+    return tuple([take for cap in case.counting for take in cap.takes(case.candidate)])
 
 
 def checks_of(case: Case) -> tuple[CapCheck, ...]:

@@ -37,7 +37,7 @@ def test_a_fault_ends_in_a_recorded_decision_and_spares_its_neighbours(error, la
 def test_a_fault_before_the_facts_are_gathered_is_recorded_too():
     def compile_set(policy_set):
         compiled = compiler("native")(policy_set)
-        return msgspec.structs.replace(compiled, native=FaultyEngine(ZeroDivisionError("a bug")))
+        return msgspec.structs.replace(compiled, scope_engine=FaultyEngine(ZeroDivisionError("a bug")))
 
     route = Route(compile_set=compile_set)
     (bad,) = route.decide(candidate("bad", sponsor={"id": "faulty"}))

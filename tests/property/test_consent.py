@@ -166,9 +166,14 @@ class LedgerMachine(RuleBasedStateMachine):
         minutes=st.integers(-5, 5),
         state=st.sampled_from(["granted", "withdrawn", "denied", "expired", "pending"]),
         channels=CHANNEL_SETS,
+        told=st.none() | st.integers(-5, 5),
     )
-    def say(self, minutes, state, channels):
-        request = ConsentRequest(recipient="r-1", purpose="offers", state=state, method="form", channels=channels)
+    def say(self, minutes, state, channels, told):
+        """A refusal may say when it was, by a clock that is as near as clocks are."""
+        at = None if told is None or state not in {"withdrawn", "denied"} else self.now(minutes + told)
+        request = ConsentRequest(
+            recipient="r-1", purpose="offers", state=state, method="form", channels=channels, at=at
+        )
         event = self.service.record(request, now=self.now(minutes))
         covered = set(CHANNELS if channels is None else channels)
         self.told.append(event)

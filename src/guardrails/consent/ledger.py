@@ -1,8 +1,9 @@
 """The ledger within one unit of work: what was recorded before, and which requests become records.
 
-INVARIANT: a record that says no time of its own never sorts before what is recorded already of its recipient and
-purpose: at the latest instant of them if that lies ahead, where the last to arrive speaks. Clocks of machines differ;
-whoever withdraws now has withdrawn, whatever another machine's clock made of an earlier grant.
+INVARIANT: a record that says no time of its own, and a refusal of the last `CLOCK_SKEW`, never sort before what is
+recorded already of their recipient and purpose: at the latest instant of them if that lies ahead, where the last to
+arrive speaks. Clocks of machines differ, and some tell whole seconds; whoever withdraws now has withdrawn, whatever
+another clock made of an earlier grant.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from guardrails.consent.notices import Notice, NoticeKey
 from guardrails.consent.store import ConsentStore
 from guardrails.consent.values import GPC, ConsentEvent, ConsentRequest, event_of
 from guardrails.core.purposes import DOUBLE_OPT_IN, Purpose
+from guardrails.core.timing import CLOCK_SKEW, told_at
 from guardrails.errors import CandidateError, ConflictError, GoneError, NotFoundError
 
 __all__ = [
@@ -53,26 +55,40 @@ class Session(Protocol):
 
 
 class Recording(msgspec.Struct, frozen=True):
-    """A record to be, with what is wrong with it by itself; `is_timed` where the caller said when they spoke."""
+    """A record to be, with what is wrong with it by itself; `said_at` is when they spoke, as the caller told it."""
 
     event: ConsentEvent
     declared: Mapping[str, Purpose]
-    is_timed: bool
+    said_at: datetime | None
     problems: tuple[Problem, ...]
+
+    def at_behind(self, newest: datetime) -> datetime:
+        """Where the record goes when the newest one of its recipient and purpose is of `newest`."""
+        return max(self.event.at, newest) if self._is_of_now(self.event.at, self.event.recorded_at) else self.event.at
 
     def repeats(self, known: ConsentEvent) -> bool:
         """Whether this is the request again that `known` is the record of."""
-        at = self.event.at if self.is_timed else known.at
         notice_hash = self.event.notice_hash or known.notice_hash
         return known == msgspec.structs.replace(
-            self.event, at=at, recorded_at=known.recorded_at, notice_hash=notice_hash
+            self.event, at=self._at_as(known), recorded_at=known.recorded_at, notice_hash=notice_hash
         )
+
+    def _at_as(self, known: ConsentEvent) -> datetime:
+        """Where the record would have gone, had the request arrived when `known` did."""
+        if self.said_at is None or self.said_at == known.at:
+            return known.at
+        at = told_at(self.said_at, known.recorded_at)
+        return max(at, known.at) if self._is_of_now(at, known.recorded_at) else at
+
+    def _is_of_now(self, at: datetime, recorded_at: datetime) -> bool:
+        """Whether it goes where what is said now does: no time is told or, of a refusal, one as near as clocks are."""
+        return self.said_at is None or (self.event.state in REFUSALS and recorded_at - at <= CLOCK_SKEW)
 
 
 def recording_of(request: ConsentRequest, declared: Mapping[str, Purpose], *, new_id: str, now: datetime) -> Recording:
     """What is to be recorded of a request that arrives `now`; `new_id` is used where the caller gave none."""
     event = event_of(request, new_id=new_id, now=now)
-    return Recording(event, declared, request.at is not None, tuple(lone_problems(event, declared)))
+    return Recording(event, declared, request.at, tuple(lone_problems(event, declared)))
 
 
 class Confirmation(msgspec.Struct, frozen=True):
@@ -134,8 +150,7 @@ class _Ledger:
     def _placed(self, recording: Recording) -> ConsentEvent:
         """The record in its place, with the hash of the notice that it names."""
         event, key = recording.event, notice_key(recording.event)
-        newest = self._newest.get(_subject(event))
-        at = event.at if recording.is_timed or newest is None else max(event.at, newest)
+        at = recording.at_behind(self._newest.get(_subject(event), event.at))
         notice_hash = None if key is None else self._notices[key][0].hash
         return msgspec.structs.replace(event, at=at, notice_hash=notice_hash)
 

@@ -78,7 +78,7 @@ class ConsentTransfer:
 def _recording(row: ConsentRow, declared: Mapping[str, Purpose], now: datetime) -> Recording:
     event = event_of(row, new_id=_derived_id(row), now=now)
     event = msgspec.structs.replace(event, confirms=row.confirms, notice_hash=row.notice_hash)
-    return Recording(event, declared, row.at is not None, (*_row_problems(row), *lone_problems(event, declared)))
+    return Recording(event, declared, row.at, (*_row_problems(row), *lone_problems(event, declared)))
 
 
 def _derived_id(row: ConsentRow) -> str:

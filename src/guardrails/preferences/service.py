@@ -8,9 +8,10 @@ from typing import NamedTuple, Protocol
 import msgspec
 
 from guardrails.core.needs import PreferenceQuery, Preferences
+from guardrails.core.timing import CLOCK_SKEW
 from guardrails.decide.ports import Transactor
 from guardrails.preferences.store import PreferenceStore
-from guardrails.preferences.values import PreferenceEvent, PreferenceRequest, events_of
+from guardrails.preferences.values import LIMIT, PAUSE, PreferenceEvent, PreferenceRequest, events_of
 
 __all__ = ["PreferenceService"]
 
@@ -25,7 +26,8 @@ class PreferenceService:
         """Record the named choices, durably, and return all of the recipient's as they are then.
 
         Where the request has no `at`, what it says holds from now on, whatever another machine's clock, which may be
-        ahead, made of an earlier choice. Raises CandidateError where its `at` lies in the future, or as `events_of`.
+        ahead, made of an earlier choice; so does what asks for less where its `at` is as near as clocks are. Raises
+        CandidateError where its `at` lies in the future, or as `events_of`.
         """
         events = events_of(recipient, request, now=now)
         return self._transactor.call(_set, _Choice(recipient, events, is_timed=request.at is not None))
@@ -56,15 +58,23 @@ def _set(session: _Session, choices: list[_Choice]) -> list[Preferences]:
 
 
 def _set_one(session: _Session, choice: _Choice) -> Preferences:
-    events = choice.events
-    if not choice.is_timed:
-        newest = session.preferences.newest(choice.recipient)
-        events = tuple(
-            msgspec.structs.replace(each, at=max(each.at, newest.get(each.name, each.at))) for each in events
-        )
-    session.preferences.append(events)
+    newest = session.preferences.newest(choice.recipient)
+    session.preferences.append(
+        [
+            msgspec.structs.replace(each, at=max(each.at, newest.get(each.name, each.at)))
+            if not choice.is_timed or _is_less_from_now(each)
+            else each
+            for each in choice.events
+        ]
+    )
     query = PreferenceQuery(choice.recipient)
     return session.preferences.read([query])[query]
+
+
+def _is_less_from_now(event: PreferenceEvent) -> bool:
+    """Whether it asks for less, by a toggle off, a pause or a limit, and its time is as near as clocks are."""
+    asks_for_less = event.value is False or (event.value is not None and event.name.startswith((PAUSE, LIMIT)))
+    return asks_for_less and event.recorded_at - event.at <= CLOCK_SKEW
 
 
 def _read_current(session: _Session, queries: list[PreferenceQuery]) -> list[Preferences]:

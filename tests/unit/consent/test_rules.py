@@ -174,6 +174,59 @@ def test_a_withdrawal_that_was_moved_is_the_same_when_repeated(ledger):
     assert ledger.record(id="w", state="withdrawn", now=instant(13)) == first
 
 
+@pytest.mark.parametrize("ending", ["withdrawn", "denied"])
+@pytest.mark.parametrize("said", [NOW, NOW - timedelta(minutes=5), NOW + timedelta(minutes=5)], ids=str)
+def test_a_refusal_of_as_long_ago_as_clocks_differ_is_not_outrun_by_a_clock_that_is_ahead(ledger, ending, said):
+    ledger.record(now=instant(12, 4))
+    assert ledger.record(state=ending, at=said).at == instant(12, 4)
+    assert ledger.states(now=instant(12, 4)) == {"offers": ending}
+
+
+def test_a_refusal_in_whole_seconds_is_not_outrun_by_a_grant_of_the_same_second(ledger):
+    ledger.record(now=NOW + timedelta(milliseconds=300))
+    ledger.record(state="withdrawn", at=NOW, now=NOW + timedelta(milliseconds=800))
+    assert ledger.states() == {"offers": "withdrawn"}
+
+
+def test_a_refusal_of_longer_ago_stays_where_it_was_said(ledger):
+    ledger.record()
+    assert (
+        ledger.record(state="withdrawn", at=NOW - timedelta(minutes=5) - TICK).at == NOW - timedelta(minutes=5) - TICK
+    )
+    assert ledger.states() == {"offers": "granted"}
+
+
+@pytest.mark.parametrize("state", ["granted", "pending", "expired"])
+def test_what_is_no_refusal_stays_where_it_was_said(ledger, state):
+    ledger.record(state="withdrawn")
+    assert ledger.record(state=state, at=NOW - TICK).at == NOW - TICK
+    assert ledger.states() == {"offers": "withdrawn"}
+
+
+@pytest.mark.parametrize("state", ["granted", "withdrawn"])
+@pytest.mark.parametrize("ahead", [timedelta(minutes=5), timedelta(seconds=5)], ids=str)
+def test_the_same_request_again_is_the_same_where_the_callers_clock_is_ahead(ledger, state, ahead):
+    ledger.record(now=instant(12, 4))
+    first = ledger.record(id="c-1", state=state, at=NOW + ahead)
+    for wait in (timedelta(seconds=2), timedelta(seconds=8), timedelta(days=1)):
+        assert ledger.record(id="c-1", state=state, at=NOW + ahead, now=NOW + wait) == first
+
+
+@pytest.mark.parametrize("state", ["granted", "withdrawn"])
+def test_another_time_under_the_same_id_is_a_conflict_though_clocks_differ_by_less(ledger, state):
+    ledger.record(id="c-1", state=state, at=NOW - timedelta(seconds=9))
+    with pytest.raises(ConflictError):
+        ledger.record(id="c-1", state=state, at=NOW - timedelta(seconds=8))
+
+
+def test_what_was_moved_is_the_same_when_it_comes_back_with_the_time_that_it_was_given(ledger):
+    """As the rows of an export do."""
+    ledger.record(state="denied", now=instant(12, 4))
+    moved = ledger.record(id="c-1")
+    assert moved.at == instant(12, 4)
+    assert ledger.record(id="c-1", at=moved.at, now=instant(20)) == moved
+
+
 # --- double opt-in ----------------------------------------------------------------------------------------------
 
 

@@ -191,6 +191,13 @@ def test_a_reply_without_a_time_is_not_outrun_by_a_clock_that_is_ahead(ledger):
     assert ledger.states("sms")["offers"] == "withdrawn"
 
 
+def test_a_reply_with_its_providers_time_is_not_outrun_by_a_clock_that_is_ahead(ledger):
+    ledger.record(now=NOW + timedelta(seconds=3))
+    first = ledger.reply(id="m-1", at=NOW + timedelta(seconds=2), now=NOW + timedelta(seconds=1))
+    assert ledger.states("sms")["offers"] == "withdrawn"
+    assert ledger.reply(id="m-1", at=NOW + timedelta(seconds=2), now=NOW + timedelta(minutes=1)) == first
+
+
 def test_a_reply_from_the_future_is_refused(ledger):
     with pytest.raises(CandidateError) as caught:
         ledger.reply(at=instant(13))

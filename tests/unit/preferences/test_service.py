@@ -95,10 +95,41 @@ def test_what_is_chosen_now_holds_though_another_clock_was_ahead(service):
     ]
 
 
-def test_what_was_chosen_at_a_time_that_is_told_stays_at_that_time(service):
-    service.set("r-1", PreferenceRequest(toggles={"sponsored": True}), now=instant(12, 3))
-    after = service.set("r-1", PreferenceRequest(toggles={"sponsored": False}, at=NOW), now=NOW)
-    assert after.toggles == {"sponsored": True}
+LATER = instant(20)
+MORE = [{"toggles": {"a": True}}, {"paused_until": None}, {"limits": {"a": None}}, {"timezone": "Asia/Tokyo"}]
+LESS = [{"toggles": {"a": False}}, {"paused_until": LATER}, {"limits": {"a": 1}}]
+OTHERS = {
+    "toggles": [{"a": True}, {"a": False}],
+    "paused_until": [None, LATER],
+    "limits": [{"a": None}, {"a": 1}],
+    "timezone": ["Europe/Berlin"],
+}
+
+
+def over_a_clock_ahead(service, choice, at):
+    """When the choice is kept as made, said to be made `at`, where a clock ahead had the opposite."""
+    ((name, chosen),) = choice.items()
+    other = next(each for each in OTHERS[name] if each != chosen)
+    service.set("r-1", PreferenceRequest(**{name: other}), now=instant(12, 3))
+    service.set("r-1", PreferenceRequest(**choice, at=at), now=NOW)
+    (kept,) = [event for event in service.history("r-1") if event.recorded_at == NOW]
+    return kept.at
+
+
+@pytest.mark.parametrize("choice", MORE, ids=str)
+def test_what_was_chosen_at_a_time_that_is_told_stays_at_that_time(service, choice):
+    assert over_a_clock_ahead(service, choice, NOW) == NOW
+
+
+@pytest.mark.parametrize("choice", LESS, ids=str)
+@pytest.mark.parametrize("at", [NOW, instant(11, 55), instant(12, 5)], ids=str)
+def test_what_asks_for_less_holds_from_now_on_where_its_time_is_as_near_as_clocks_are(service, choice, at):
+    assert over_a_clock_ahead(service, choice, at) == instant(12, 3)
+
+
+@pytest.mark.parametrize("choice", LESS, ids=str)
+def test_what_asks_for_less_stays_at_its_time_where_that_is_longer_ago(service, choice):
+    assert over_a_clock_ahead(service, choice, instant(11, 54, 59)) == instant(11, 54, 59)
 
 
 @pytest.mark.parametrize(

@@ -161,7 +161,7 @@ def _problems(route: Route, *, with_keys: bool) -> Json:
     if route.parameters:
         kinds.append("not-found")
     if not with_keys:
-        kinds.append("misdirected")
+        kinds += [] if route.for_recipients else ["misdirected"]
     elif route.scope is not None:
         kinds += _WITH_SCOPE
     by_status = {str(PROBLEMS[kind].status): PROBLEMS[kind].title for kind in kinds}

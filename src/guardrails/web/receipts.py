@@ -79,6 +79,7 @@ class ReceiptRoom:
                 tag="consents",
                 summary="The keys that receipts are verified by, as a JWK set",
                 scope=None,
+                for_recipients=True,
                 gives=JwkSet,
                 answers=JWK_SET,
             ),

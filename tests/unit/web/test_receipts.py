@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+import hashlib
 import json
 from datetime import UTC, datetime
 
 import pytest
 
 from guardrails.consent.receipts import verify_receipt
+from guardrails.settings import Key
 from guardrails.signing import PublicKeys
 
 NOW = "2026-03-10T12:00:00Z"
@@ -40,6 +42,16 @@ def test_the_published_keys_are_public_and_of_the_type_that_the_rfc_names(client
     assert (answer.status_code, answer.content_type) == (200, "application/jwk-set+json")
     (key,) = json.loads(answer.data)["keys"]
     assert set(key) == {"kty", "crv", "x", "kid", "use", "alg"}
+
+
+def test_whoever_has_a_receipt_reaches_the_keys_by_the_public_name_and_needs_none(make_client):
+    key = Key("reader", hashlib.sha256(b"a-long-enough-key").hexdigest(), frozenset({"consent:read"}))
+    for service in (make_client(public_url="https://notify.example.org"), make_client(keys=(key,))):
+        for headers in ({"Host": "notify.example.org"}, {"Host": "10.0.0.7:8080", "Authorization": "Bearer nobody"}):
+            answer = service.get("/.well-known/jwks.json", headers=headers)
+            assert (answer.status_code, len(answer.get_json(force=True)["keys"])) == (200, 1)
+    misdirected = make_client().get("/v1/consents/k/1/receipt", headers={"Host": "notify.example.org"})
+    assert misdirected.status_code == 421
 
 
 def test_there_is_no_receipt_for_an_unknown_consent(client):

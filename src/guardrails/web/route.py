@@ -4,18 +4,21 @@
           takes=Candidate, gives=Decision)
 
 A room of the API is a tuple of routes; `blueprint` makes it a Flask blueprint. Parameters stand in the path as
-`{recipient_id}` and arrive as keyword arguments. One within the path may hold slashes, since WSGI servers hand them on
-decoded; one at its end holds none, or it would take in the routes below it.
+`{recipient_id}` and arrive as keyword arguments. They may hold slashes, since WSGI servers hand them on decoded; one of
+our own making at the end of a path holds none. So an id may look like a route below it: it is looked for first, and
+where there is none, that route's methods are told.
 """
 
 from __future__ import annotations
 
+import http
 import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Literal
 
 import flask
 import msgspec
+from werkzeug.exceptions import MethodNotAllowed
 from werkzeug.routing import PathConverter
 
 from guardrails.core.candidate import Id
@@ -42,7 +45,7 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
     bodies that are no JSON value of ours, by content type; `other_statuses` come with the same body as `status`.
     `problems` are the kinds that the operation adds to those that any has. `example` is one of the body that it takes
     or, where it takes none, gives. `scope` None is open to all. What is `for_recipients` is reached by the public URL,
-    under whatever name that is, and asks for nothing but the signed token in its path.
+    under whatever name that is, and asks for nothing but the signed token in its path, where there is one.
     """
 
     method: Literal["GET", "POST", "PUT"]
@@ -73,10 +76,11 @@ def blueprint(name: str, routes: Iterable[Route], answer: Answerer) -> flask.Blu
     """The routes of one room as a Flask blueprint; `answer` runs a route's handler and never raises."""
     room = flask.Blueprint(name, __name__)
     room.record(lambda state: state.app.url_map.converters.update(inner=_Inner))
+    routes = tuple(routes)
     for route in routes:
         rule = re.sub(r"{(decision_id|token)}$", r"<\1>", route.path)  # we make them, without a slash
         rule = re.sub(r"{(\w+)}", r"<inner:\1>", rule)
-        room.add_url_rule(rule, route.name, _view(route, answer), methods=[route.method])
+        room.add_url_rule(rule, route.name, _view(route, answer, _below(route, routes)), methods=[route.method])
     return room
 
 
@@ -87,10 +91,29 @@ class _Inner(PathConverter):
     part_isolating = False
 
 
-def _view(route: Route, answer: Answerer) -> Callable[..., flask.Response]:
+def _below(route: Route, routes: Iterable[Route]) -> tuple[Route, ...]:
+    """The routes of other methods whose paths a parameter at the end of this one's takes in."""
+    if not route.path.endswith("}"):
+        return ()
+    stem = route.path[: route.path.rindex("{")]
+    return tuple(
+        each
+        for each in routes
+        if each.path.startswith(stem) and each.path != route.path and each.method != route.method
+    )
+
+
+def _view(route: Route, answer: Answerer, below: tuple[Route, ...]) -> Callable[..., flask.Response]:
+    patterns = [(re.compile(re.sub(r"{\w+}", ".+", each.path)), each.method) for each in below]
+
     def view(**parameters: str) -> flask.Response:
         exchange: Exchange = flask.request.environ[EXCHANGE]
-        return as_response(answer(route, exchange, parameters))
+        reply = answer(route, exchange, parameters)
+        if patterns and reply.status == http.HTTPStatus.NOT_FOUND:
+            methods = {method for pattern, method in patterns if pattern.fullmatch(flask.request.path)}
+            if methods:
+                raise MethodNotAllowed([*sorted(methods), "OPTIONS"])
+        return as_response(reply)
 
     return view
 

@@ -101,6 +101,43 @@ def test_what_lies_below_a_decision_is_no_part_of_its_id(client, method):
     assert set(answer.headers["Allow"].split(", ")) == {"POST", "OPTIONS"}
 
 
+@pytest.mark.parametrize(
+    ("path", "allowed"),
+    [
+        ("/v1/decisions/batch", {"POST", "OPTIONS"}),
+        ("/v1/consents/batch", {"POST", "OPTIONS"}),
+        ("/v1/consents/k-1/confirmation", {"POST", "OPTIONS"}),
+        ("/v1/consents", {"POST", "OPTIONS"}),
+        ("/v1/outcomes", {"POST", "OPTIONS"}),
+        ("/v1/recipients/r-1/preference-link", {"POST", "OPTIONS"}),
+    ],
+)
+def test_what_can_only_be_posted_to_says_so_to_who_reads(client, path, allowed):
+    for method in ("GET", "HEAD"):
+        answer = client.open(path, method=method)
+        assert (answer.status_code, set(answer.headers["Allow"].split(", "))) == (405, allowed)
+    assert client.get("/v1/consents/batches").status_code == 404
+
+
+@pytest.mark.parametrize("consent_id", ["batch", "k-1/confirmation"])
+def test_a_record_is_read_though_its_id_looks_like_another_route(client, consent_id):
+    consent = {"recipient": "r-1", "purpose": "sponsored_content", "state": "granted", "method": "form"}
+    client.post("/v1/consents", json=consent | {"id": consent_id})
+    assert client.get(f"/v1/consents/{consent_id}").get_json()["id"] == consent_id
+
+
+def test_every_wrong_method_is_told_with_the_right_ones(client):
+    rules = [rule for rule in client.application.url_map.iter_rules() if "<" not in rule.rule]
+    methods = {rule.rule: set() for rule in rules}
+    for rule in rules:
+        methods[rule.rule] |= rule.methods
+    for path, allowed in methods.items():
+        wrong = next(method for method in ("DELETE", "PATCH") if method not in allowed)
+        answer = client.open(path, method=wrong)
+        assert (path, answer.status_code) == (path, 405)
+        assert set(answer.headers["Allow"].split(", ")) >= allowed
+
+
 def test_a_slash_in_an_id_may_also_stand_as_it_is(client):
     assert client.get("/v1/recipients/crm/42/preferences").get_json()["recipient"] == "crm/42"
 

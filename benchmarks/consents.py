@@ -16,6 +16,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO
 
@@ -23,12 +24,13 @@ import click
 import msgspec
 from sqlalchemy import Connection, event
 
-from guardrails.bootstrap import open_stores, utc_now
+from guardrails.bootstrap import utc_now
 from guardrails.consent import SqlConsents
 from guardrails.consent.transfer import BATCH, ConsentTransfer
 from guardrails.consent.values import ConsentRow
 from guardrails.core.needs import ConsentQuery
 from guardrails.storage.connections import Database
+from guardrails.stores import open_stores
 from servers import start_postgresql
 
 SOUND, FINDINGS = 0, 1
@@ -40,6 +42,7 @@ policies:
   - {id: ask-first, kind: consent_required, applies_to: {lane: monetized}, purpose: offers}
 """
 HEADER = "recipient,purpose,state,method,at,channels,evidence\n"
+GRANTED_AT = datetime(2026, 3, 10, 12, tzinfo=UTC)
 QUICKER_LEAST = {"SQLite": 2.0, "PostgreSQL": 5.0}
 """SQLite is asked without a trip to anywhere."""
 
@@ -203,7 +206,7 @@ def look_up(plan: Plan, path: Path) -> Iterator[LookUp]:
 
 
 def _row(number: int) -> ConsentRow:
-    return ConsentRow(id=f"k-{number}", recipient=f"r-{number}", purpose="offers", state="granted", method="form")
+    return ConsentRow(recipient=f"r-{number}", purpose="offers", state="granted", method="form", at=GRANTED_AT)
 
 
 def _looked_up(store: str, url: str, rows: int, rounds: int) -> LookUp:

@@ -59,6 +59,23 @@ def test_a_batch_is_recorded_once_and_told_row_by_row(transfer):
     assert [place for place, _ in transfer.records()] == [1, 2]
 
 
+@pytest.mark.parametrize("state", ["granted", "pending"])
+def test_a_yes_without_a_time_does_not_outdo_a_newer_no(transfer, state):
+    recorded, refused = transfer.record(
+        [row(1, id="no", state="withdrawn", at=instant(9)), row(1, id="yes", state=state, at=None)], now=instant(10)
+    )
+    assert recorded.is_new
+    assert refused.problems == (
+        ("/at", f"is needed where the row is `{state}`: a yes of long ago is not to outdo a newer no"),
+    )
+
+
+@pytest.mark.parametrize("state", ["withdrawn", "denied", "expired"])
+def test_a_no_without_a_time_is_of_now(transfer, state):
+    yes, no = transfer.record([row(1, id="yes"), row(1, id="no", state=state, at=None)], now=instant(10))
+    assert (yes.event.at, no.event.at) == (instant(9), instant(10))
+
+
 def test_a_pending_row_and_its_confirmation_may_stand_in_one_batch(transfer):
     pending = row(1, id="p", state="pending")
     grant = row(1, id="g", method="double_opt_in", confirms="p", at=instant(10))

@@ -123,6 +123,7 @@ BAD_ROWS = [
     ("r-2,letters,granted,form,2026-01-01T00:00:00Z,,,", "state", "is granted by double opt-in"),
     ("r-2,offers,grnted,form,2026-01-01T00:00:00Z,,,", "state", "`grnted` is not one of"),
     ("r-2,offers,granted,form,,,,", "at", "is needed where the row has no `id`"),
+    ("r-2,offers,granted,form,,,,k-9", "at", "is needed where the row is `granted`"),
     ("r-2,offers,granted,form,yesterday,,,", "at", "is not an RFC 3339 date"),
     ("r-2,offers,granted,form,2100-01-01T00:00:00Z,,,", "at", "lies in the future"),
     ("r-2,offers,granted,form,2026-01-01T00:00:00Z,push fax,,", "channels", "`fax` is not one of"),
@@ -171,6 +172,7 @@ def test_a_bad_row_is_told_by_line_and_column_and_spoils_no_other(here, row, col
 )
 def test_a_bad_line_of_ndjson_spoils_no_other(here, line):
     good = {"recipient": "r-1", "purpose": "offers", "state": "granted", "method": "form", "id": "k-1"}
+    good |= {"at": "2026-01-01T00:00:00Z"}
     content = f"{json.dumps(good)}\n{line}\n{json.dumps(good | {'id': 'k-2'})}\n".encode("latin-1")
     result = imported(content, "--json")
     assert (result.exit_code, json.loads(result.stdout)) == (1, {"recorded": 2, "known": 0, "bad": 1})
@@ -258,6 +260,7 @@ def recorded(here):
     CliRunner().invoke(main, ADD)
     asked = {"id": "k-1", "recipient": "r,1", "purpose": "letters", "state": "pending", "method": "form"}
     asked |= {"notice_id": "privacy", "notice_version": "3", "language": "en", "jurisdiction": "US-CA"}
+    asked |= {"at": "2026-02-01T00:00:00Z"}
     rows = [
         asked | {"captured_by": 'the "app"', "evidence": {"ip": "kept\nas is"}, "expires_at": "2100-01-01T00:00:00Z"},
         asked | {"id": "k-2", "state": "granted", "method": "double_opt_in", "confirms": "k-1"},

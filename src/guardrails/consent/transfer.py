@@ -14,7 +14,7 @@ from typing import NamedTuple
 import msgspec
 
 from guardrails.consent import ledger
-from guardrails.consent.checks import Problem, lone_problems
+from guardrails.consent.checks import GIVING, Problem, lone_problems
 from guardrails.consent.ledger import Recording, Session
 from guardrails.consent.values import ConsentEvent, ConsentRow, event_of
 from guardrails.core.purposes import Purpose
@@ -87,8 +87,10 @@ def _derived_id(row: ConsentRow) -> str:
 
 def _row_problems(row: ConsentRow) -> Iterator[Problem]:
     # Yes, no, yes without a time are three rows of which two say the same: they would become two records.
-    if row.id is None and row.at is None:
+    if row.at is None and row.id is None:
         yield "/at", "is needed where the row has no `id`: it says when they spoke"
+    elif row.at is None and row.state in GIVING:
+        yield "/at", f"is needed where the row is `{row.state}`: a yes of long ago is not to outdo a newer no"
 
 
 def _record_groups(session: Session, groups: list[tuple[Recording, ...]]) -> list[list[Recorded | CandidateError]]:

@@ -96,7 +96,7 @@ class Withdrawals:
         """Withdraw every purpose, declared or recorded, on a channel if the reply is a keyword; else do nothing.
 
         The same request with the same id returns the first records. Raises CandidateError where its time makes no
-        sense, ConflictError where its id was used for another reply.
+        sense, ConflictError where its id was used for another reply of the recipient on the channel.
         """
         keyword = keyword_in(request.text)
         if keyword is None:
@@ -130,7 +130,7 @@ class Withdrawals:
 
 
 class _Reply(msgspec.Struct, frozen=True):
-    """A reply that is a keyword, under the id that its records are called after."""
+    """A reply that is a keyword. Its records are called after its id, which is one of the recipient's on the channel."""
 
     request: InboundRequest
     keyword: str
@@ -142,7 +142,7 @@ class _Reply(msgspec.Struct, frozen=True):
         """What it says of a purpose."""
         request = self.request
         said = _withdrawal(
-            id=_id_of(KEYWORD, self.id, purpose),
+            id=_id_of(KEYWORD, request.recipient, request.channel, self.id, purpose),
             recipient=request.recipient,
             purpose=purpose,
             channels=(request.channel,),

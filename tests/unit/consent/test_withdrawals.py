@@ -163,9 +163,17 @@ def test_a_purpose_that_came_up_since_is_not_what_the_message_was_about(ledger):
     assert ledger.reply(id="m-1") == first
 
 
-@pytest.mark.parametrize(
-    "change", [{"text": "quit"}, {"channel": "chat"}, {"recipient": "r-2"}, {"at": instant(11)}], ids=str
-)
+@pytest.mark.parametrize("change", [{"channel": "chat"}, {"recipient": "r-2"}], ids=str)
+def test_the_same_id_on_another_channel_or_of_another_recipient_is_another_message(ledger, change):
+    """Providers number their messages by themselves: whoever writes STOP has stopped."""
+    first = ledger.reply(id="m-1")
+    other = ledger.reply(**({"id": "m-1"} | change))
+    assert len(other.withdrawn) == 2
+    assert {each.id for each in first.withdrawn}.isdisjoint(each.id for each in other.withdrawn)
+    assert ledger.reply(**({"id": "m-1"} | change)) == other
+
+
+@pytest.mark.parametrize("change", [{"text": "quit"}, {"at": instant(11)}], ids=str)
 def test_another_message_under_the_same_id_is_a_conflict(ledger, change):
     ledger.reply(id="m-1")
     with pytest.raises(ConflictError):

@@ -18,7 +18,7 @@ from typing import Any, Literal
 import msgspec
 
 from guardrails.audit import MemorySpool
-from guardrails.bootstrap import Application, Terms, build_application, compiler, open_stores
+from guardrails.bootstrap import Application, Terms, build_application, compiler
 from guardrails.consent import ConsentRequest
 from guardrails.core.candidate import Candidate
 from guardrails.core.needs import Take
@@ -35,6 +35,7 @@ from guardrails.policytest.merge import merged
 from guardrails.policytest.runner import decode_candidate, raise_if_error
 from guardrails.policytest.times import parse_instant
 from guardrails.preferences import PreferenceRequest
+from guardrails.stores import open_stores
 from outages import CutTransactor
 
 LEASE = timedelta(minutes=10)

@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from guardrails.audit import MemorySpool
-from guardrails.bootstrap import Outside, Terms, build_application, compiler, open_stores
+from guardrails.bootstrap import Outside, Terms, build_application, compiler
 from guardrails.consent import ConsentRequest
 from guardrails.core.candidate import Candidate
 from guardrails.core.policy import Verdict
@@ -23,6 +23,7 @@ from guardrails.decide.ports import StoredDecision, Transactor
 from guardrails.decide.replay import Replay
 from guardrails.decide.spool import Spool
 from guardrails.policyfile.loader import load_policy_files
+from guardrails.stores import open_stores
 from outages import CutTransactor
 
 NOW = datetime(2026, 12, 1, 12, tzinfo=UTC)

@@ -9,10 +9,9 @@ from __future__ import annotations
 import secrets
 import time
 from collections.abc import Callable, Iterable, Mapping
-from contextlib import closing, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from functools import cache, lru_cache, partial
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,26 +21,14 @@ from sqlalchemy import Connection
 from guardrails.audit import (
     AuditService,
     FileSpool,
-    MemoryAuditLog,
-    MemoryDecisions,
-    MemoryPolicyArchive,
     MemorySpool,
-    SqlAuditLog,
-    SqlDecisions,
-    SqlPolicyArchive,
 )
-from guardrails.caps import MemoryCaps, SqlCaps
-from guardrails.caps.moving import Filled, take_back
+from guardrails.caps.moving import Filled
 from guardrails.consent import (
     ConsentService,
-    MemoryConsents,
-    MemoryNotices,
     NoticeService,
-    SqlConsents,
-    SqlNotices,
     Withdrawals,
 )
-from guardrails.consent.notice_store import NoticeStore
 from guardrails.consent.receipts import Receipts
 from guardrails.consent.service import CONFIRM_WITHIN
 from guardrails.core.candidate import Candidate
@@ -56,13 +43,7 @@ from guardrails.decide.explain import Explainer, Explanation
 from guardrails.decide.housekeeping import Housekeeping
 from guardrails.decide.outcomes import Outcomes
 from guardrails.decide.ports import (
-    AuditLog,
-    CapStore,
-    ConsentReader,
-    DecisionStore,
     EngineFactory,
-    PolicyArchive,
-    PreferenceReader,
     Session,
     Transactor,
 )
@@ -74,14 +55,11 @@ from guardrails.decoding import Decoder, in_place
 from guardrails.engine.native import NativeEngine
 from guardrails.errors import CandidateError, DependencyError, SettingsError
 from guardrails.policyfile.loader import load_policy_files
-from guardrails.preferences import MemoryPreferences, PreferenceService, SqlPreferences
-from guardrails.settings import CAPS_IN_DATABASE, EngineName, Settings
+from guardrails.preferences import PreferenceService
+from guardrails.settings import EngineName, Settings
 from guardrails.signing import Links, SigningKeys
-from guardrails.storage.connections import BUSY_SECONDS, Database
-from guardrails.storage.memory import Journal
-from guardrails.storage.migrate import migrate, refuse_to_migrate
-from guardrails.storage.transactors import open_transactor
-from guardrails.storage.unit_watch import HANG_SECONDS
+from guardrails.storage.migrate import migrate
+from guardrails.stores import DEADLINE, open_redis, open_stores, rebuild_of
 
 if TYPE_CHECKING:
     from guardrails.caps.redis import CapsRebuild, RedisGateway
@@ -94,21 +72,14 @@ __all__ = [
     "build_application",
     "compiler",
     "in_memory_application",
-    "migrate",
     "open_application",
-    "open_stores",
-    "refuse_to_migrate",
-    "take_caps_back",
     "utc_now",
 ]
 
 
 _CANDIDATE = Decoder(Candidate)
 
-DEADLINE = timedelta(milliseconds=250)
 MIGRATION_SECONDS = 86_400.0
-HANGS_AFTER_DEADLINES = 4
-"""A unit of work serves several decisions, and waits for other processes: so much longer than one it may take."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -237,7 +208,7 @@ def open_application(
         deadline=timedelta(milliseconds=settings.deadline_ms),
         confirm_within=timedelta(seconds=settings.confirmation_link_seconds),
     )
-    redis = None if settings.redis_url is None else _open_redis(settings.redis_url, settings)
+    redis = None if settings.redis_url is None else open_redis(settings.redis_url, settings)
     outside = _open_outside(settings, clock)
     return build_application(
         policies,
@@ -326,7 +297,7 @@ def build_application(
         housekeeping=Housekeeping(transactor, keep=terms.keep),
         drain=Drain(transactor, spool, clock=clock, keep=terms.keep),
         spool=spool,
-        caps_rebuild=None if redis is None else _rebuild(transactor, redis, policies, clock=clock, new_id=make_id),
+        caps_rebuild=None if redis is None else rebuild_of(transactor, redis, policies, clock=clock, new_id=make_id),
         transactor=transactor,
     )
 
@@ -415,130 +386,3 @@ def _look(session: Session, looks: list[None]) -> list[str | None]:
     except DependencyError as error:
         return [str(error)] * len(looks)
     return [None] * len(looks)
-
-
-class _Session:
-    """The stores of all rooms, over one unit of work."""
-
-    def __init__(
-        self,
-        *,
-        consents: ConsentReader,
-        notices: NoticeStore,
-        preferences: PreferenceReader,
-        caps: CapStore,
-        decisions: DecisionStore,
-        audit: AuditLog,
-        policies: PolicyArchive,
-    ) -> None:
-        self.consents = consents
-        self.notices = notices
-        self.preferences = preferences
-        self.caps = caps
-        self.decisions = decisions
-        self.audit = audit
-        self.policies = policies
-
-
-def open_stores(
-    url: str,
-    *,
-    redis: RedisGateway | None = None,
-    deadline: timedelta = DEADLINE,
-    on_old_schema: Callable[[Connection], None] = migrate,
-) -> Transactor:
-    """The stores at `url`: `memory:`, `sqlite:///path` or `postgresql://...`, made and migrated with the first call.
-
-    Whoever only reads says `refuse_to_migrate` for `on_old_schema`: the first call raises SettingsError then where the
-    schema is an older release's, or there is none. The caps live in `redis`, where it is given; the rest does not.
-    Neither a database that others hold nor one that hangs is given up before the `deadline` of a decision. Raises
-    SettingsError where the URL is none of these.
-    """
-    seconds = deadline.total_seconds()
-    return open_transactor(
-        url,
-        sql_session=partial(_sql_session, redis),
-        memory_session=_memory_session,
-        busy_seconds=max(BUSY_SECONDS, seconds),
-        hang_seconds=max(HANG_SECONDS, HANGS_AFTER_DEADLINES * seconds),
-        on_old_schema=on_old_schema,
-    )
-
-
-def take_caps_back(settings: Settings) -> Filled | None:
-    """Have the caps live in the database, where the settings say that they do and they have lived in Redis so far.
-
-    Returns with what it was filled, if so. Raises what opening the database does.
-    """
-    if settings.caps_url != CAPS_IN_DATABASE or settings.database_url == "memory:":
-        return None
-    with closing(Database(settings.database_url)) as database, database.unit() as connection:
-        return take_back(connection, SqlDecisions(connection))
-
-
-def _sql_session(redis: RedisGateway | None, connection: Connection) -> Session:
-    decisions = SqlDecisions(connection)
-    return _Session(
-        consents=SqlConsents(connection),
-        notices=SqlNotices(connection),
-        preferences=SqlPreferences(connection),
-        caps=SqlCaps(connection) if redis is None else _redis_caps(redis, connection, decisions),
-        decisions=decisions,
-        audit=SqlAuditLog(connection),
-        policies=SqlPolicyArchive(connection),
-    )
-
-
-# What needs the extra `redis` is not even loaded where nobody asked for it.
-
-
-def _open_redis(url: str, settings: Settings) -> RedisGateway:
-    if settings.database_url == "memory:":
-        raise SettingsError("caps live in Redis beside a database that they can be filled from; `memory:` keeps none")
-    try:
-        from guardrails.caps.redis import RedisGateway  # noqa: PLC0415
-    except ImportError as error:
-        raise SettingsError(
-            f"caps in Redis need its client: install `notification-guardrails[redis]` ({error})"
-        ) from error
-    gateway = RedisGateway(
-        url, deadline_seconds=settings.deadline_ms / 1000, uses_server_time=not settings.replay_clock
-    )
-    with suppress(DependencyError):  # out of reach now: decisions say so until it is back
-        gateway.check()
-    return gateway
-
-
-def _redis_caps(redis: RedisGateway, connection: Connection, decisions: DecisionStore) -> CapStore:
-    from guardrails.caps.redis import RedisCaps  # noqa: PLC0415
-
-    return RedisCaps(redis, connection, decisions=decisions)
-
-
-def _rebuild(
-    transactor: Transactor,
-    redis: RedisGateway,
-    policies: ActivePolicies,
-    *,
-    clock: Callable[[], datetime],
-    new_id: Callable[[], str],
-) -> CapsRebuild:
-    from guardrails.caps.redis import CapsRebuild  # noqa: PLC0415
-
-    @lru_cache(maxsize=1)
-    def needs(policy_set: PolicySet) -> dict[str, int]:
-        return {policy.cap.id: policy.cap.window.keep_seconds for policy in policy_set.policies if policy.cap}
-
-    return CapsRebuild(transactor, redis, clock=clock, new_id=new_id, needs=lambda: needs(policies.snapshot.policy_set))
-
-
-def _memory_session(journal: Journal) -> Session:
-    return _Session(
-        consents=MemoryConsents(journal),
-        notices=MemoryNotices(journal),
-        preferences=MemoryPreferences(journal),
-        caps=MemoryCaps(journal),
-        decisions=MemoryDecisions(journal),
-        audit=MemoryAuditLog(journal),
-        policies=MemoryPolicyArchive(journal),
-    )

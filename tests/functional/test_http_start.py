@@ -15,10 +15,11 @@ from pathlib import Path
 
 import pytest
 
-from guardrails.bootstrap import migrate, open_application
+from guardrails.bootstrap import open_application
 from guardrails.cli.serve import _reach
 from guardrails.errors import UnansweredError
 from guardrails.settings import Settings
+from guardrails.stores import migrate
 from service import CANDIDATE, POLICIES, Service
 
 STARTS = 6

@@ -12,10 +12,11 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
 from guardrails.audit import FileSpool
-from guardrails.bootstrap import compiler, open_stores
+from guardrails.bootstrap import compiler
 from guardrails.decide.entry import DecisionEntry
 from guardrails.errors import DependencyError
 from guardrails.policyfile.loader import load_policy_files
+from guardrails.stores import open_stores
 from route import TRANSACTIONAL, Route, candidate
 
 POLICIES = """

@@ -28,7 +28,7 @@ from hypothesis.stateful import (
 )
 
 from guardrails.audit import MemorySpool
-from guardrails.bootstrap import Terms, build_application, compiler, open_stores
+from guardrails.bootstrap import Terms, build_application, compiler
 from guardrails.caps.redis import RedisGateway
 from guardrails.core.candidate import Campaign, Candidate, Content, Recipient
 from guardrails.decide.active_policies import ActivePolicies
@@ -36,6 +36,7 @@ from guardrails.decide.outcomes import ImpossibleOutcomeError, OutcomeReport, Ou
 from guardrails.decide.ports import Transactor
 from guardrails.errors import CandidateError, ConflictError, DependencyError, NotFoundError
 from guardrails.policyfile.loader import load_policy_files
+from guardrails.stores import open_stores
 from property.plain_model import CAPS, POLICIES, PlainModel, Send
 from stores import make_database, sqlite_url
 

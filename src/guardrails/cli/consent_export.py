@@ -9,7 +9,6 @@ from datetime import datetime
 
 import click
 
-from guardrails.bootstrap import open_stores, refuse_to_migrate
 from guardrails.cli import exit_codes
 from guardrails.cli.consent_import import form_option
 from guardrails.cli.consent_rows import Form, write_csv, write_ndjson
@@ -20,6 +19,7 @@ from guardrails.cli.progress import progress_of_output
 from guardrails.consent.transfer import ConsentTransfer
 from guardrails.consent.values import ConsentEvent
 from guardrails.errors import SettingsError
+from guardrails.stores import open_stores, refuse_to_migrate
 
 __all__ = ["export"]
 

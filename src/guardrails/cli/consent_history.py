@@ -8,7 +8,7 @@ from datetime import datetime
 import click
 import msgspec
 
-from guardrails.bootstrap import new_id, open_stores, utc_now
+from guardrails.bootstrap import new_id, utc_now
 from guardrails.cli import exit_codes
 from guardrails.cli.consent_view import Consents, show_history
 from guardrails.cli.documented import Documented
@@ -19,6 +19,7 @@ from guardrails.consent.service import ConsentService
 from guardrails.consent.values import ConsentEvent
 from guardrails.core.candidate import Id
 from guardrails.errors import SettingsError
+from guardrails.stores import open_stores
 
 __all__ = ["check_id", "history"]
 

@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.text import Text
 
 from guardrails.audit.service import AuditService
-from guardrails.bootstrap import open_stores, refuse_to_migrate, utc_now
+from guardrails.bootstrap import utc_now
 from guardrails.cli import exit_codes
 from guardrails.cli.counting import counted
 from guardrails.cli.decision_view import moment
@@ -25,6 +25,7 @@ from guardrails.cli.replay import files_of
 from guardrails.cli.terminal import output_console
 from guardrails.decide.impact import Impact, OfNotice, OfPurpose, OfRecord, Relying, Sought
 from guardrails.errors import SettingsError
+from guardrails.stores import open_stores, refuse_to_migrate
 
 __all__ = ["impact"]
 

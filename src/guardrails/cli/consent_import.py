@@ -14,7 +14,7 @@ from typing import BinaryIO
 import click
 import msgspec
 
-from guardrails.bootstrap import open_stores, utc_now
+from guardrails.bootstrap import utc_now
 from guardrails.cli import exit_codes
 from guardrails.cli.consent_rows import Form, Row, RowReader
 from guardrails.cli.counting import counted
@@ -27,6 +27,7 @@ from guardrails.consent.transfer import BATCH, ConsentTransfer
 from guardrails.decoding import in_place
 from guardrails.errors import CandidateError, DependencyError, MalformedError, SettingsError
 from guardrails.policyfile.loader import load_policies
+from guardrails.stores import open_stores
 
 __all__ = ["form_option", "import_"]
 

@@ -11,7 +11,6 @@ from rich.console import Console
 from rich.text import Text
 from rich.tree import Tree
 
-from guardrails.bootstrap import refuse_to_migrate
 from guardrails.cli.candidates import Broken, read_candidates
 from guardrails.cli.decision_view import moment, outlook, relied_on, verdict_line
 from guardrails.cli.documented import Documented
@@ -24,6 +23,7 @@ from guardrails.core.policy_set import PolicySet
 from guardrails.decide.explain import Explainer, Explanation
 from guardrails.errors import CandidateError
 from guardrails.policytest.trace_view import Branch, policy_branches
+from guardrails.stores import refuse_to_migrate
 
 __all__ = ["explain"]
 

@@ -8,7 +8,7 @@ from typing import BinaryIO
 
 import click
 
-from guardrails.bootstrap import open_stores, utc_now
+from guardrails.bootstrap import utc_now
 from guardrails.cli import exit_codes
 from guardrails.cli.documented import Documented
 from guardrails.cli.opening import require_records
@@ -19,6 +19,7 @@ from guardrails.consent.notices import NoticeRequest
 from guardrails.decoding import Decoder
 from guardrails.errors import CandidateError, SettingsError
 from guardrails.policyfile.loader import load_policies
+from guardrails.stores import open_stores
 
 __all__ = ["add"]
 

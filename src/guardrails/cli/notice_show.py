@@ -9,7 +9,6 @@ import msgspec
 from rich.console import Console
 from rich.text import Text
 
-from guardrails.bootstrap import open_stores
 from guardrails.cli import exit_codes
 from guardrails.cli.decision_view import moment
 from guardrails.cli.documented import Documented
@@ -18,6 +17,7 @@ from guardrails.cli.options import json_option, records_option
 from guardrails.cli.terminal import indented, output_console
 from guardrails.consent.notice_service import NoticeService
 from guardrails.consent.notices import Notice, NoticePurpose
+from guardrails.stores import open_stores
 
 __all__ = ["show"]
 

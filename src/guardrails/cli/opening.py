@@ -8,10 +8,11 @@ from pathlib import Path
 
 from sqlalchemy import Connection
 
-from guardrails.bootstrap import Application, compiler, in_memory_application, migrate, open_application
+from guardrails.bootstrap import Application, compiler, in_memory_application, open_application
 from guardrails.errors import SettingsError
 from guardrails.policyfile.loader import load_policies
 from guardrails.settings import EngineName, Settings
+from guardrails.stores import migrate
 
 __all__ = ["opened", "require_records"]
 

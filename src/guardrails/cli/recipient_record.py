@@ -10,7 +10,7 @@ from pathlib import Path
 import click
 
 from guardrails.audit.service import AuditService
-from guardrails.bootstrap import open_application, refuse_to_migrate, utc_now
+from guardrails.bootstrap import open_application, utc_now
 from guardrails.cli import exit_codes
 from guardrails.cli.consent_history import check_id
 from guardrails.cli.documented import Documented
@@ -20,6 +20,7 @@ from guardrails.cli.progress import progress_of_output
 from guardrails.errors import SettingsError
 from guardrails.recipient_record import record_of
 from guardrails.settings import Settings
+from guardrails.stores import refuse_to_migrate
 
 __all__ = ["record"]
 

@@ -12,7 +12,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.text import Text
 
 from guardrails.audit.service import AuditService
-from guardrails.bootstrap import compiler, open_stores, refuse_to_migrate
+from guardrails.bootstrap import compiler
 from guardrails.cli import exit_codes
 from guardrails.cli.counting import counted
 from guardrails.cli.documented import Documented
@@ -21,6 +21,7 @@ from guardrails.cli.options import json_option, records_option
 from guardrails.cli.terminal import errors_console, output_console, print_json
 from guardrails.decide.replay import Difference, Replay
 from guardrails.errors import NotFoundError
+from guardrails.stores import open_stores, refuse_to_migrate
 
 __all__ = ["files_of", "replay"]
 

@@ -30,7 +30,7 @@ from granian.constants import Interfaces
 from granian.log import LogLevels
 from sqlalchemy import Connection
 
-from guardrails.bootstrap import MIGRATION_SECONDS, Application, migrate, open_application, take_caps_back
+from guardrails.bootstrap import MIGRATION_SECONDS, Application, open_application
 from guardrails.caps.moving import Filled
 from guardrails.cli import exit_codes
 from guardrails.cli.documented import Documented
@@ -49,6 +49,7 @@ from guardrails.settings import (
     read_controller,
     read_keys,
 )
+from guardrails.stores import migrate, take_caps_back
 
 __all__ = ["serve"]
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import click
 
-from guardrails.bootstrap import open_application, refuse_to_migrate
+from guardrails.bootstrap import open_application
 from guardrails.cli import exit_codes
 from guardrails.cli.documented import Documented
 from guardrails.cli.opening import require_records
@@ -26,6 +26,7 @@ from guardrails.core.candidate import Recipient
 from guardrails.decoding import Decoder
 from guardrails.errors import CandidateError
 from guardrails.settings import Settings
+from guardrails.stores import refuse_to_migrate
 
 __all__ = ["usage"]
 

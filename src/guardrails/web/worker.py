@@ -12,8 +12,9 @@ from collections.abc import Callable
 
 import structlog
 
-from guardrails.bootstrap import Application, open_application, take_caps_back, utc_now
+from guardrails.bootstrap import Application, open_application, utc_now
 from guardrails.settings import CAPS_IN_DATABASE, Settings
+from guardrails.stores import take_caps_back
 from guardrails.web.app import create_app
 from guardrails.web.gauges import gauges_of
 from guardrails.web.logs import configure_logs

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from guardrails.bootstrap import open_stores
+from guardrails.stores import open_stores
 from route import Route
 from sends import CapsApart, Sends
 

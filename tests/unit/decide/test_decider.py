@@ -13,12 +13,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from guardrails.bootstrap import open_stores
 from guardrails.consent import ConsentRequest
 from guardrails.decide.decider import ONE_TIME, _runs
 from guardrails.decide.writes import Request
 from guardrails.errors import CandidateError, CapsMoved, ConflictError, NotFoundError
 from guardrails.preferences import PreferenceRequest
+from guardrails.stores import open_stores
 from list_store import Gate, waiting
 from outages import PORTS
 from route import DEADLINE, KEEP, LEASE, NOW, Route, candidate, codes, effects

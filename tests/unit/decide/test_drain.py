@@ -7,10 +7,10 @@ from datetime import timedelta
 import pytest
 
 from guardrails.audit import FileSpool, MemorySpool
-from guardrails.bootstrap import open_stores
 from guardrails.decide.drain import STEP_ENTRIES, Drained
 from guardrails.decide.outcomes import OutcomeReport
 from guardrails.errors import DependencyError, NotFoundError
+from guardrails.stores import open_stores
 from route import KEEP, LEASE, NOW, TRANSACTIONAL, Route, candidate, codes, effects
 
 POLICIES = """

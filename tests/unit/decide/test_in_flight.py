@@ -10,10 +10,10 @@ import weakref
 
 import pytest
 
-from guardrails.bootstrap import open_stores
 from guardrails.decide.in_flight import InFlight, _forget, patience_seconds
 from guardrails.decide.writes import Answer, Known
 from guardrails.errors import CandidateError, ConflictError
+from guardrails.stores import open_stores
 from route import Route, candidate
 
 

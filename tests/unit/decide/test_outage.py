@@ -11,9 +11,9 @@ import pytest
 
 from disks import as_nobody, bounded
 from guardrails.audit import FileSpool, MemorySpool
-from guardrails.bootstrap import open_stores
 from guardrails.decide.entry import decode_entry
 from guardrails.errors import CandidateError, ConflictError, DependencyError
+from guardrails.stores import open_stores
 from route import LEASE, NOW, POLICIES, TRANSACTIONAL, Route, candidate, codes, effects
 from spooling import waiting_for
 

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 import pytest
 
 from guardrails.audit import FileSpool
-from guardrails.bootstrap import open_stores
+from guardrails.stores import open_stores
 from route import TRANSACTIONAL, Route, candidate
 
 WORKERS = 4

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 import msgspec
 import pytest
 
-from guardrails.bootstrap import compiler, open_stores
+from guardrails.bootstrap import compiler
 from guardrails.core.needs import Preferences
 from guardrails.core.timing import CHOSEN_ZONE
 from guardrails.decide.entry import decode_entry, encode_entry
@@ -17,6 +17,7 @@ from guardrails.decide.judgement import checks_of
 from guardrails.decide.replay import Replay, case_of
 from guardrails.preferences import PreferenceRequest
 from guardrails.storage.memory import MemoryTransactor
+from guardrails.stores import open_stores
 from route import NOW, Route, candidate, codes, effects
 from stores import memory_session
 

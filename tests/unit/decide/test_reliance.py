@@ -6,8 +6,8 @@ import json
 
 import pytest
 
-from guardrails.bootstrap import open_stores
 from guardrails.consent import ConsentRequest
+from guardrails.stores import open_stores
 from route import NOW, TRANSACTIONAL, Route, candidate, faulty_route
 
 POLICIES = """

@@ -10,12 +10,13 @@ import msgspec
 import pytest
 
 from guardrails.audit import AuditService
-from guardrails.bootstrap import compiler, open_application, open_stores
+from guardrails.bootstrap import compiler, open_application
 from guardrails.core.needs import PreferenceQuery, Preferences, Usage, UsageQuery
 from guardrails.decide.older_entries import answers_to
 from guardrails.decide.replay import Replay
 from guardrails.errors import EngineFault
 from guardrails.settings import Settings
+from guardrails.stores import open_stores
 from old_database import DECISIONS, old_database
 from route import TRANSACTIONAL, Route, candidate, faulty_route
 

@@ -8,11 +8,12 @@ import pytest
 import structlog
 
 from guardrails.audit.spool import FileSpool
-from guardrails.bootstrap import Outside, build_application, compiler, open_application, open_stores, utc_now
+from guardrails.bootstrap import Outside, build_application, compiler, open_application, utc_now
 from guardrails.decide.active_policies import ActivePolicies
 from guardrails.policyfile.loader import load_policies
 from guardrails.settings import Settings
 from guardrails.signing import Links, SigningKeys
+from guardrails.stores import open_stores
 from guardrails.web import create_app
 from guardrails.web.gauges import gauges_of
 from guardrails.web.metrics import Metrics

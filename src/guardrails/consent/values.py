@@ -30,7 +30,8 @@ class ConsentRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     `id` makes the request safe to repeat. `at` is when the recipient spoke (left out: now), `method` how, such as
     `settings_screen`; `channels` what it is about (left out: all); `notice_id`, `notice_version` and `language` are
     what they were shown, `evidence` whatever proves it, `captured_by` who took it down, `jurisdiction` whose law they
-    were asked under. `expires_at` ends a grant; of a pending record, the grant that it becomes.
+    were asked under. `expires_at` ends a grant; of a pending record, the grant that it becomes. No text may be empty: a
+    CSV can't tell that from one that was left out.
     """
 
     recipient: Id
@@ -42,7 +43,7 @@ class ConsentRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     channels: Annotated[tuple[Channel, ...], Meta(min_length=1, max_length=20)] | None = None
     notice_id: Word | None = None
     notice_version: Word | None = None
-    language: Locale | None = None
+    language: Annotated[Locale, Meta(min_length=1)] | None = None
     evidence: dict[str, Any] = {}
     jurisdiction: CountryOrRegion | None = None
     captured_by: Word | None = None

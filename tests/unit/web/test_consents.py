@@ -56,6 +56,14 @@ def test_a_wrong_consent_is_refused_by_pointer(post, change, pointer):
     assert (answer.status_code, [error["pointer"] for error in answer.get_json()["errors"]]) == (422, [pointer])
 
 
+@pytest.mark.parametrize(
+    "name", ["id", "notice_id", "notice_version", "language", "jurisdiction", "captured_by", "method", "at"]
+)
+def test_no_text_is_empty_for_a_file_could_not_tell_it_from_what_was_left_out(post, name):
+    answer = post("/v1/consents", GRANT | {name: ""})
+    assert (answer.status_code, [error["pointer"] for error in answer.get_json()["errors"]]) == (422, [f"/{name}"])
+
+
 def test_a_batch_answers_each_consent_in_its_place(client, post):
     wrong = GRANT | {"id": "k-2", "state": "maybe"}
     future = GRANT | {"id": "k-3", "at": "2026-03-11T12:00:00Z"}

@@ -115,9 +115,10 @@ def _time_problems(event: ConsentEvent) -> Iterator[Problem]:
 
 
 def _proof_problems(event: ConsentEvent, purpose: Purpose | None) -> Iterator[Problem]:
-    if event.state != "granted" or purpose is None or not purpose.double_opt_in:
+    if event.state != "granted":
         return
-    if event.method != DOUBLE_OPT_IN:
+    if event.method == DOUBLE_OPT_IN:
+        if not event.evidence and event.confirms is None:
+            yield "/evidence", "is needed: it shows how and when the grant was confirmed"
+    elif purpose is not None and purpose.double_opt_in:
         yield "/state", f"`{purpose.id}` is granted by double opt-in: record it as `pending`, and have it confirmed"
-    elif not event.evidence and event.confirms is None:
-        yield "/evidence", "is needed: it shows how and when the grant was confirmed"

@@ -242,10 +242,22 @@ def test_a_purpose_with_double_opt_in_takes_no_direct_grant(ledger):
     )
 
 
-def test_what_was_confirmed_elsewhere_is_taken_with_its_evidence(ledger):
-    assert ledger.pointers(purpose="partners", method="double_opt_in") == ["/evidence"]
-    ledger.record(purpose="partners", method="double_opt_in", evidence={"mail": "m-7"})
-    assert ledger.states() == {"partners": "granted"}
+@pytest.mark.parametrize("purpose", ["partners", "offers"])
+def test_what_was_confirmed_elsewhere_is_taken_with_its_evidence(ledger, purpose):
+    """Whatever the purpose demands: a policy may demand it too."""
+    assert ledger.pointers(purpose=purpose, method="double_opt_in") == ["/evidence"]
+    ledger.record(purpose=purpose, method="double_opt_in", evidence={"mail": "m-7"})
+    assert ledger.states() == {purpose: "granted"}
+
+
+def test_what_ends_a_consent_by_a_method_of_that_name_needs_no_evidence(ledger):
+    ledger.record(method="double_opt_in", state="withdrawn")
+    assert ledger.states() == {"offers": "withdrawn"}
+
+
+def test_where_nothing_is_declared_a_confirmed_grant_needs_its_evidence_too(ledger):
+    ledger.declared = {}
+    assert ledger.pointers(method="double_opt_in") == ["/evidence"]
 
 
 def test_what_waits_counts_for_nothing_and_what_is_confirmed_does(ledger):

@@ -92,12 +92,13 @@ def recording_of(request: ConsentRequest, declared: Mapping[str, Purpose], *, ne
 
 
 class Confirmation(msgspec.Struct, frozen=True):
-    """The pending record to confirm, the id of the grant that it becomes, and how long it may wait."""
+    """The pending record to confirm, the id of the grant that it becomes, how long it may wait, what is declared."""
 
     pending: str
     new_id: str
     now: datetime
     within: timedelta
+    declared: Mapping[str, Purpose]
 
 
 def record_groups(session: Session, groups: list[tuple[Recording, ...]]) -> list[list[ConsentEvent | CandidateError]]:
@@ -194,7 +195,13 @@ def _answer(session: Session, asked: Confirmation) -> ConsentEvent | CandidateEr
     if known is not None:
         return known
     later = session.consents.history(pending.recipient, purpose=pending.purpose, after=pending.id)
-    return _void(pending, later) or _late(pending, asked) or pending
+    return _void(pending, later) or _gone(pending, asked.declared) or _late(pending, asked) or pending
+
+
+def _gone(pending: ConsentEvent, declared: Mapping[str, Purpose]) -> ConflictError | None:
+    for _, problem in purpose_problems(pending, declared, is_on_record=True):
+        return ConflictError(f"consent `{pending.id}` can't be confirmed any more: {problem}")
+    return None
 
 
 def _void(pending: ConsentEvent, later: Sequence[ConsentEvent]) -> ConflictError | None:
@@ -220,8 +227,11 @@ def _late(pending: ConsentEvent, asked: Confirmation) -> GoneError | None:
 
 
 def confirm_by(pending: ConsentEvent, within: timedelta) -> datetime:
-    """The instant from which on a pending record can't be confirmed: as long after it was recorded, or its own end."""
-    until = pending.recorded_at + within
+    """The instant from which on a pending record can't be confirmed: so long after they were asked, or its own end.
+
+    They were asked at the latest when it was recorded: one that was moved behind another clock's waits no longer.
+    """
+    until = min(pending.at, pending.recorded_at) + within
     return until if pending.expires_at is None else min(until, pending.expires_at)
 
 

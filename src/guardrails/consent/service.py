@@ -33,7 +33,7 @@ class ConsentService:
 
     `purposes` gives what the active policies declare, by id: where they declare any, nothing else can be consented to.
     `new_id` names the records for which the caller gave no id. A pending grant may be confirmed for `confirm_within`
-    after it was recorded.
+    after its `at`.
     """
 
     def __init__(
@@ -74,17 +74,18 @@ class ConsentService:
         """Confirm a pending grant, durably, and return the record of the grant; again, it returns the same one.
 
         The grant is what the pending record says, from now on. Raises NotFoundError where there is no such record,
-        ConflictError where it is not pending, or void: the recipient withdrew or denied later; GoneError where it is
-        too late.
+        ConflictError where it is not pending, or void: the recipient withdrew or denied later, or the purpose is
+        declared no more; GoneError where it is too late.
         """
-        asked = Confirmation(pending_id, self._new_id(), now, self._confirm_within)
+        asked = Confirmation(pending_id, self._new_id(), now, self._confirm_within, self._purposes())
         confirmed = self._transactor.call(ledger.confirm, asked)
         assert isinstance(confirmed, ConsentEvent)  # noqa: S101 - the transactor raises what is an error
         return confirmed
 
     def awaiting(self, pending_id: str, *, now: datetime) -> ConsentEvent:
         """What `confirm` would confirm: the pending record or, where it was confirmed, the grant. Raises as it does."""
-        found = self._transactor.call(ledger.look_at, Confirmation(pending_id, "", now, self._confirm_within))
+        asked = Confirmation(pending_id, "", now, self._confirm_within, self._purposes())
+        found = self._transactor.call(ledger.look_at, asked)
         assert isinstance(found, ConsentEvent)  # noqa: S101 - the transactor raises what is an error
         return found
 

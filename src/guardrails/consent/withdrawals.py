@@ -130,7 +130,7 @@ class Withdrawals:
 
 
 class _Reply(msgspec.Struct, frozen=True):
-    """A reply that is a keyword. Its records are called after its id, which is one of the recipient's on the channel."""
+    """A reply that is a keyword. Its records are called after its id, the recipient and the channel."""
 
     request: InboundRequest
     keyword: str

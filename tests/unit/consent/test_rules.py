@@ -345,14 +345,52 @@ def test_a_confirmation_is_not_outrun_by_the_clock_of_what_it_confirms(ledger):
 
 
 @pytest.mark.parametrize(
-    ("expires_at", "until"), [(None, NOW + WEEK), (NOW + timedelta(days=1), NOW + timedelta(days=1))]
+    ("said", "until"),
+    [
+        ({}, NOW + WEEK),
+        ({"expires_at": NOW + timedelta(days=1)}, NOW + timedelta(days=1)),
+        ({"at": instant(8)}, instant(8) + WEEK),
+        ({"at": NOW + timedelta(minutes=4)}, NOW + WEEK),
+    ],
+    ids=["as recorded", "its own end", "asked earlier", "a clock ahead"],
 )
-def test_it_can_be_confirmed_until_its_time_is_over(ledger, expires_at, until):
-    waiting = pending(ledger, at=instant(8), expires_at=expires_at)
+def test_it_can_be_confirmed_until_its_time_is_over(ledger, said, until):
+    waiting = pending(ledger, **said)
     assert ledger.consents.confirm_by(waiting) == until
     with pytest.raises(GoneError, match="`p` was to be confirmed before"):
         ledger.consents.confirm("p", now=until)
     ledger.consents.confirm("p", now=until - TICK)
+
+
+def test_what_stands_behind_a_clock_that_is_ahead_waits_no_longer(ledger):
+    ledger.record(purpose="partners", state="denied", now=instant(12, 4))
+    waiting = pending(ledger)
+    assert (waiting.at, ledger.consents.confirm_by(waiting)) == (instant(12, 4), NOW + WEEK)
+
+
+def test_what_was_asked_long_before_it_was_recorded_can_not_be_confirmed_any_more(ledger):
+    pending(ledger, at=NOW - timedelta(days=700))
+    with pytest.raises(GoneError):
+        ledger.consents.confirm("p", now=instant(13))
+
+
+def test_what_is_declared_no_more_can_not_be_confirmed(ledger):
+    pending(ledger)
+    partners = ledger.declared.pop("partners")
+    message = "`p` can't be confirmed any more: `partners` is not declared by the active policies"
+    for look in (ledger.consents.awaiting, ledger.consents.confirm):
+        with pytest.raises(ConflictError, match=message):
+            look("p", now=instant(13))
+    ledger.declared["partners"] = partners
+    granted = ledger.consents.confirm("p", now=instant(13))
+    ledger.declared = {"other": Purpose(id="other", title="Other")}
+    assert ledger.consents.confirm("p", now=instant(14)) == granted
+
+
+def test_where_nothing_is_declared_whatever_waits_can_be_confirmed(ledger):
+    pending(ledger)
+    ledger.declared = {}
+    assert ledger.consents.confirm("p", now=instant(13)).state == "granted"
 
 
 def test_what_is_not_there_or_not_pending_can_not_be_confirmed(ledger):

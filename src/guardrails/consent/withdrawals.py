@@ -77,7 +77,9 @@ class Withdrawals:
         """Withdraw the purposes on a channel, by the link in the message that the decision allowed.
 
         Returns the new records: none of a purpose of which the recipient's last word on the channel is a refusal, so
-        that a link that is followed again and again adds nothing. After a newer grant it withdraws anew.
+        that a link that is followed again and again adds nothing. After a newer grant it withdraws anew. Where nothing
+        is recorded it is a no all the same, which stands before whatever older grant is imported later. Links of ours
+        name what was declared when they were made, and withdraw that whatever is declared by now.
         """
         requests = [
             _withdrawal(
@@ -90,7 +92,7 @@ class Withdrawals:
             )
             for purpose in dict.fromkeys(purposes)
         ]
-        return self._call(_withdraw_open, _recordings(requests, self._purposes(), now))
+        return self._call(_withdraw_open, _recordings(requests, {}, now))
 
     def by_reply(self, request: InboundRequest, *, now: datetime) -> Inbound:
         """Withdraw every purpose, declared or recorded, on a channel if the reply is a keyword; else do nothing.
@@ -192,10 +194,10 @@ def _record(session: Session, recordings: list[Recording]) -> tuple[ConsentEvent
 
 
 def _is_open(session: Session, withdrawal: ConsentEvent) -> bool:
-    """Whether the recipient's last word on it is no refusal, pending ones and permissions included."""
+    """Whether the recipient's last word on it, pending ones and permissions included, is none or no refusal."""
     history = session.consents.history(withdrawal.recipient, purpose=withdrawal.purpose)
     covering = [event for event in history if all(map(event.covers, withdrawal.channels or CHANNELS))]
-    return bool(covering) and covering[-1].state not in ledger.REFUSALS
+    return not covering or covering[-1].state not in ledger.REFUSALS
 
 
 def _withdrawal(**said: Any) -> ConsentRequest:  # noqa: ANN401 - the fields of a request, which checks them

@@ -122,9 +122,16 @@ def test_of_a_purpose_that_is_declared_no_more_the_consent_can_be_withdrawn(ledg
     assert [each.purpose for each in ledger.click()] == ["offers"]
 
 
-def test_of_whom_nothing_is_recorded_nothing_is_withdrawn(ledger):
-    assert ledger.click("offers", "never heard of") == ()
-    assert ledger.count() == 0
+def test_a_click_of_whom_nothing_is_recorded_stands_before_an_older_grant_that_comes_later(ledger):
+    assert [each.state for each in ledger.click("offers")] == ["withdrawn"]
+    ledger.record(at=instant(9), method="import")
+    assert ledger.states("email") == {"offers": "withdrawn"}
+    assert ledger.click("offers") == ()
+
+
+def test_a_click_withdraws_what_is_declared_no_more_though_nothing_is_recorded_of_it(ledger):
+    del ledger.declared["offers"]
+    assert [each.purpose for each in ledger.click("offers", "partners")] == ["offers", "partners"]
 
 
 # --- by replying ------------------------------------------------------------------------------------------------

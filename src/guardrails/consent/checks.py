@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
+from guardrails.consent.keywords import letters
 from guardrails.consent.notices import Notice, NoticeKey, undeclared
 from guardrails.consent.values import ConsentEvent, ConsentRow
 from guardrails.core.candidate import YEARS
-from guardrails.core.purposes import DOUBLE_OPT_IN, Purpose
+from guardrails.core.purposes import DOUBLE_OPT_IN, OS_PERMISSION, Purpose
 from guardrails.errors import CandidateError
 from guardrails.storage.instants import LAST_MICROS, to_micros
 
@@ -37,6 +38,7 @@ _PLACES = {f"/{name}": place for place, name in enumerate(ConsentRow.__struct_fi
 def lone_problems(event: ConsentEvent, declared: Mapping[str, Purpose]) -> Iterator[Problem]:
     """What is wrong with the record whatever else is recorded."""
     yield from _time_problems(event)
+    yield from _method_problems(event)
     yield from _proof_problems(event, declared.get(event.purpose))
     if event.notice_id is not None and event.notice_version is None:
         yield "/notice_version", "is needed beside `notice_id`: it says which version they were shown"
@@ -112,6 +114,13 @@ def _time_problems(event: ConsentEvent) -> Iterator[Problem]:
         yield "/expires_at", f"`{event.expires_at.isoformat()}` is not after the grant itself"
     elif to_micros(event.expires_at) > LAST_MICROS:
         yield "/expires_at", f"`{event.expires_at.isoformat()}` lies beyond the calendar"
+
+
+def _method_problems(event: ConsentEvent) -> Iterator[Problem]:
+    """A device's permission is told from a consent by this one word, so that none may be taken for the other."""
+    is_meant = event.method != OS_PERMISSION and letters(event.method) == letters(OS_PERMISSION)
+    if is_meant and event.state in GIVING:
+        yield "/method", f"write `{OS_PERMISSION}`, as it is: by any other name it would count as a consent"
 
 
 def _proof_problems(event: ConsentEvent, purpose: Purpose | None) -> Iterator[Problem]:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import unicodedata
 
-__all__ = ["KEYWORDS", "keyword_in"]
+__all__ = ["KEYWORDS", "keyword_in", "letters"]
 
 KEYWORDS = ("STOP", "QUIT", "END", "REVOKE", "OPT OUT", "CANCEL", "UNSUBSCRIBE")
 
@@ -21,13 +21,13 @@ _LENGTH_MOST = 200
 
 def keyword_in(text: str) -> str | None:
     """The keyword that a reply consists of, in lower case, or None."""
-    return _BY_LETTERS.get(_letters(text)) if len(text) <= _LENGTH_MOST else None
+    return _BY_LETTERS.get(letters(text)) if len(text) <= _LENGTH_MOST else None
 
 
-def _letters(text: str) -> str:
+def letters(text: str) -> str:
     """Letters and digits as they compare: by NFKC, without case. All else is gone, marks and invisible ones too."""
     folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())
     return "".join(filter(str.isalnum, folded))
 
 
-_BY_LETTERS = {_letters(keyword): keyword.lower() for keyword in KEYWORDS}
+_BY_LETTERS = {letters(keyword): keyword.lower() for keyword in KEYWORDS}

@@ -401,6 +401,35 @@ def test_what_is_not_there_or_not_pending_can_not_be_confirmed(ledger):
         ledger.consents.confirm("nothing", now=NOW)
 
 
+# --- an operating system's permission ---------------------------------------------------------------------------
+
+NEAR_MISSES = [
+    "OS_PERMISSION",
+    "os-permission",
+    "os_permission ",
+    "osPermission",
+    "OS permission",
+    "\uff4fs_permission",
+]
+
+
+@pytest.mark.parametrize("method", NEAR_MISSES)
+@pytest.mark.parametrize("state", ["granted", "pending"])
+def test_a_permission_by_nearly_its_name_is_not_taken_for_a_consent(ledger, method, state):
+    assert ledger.problems(method=method, state=state) == [
+        ("/method", "write `os_permission`, as it is: by any other name it would count as a consent")
+    ]
+
+
+def test_whatever_takes_one_back_is_taken_by_any_name(ledger):
+    assert ledger.record(method="OS_PERMISSION", state="denied").method == "OS_PERMISSION"
+
+
+def test_a_permission_by_its_name_is_recorded_and_no_consent(ledger):
+    ledger.record(method="os_permission")
+    assert ledger.states() == {}
+
+
 # --- notices ----------------------------------------------------------------------------------------------------
 
 

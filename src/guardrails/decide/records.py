@@ -52,8 +52,8 @@ class RestsOn(msgspec.Struct, frozen=True):
 class AllowedRecord(msgspec.Struct, frozen=True):
     """An allow, for the recipient who asks why they got it: what spoke for it, and the consents that it rests on.
 
-    `policies` and `consents` are empty where the decision was made without its facts, or by policies that don't load
-    any more.
+    Where the decision was made without its facts, or by policies that don't load any more, `policies` is empty and
+    `consents` None: which those were can't be told.
     """
 
     decision_id: str
@@ -61,7 +61,7 @@ class AllowedRecord(msgspec.Struct, frozen=True):
     at: datetime
     state: ReservationState
     policies: tuple[Policy, ...]
-    consents: tuple[RestsOn, ...]
+    consents: tuple[RestsOn, ...] | None
 
 
 class Records:
@@ -108,7 +108,7 @@ class Records:
             at=stored.sent_at or stored.evaluated_at,
             state=self._state(stored),
             policies=() if case is None else case.combined_at(case.at).satisfied,
-            consents=() if case is None else _rests_on(case),
+            consents=None if case is None else _rests_on(case),
         )
 
     def _case(self, found: _Found) -> Case | None:

@@ -125,7 +125,7 @@ def test_what_is_decided_by_policies_that_do_not_load_any_more_is_told_without_t
         raise PolicyError("an old word")
 
     (record,) = records_that_compile(app, refuse).allowed("r-1", 10)
-    assert (record.candidate.id, record.policies, record.consents) == ("c-1", (), ())
+    assert (record.candidate.id, record.policies, record.consents) == ("c-1", (), None)
 
 
 def test_an_allow_that_was_made_without_its_facts_is_told_without_them(app, monkeypatch):
@@ -140,7 +140,7 @@ def test_an_allow_that_was_made_without_its_facts_is_told_without_them(app, monk
     decision = decide(app, plain)
     assert (decision.effect, decision.degraded) == ("allow", True)
     (record,) = app.records.allowed("r-1", 10)
-    assert (record.policies, record.consents) == ((), ())
+    assert (record.policies, record.consents) == ((), None)
     assert app.records.read(decision.decision_id).traces == ()
 
 

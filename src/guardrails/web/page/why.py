@@ -26,7 +26,10 @@ class Consented(NamedTuple):
 
 
 class Why(NamedTuple):
-    """One notification. `is_sent`: its sender says so; `rules` are the policies that said yes, in their own words."""
+    """One notification. `is_sent`: its sender says so; `rules` are the policies that said yes, in their own words.
+
+    `consents` is None where it can't be told any more on which it rests.
+    """
 
     at: datetime
     channel: str
@@ -35,7 +38,7 @@ class Why(NamedTuple):
     disclosure: str | None
     is_sent: bool
     rules: tuple[str, ...]
-    consents: tuple[Consented, ...]
+    consents: tuple[Consented, ...] | None
 
 
 def whys_of(allowed: Iterable[AllowedRecord], declared: Mapping[str, Purpose]) -> tuple[Why, ...]:
@@ -62,7 +65,7 @@ def _why(record: AllowedRecord, declared: Mapping[str, Purpose]) -> Why:
         disclosure=candidate.content.disclosure,
         is_sent=record.state in {"sent", "delivered", "complained"},
         rules=tuple(policy.title or policy.id for policy in record.policies if not policy.builtin),
-        consents=tuple(_consented(each, declared) for each in record.consents),
+        consents=None if record.consents is None else tuple(_consented(each, declared) for each in record.consents),
     )
 
 

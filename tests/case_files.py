@@ -19,7 +19,7 @@ import msgspec
 
 from guardrails.audit import MemorySpool
 from guardrails.bootstrap import Application, Terms, build_application, compiler
-from guardrails.consent import ConsentRequest
+from guardrails.consent import ConsentRequest, NoticeRequest
 from guardrails.core.candidate import Candidate
 from guardrails.core.needs import Take
 from guardrails.decide.active_policies import ActivePolicies
@@ -65,13 +65,14 @@ class _Said(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
 
 class Consent(_Said, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A consent record, made at `at`; of the candidate's recipient where none is named."""
+    """A consent record, made at `at`; of the candidate's recipient where none is named. The notice is kept for it."""
 
     purpose: str
     state: Literal["granted", "withdrawn", "denied", "pending"]
     at: str
     method: str = "form"
     channels: tuple[str, ...] | None = None
+    notice_id: str | None = None
     notice_version: str | None = None
     jurisdiction: str | None = None
     expires_at: str | None = None
@@ -249,11 +250,21 @@ class CaseRun:
             method=consent.method,
             at=at,
             channels=consent.channels,
+            notice_id=consent.notice_id,
             notice_version=consent.notice_version,
             evidence={"case": self._case.name},
             jurisdiction=consent.jurisdiction,
             expires_at=None if consent.expires_at is None else parse_instant(consent.expires_at),
         )
+        if consent.notice_id is not None and consent.notice_version is not None:
+            notice = NoticeRequest(
+                id=consent.notice_id,
+                version=consent.notice_version,
+                language="en",
+                purposes=(consent.purpose,),
+                text="May we?",
+            )
+            self._application.notices.add(notice, now=at)
         self._application.consents.record(request, now=at)
 
     def _set_preferences(self, said: Mapping[str, Any]) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 from guardrails.decide.ports import Transactor
 from guardrails.errors import DependencyError
 
-PORTS = ("consents", "preferences", "caps", "decisions", "audit", "policies")
+PORTS = ("consents", "notices", "preferences", "caps", "decisions", "audit", "policies")
 
 
 class CutTransactor:

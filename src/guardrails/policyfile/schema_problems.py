@@ -125,7 +125,8 @@ def _report_type(wanted: str, value: object, path: Path, report: Reporter) -> No
 
 def _unknown_value(error: _Error, path: Path, report: Reporter) -> None:
     allowed = [error.validator_value] if error.validator == "const" else error.validator_value
-    hint = did_you_mean(error.instance, allowed) or f"it is {'one of ' if len(allowed) > 1 else ''}{_listed(allowed)}"
+    words = [each for each in allowed if isinstance(each, str)]
+    hint = did_you_mean(error.instance, words) or f"it is {'one of ' if len(allowed) > 1 else ''}{_listed(allowed)}"
     report.problem("unknown-value", f"{_name(path)} can't be {quote(error.instance)}", path, hint)
 
 

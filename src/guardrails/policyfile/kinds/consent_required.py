@@ -105,6 +105,7 @@ def _consent(answers: tuple[Answer, ...]) -> ConsentState:
 def lower(spec: Mapping[str, Any], lowering: Lowering) -> Lowered:
     """Satisfied where the consent stands at `granted`, violated where it stands at anything else."""
     _check_methods(spec, lowering)
+    _check_notice(spec, lowering)
     fact = f"consent.{lowering.policy_id}.state"
     max_age_seconds = lowering.duration_seconds(("max_age",)) if "max_age" in spec else None
     need = ConsentNeed(fact, spec["purpose"], max_age_seconds, tuple(_demands(spec, lowering)))
@@ -150,6 +151,15 @@ def _check_methods(spec: Mapping[str, Any], lowering: Lowering) -> None:
     if DOUBLE_OPT_IN not in methods and _needs_confirmation(spec, lowering):
         message = f"no consent can satisfy this: one to `{spec['purpose']}` counts by `{DOUBLE_OPT_IN}` alone"
         lowering.problem("contradiction", message, ("methods",), f"add `{DOUBLE_OPT_IN}`, or leave `methods` out")
+
+
+def _check_notice(spec: Mapping[str, Any], lowering: Lowering) -> None:
+    """Any notice that numbers its versions so high would do."""
+    if "notice_min_version" in spec and "notice" not in spec:
+        message = "`notice_min_version` is a version of the notice that `notice` names, and there is none"
+        lowering.problem(
+            "missing-property", message, ("notice_min_version",), "say in `notice` which one they must have seen"
+        )
 
 
 def _message(spec: Mapping[str, Any], need: ConsentNeed) -> str:
@@ -203,7 +213,7 @@ KIND = Kind(
         "notice_min_version": {
             "$ref": "#/$defs/notice_version",
             "description": (
-                "The oldest version of the notice that will do, in quotes. Versions are ordered by the numbers in "
+                "The oldest version of `notice` that will do, in quotes. Versions are ordered by the numbers in "
                 'them: `"3"` is before `"10"`, `"2026-03"` before `"2026-11"`.'
             ),
         },

@@ -124,5 +124,10 @@ def test_a_permission_of_the_operating_system_can_not_be_demanded(problems):
     assert problems(f"{LINES}methods: [form, os_permission]\n") == [(3, "unknown-value")]
 
 
+def test_a_least_version_is_of_a_notice_that_is_named(problems):
+    """Every other notice with so high a number would do."""
+    assert problems(f'{LINES}notice_min_version: "3"\n') == [(3, "missing-property")]
+
+
 def test_a_confirmation_by_a_method_that_is_left_out_is_a_contradiction(problems):
     assert problems(f"{LINES}methods: [form]\ndouble_opt_in: true\n") == [(3, "contradiction")]

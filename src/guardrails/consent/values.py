@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -128,7 +128,7 @@ def event_of(request: ConsentRequest, *, new_id: str, now: datetime) -> ConsentE
         recipient=request.recipient,
         purpose=request.purpose,
         state=request.state,
-        at=told_at(request.at, now),
+        at=_in_utc(told_at(request.at, now)),
         method=request.method,
         recorded_at=now,
         channels=None if request.channels is None else tuple(sorted(set(request.channels))),
@@ -138,5 +138,13 @@ def event_of(request: ConsentRequest, *, new_id: str, now: datetime) -> ConsentE
         evidence=request.evidence,
         jurisdiction=request.jurisdiction,
         captured_by=request.captured_by,
-        expires_at=request.expires_at,
+        expires_at=None if request.expires_at is None else _in_utc(request.expires_at),
     )
+
+
+def _in_utc(at: datetime) -> datetime:
+    """The instant as every store gives it back, so that a record reads the same whenever and however it is read."""
+    try:
+        return at.astimezone(UTC)
+    except OverflowError:  # at an end of the calendar, which the checks refuse
+        return at

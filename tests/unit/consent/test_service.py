@@ -127,6 +127,14 @@ def test_now_is_not_the_future(service):
     assert service.record(request(at=NOW), now=NOW).at == NOW
 
 
+def test_times_are_told_in_utc_whichever_zone_they_were_said_in(service):
+    zone = timezone(timedelta(hours=2))
+    asked = request(id="c-1", at=instant(9).astimezone(zone), expires_at=instant(20).astimezone(zone))
+    plain = msgspec.json.encode(service.record(request(id="c-2", at=instant(9), expires_at=instant(20)), now=NOW))
+    for _ in range(2):
+        assert msgspec.json.encode(service.record(asked, now=NOW)) == plain.replace(b"c-2", b"c-1")
+
+
 def test_many_are_recorded_in_order_and_each_has_its_own_result(service):
     results = service.record_many(
         [

@@ -26,7 +26,8 @@ CHANNELS: tuple[str, ...] = get_args(Channel)
 class Standing(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What holds for a purpose on these channels: what the record said, or `expired` once its time ran out.
 
-    `since` is when the recipient said so; the rest is the record's.
+    `since` is when the recipient said so; the rest is the record's. Where that lies ahead, by another machine's clock,
+    a refusal holds already, and a grant counts from then on: it is told all the same, for it can be withdrawn already.
     """
 
     purpose: str

@@ -124,8 +124,8 @@ class ConsentService:
     def standings(self, recipient: str, *, now: datetime, as_of: datetime | None = None) -> tuple[Standing, ...]:
         """What holds of each purpose and channel of which anything is recorded, by purpose.
 
-        `as_of` None is what the next decision goes by; an earlier instant, what held then. What no record is about is
-        left out: silence is never consent.
+        `as_of` None is what the next decision goes by, but for a grant whose `since` lies ahead, which counts from then
+        on; an earlier instant, what held then. What no record is about is left out: silence is never consent.
         """
         speakers = self._transactor.call(_read_speakers, (recipient, as_of))
         return standings_of(speakers, now if as_of is None else as_of)

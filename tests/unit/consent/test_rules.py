@@ -117,6 +117,12 @@ def test_whoever_agrees_again_has_agreed_whatever_the_clocks(ledger):
     assert ledger.states() == {"offers": "granted"}
 
 
+def test_a_grant_by_a_clock_that_is_ahead_is_told_with_the_instant_from_which_on_it_counts(ledger):
+    ledger.record(now=instant(12, 4))
+    (standing,) = ledger.consents.standings("r-1", now=NOW)
+    assert (standing.state, standing.since) == ("granted", instant(12, 4))
+
+
 def test_what_comes_in_one_instant_stands_in_the_order_of_its_arrival(ledger):
     states = ["granted", "withdrawn", "granted", "denied"]
     requests = [ConsentRequest(recipient="r-1", purpose="offers", state=state, method="form") for state in states]

@@ -14,6 +14,7 @@ from typing import Any
 
 import msgspec
 
+from guardrails.consent.checks import GIVING
 from guardrails.consent.notices import Notice
 from guardrails.consent.values import ConsentEvent, State
 from guardrails.core.controller import Controller
@@ -95,14 +96,17 @@ def receipt_document(grounds: Grounds, *, receipt_id: str, now: datetime) -> Jso
 
 
 def shown_with(record: ConsentEvent, history: Iterable[ConsentEvent]) -> ConsentEvent:
-    """The record itself where it names a notice, else the last one before it that does, else the record."""
+    """The record itself where it names a notice or gives a consent, else the last one before it that does.
+
+    A yes that names no notice was given on none that is known, and what takes it back names none either.
+    """
     shown = record
     for event in history:
+        if event.notice_version is not None or event.state in GIVING:
+            shown = event
         if event.id == record.id:
             break
-        if event.notice_version is not None:
-            shown = event
-    return shown if record.notice_version is None else record
+    return shown
 
 
 def _record(grounds: Grounds) -> Json:

@@ -265,6 +265,15 @@ def test_the_receipt_of_a_withdrawal_names_the_notice_of_what_is_withdrawn(ledge
     assert ledger.told("old", now=NOW + timedelta(days=4))["dpv:hasNotice"]["schema:version"] == "1"
 
 
+@pytest.mark.parametrize("state", ["granted", "pending"])
+def test_the_receipt_of_a_yes_on_no_notice_names_none_nor_does_that_of_taking_it_back(ledger, state):
+    ledger.record("old", notice_version="1", now=NOW)
+    ledger.record("on-the-phone", state=state, now=NOW + timedelta(days=1))
+    ledger.record("stop", state="withdrawn", now=NOW + timedelta(days=2))
+    for record in ("on-the-phone", "stop"):
+        assert "dpv:hasNotice" not in ledger.told(record, now=NOW + timedelta(days=3))
+
+
 @pytest.mark.parametrize("basis", LAWFUL_BASES)
 def test_every_lawful_basis_has_its_word(ledger, basis):
     ledger.declared["tips"] = Purpose(id="tips", title="Tips", lawful_basis=basis)

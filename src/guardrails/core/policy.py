@@ -23,6 +23,9 @@ __all__ = ["Mode", "ObligationRule", "Policy", "Reason", "Retry", "Verdict"]
 Mode = Literal["enforce", "monitor", "off"]
 OnMissing = Literal["deny", "allow"]
 
+CONSENT = "consent."
+"""What the name of a fact begins with that is made of consents."""
+
 
 class Verdict(enum.Enum):
     """One policy's answer on one candidate. The values are the words that go out."""
@@ -87,6 +90,11 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     def is_bounded(self) -> bool:
         """Whether it is in force for a time only."""
         return self.valid_from is not None or self.valid_until is not None
+
+    @cached_property
+    def consent_facts(self) -> tuple[str, ...]:
+        """Of the facts that it needs, those that are made of consents; found once, as few policies need any."""
+        return tuple(need.fact for need in self.needs if need.fact.startswith(CONSENT))
 
     def is_valid_at(self, at: datetime) -> bool:
         """Whether `at` lies in the half-open interval in which the policy is in force."""

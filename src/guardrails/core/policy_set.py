@@ -16,9 +16,6 @@ from guardrails.core.purposes import Purpose
 
 __all__ = ["PolicySet", "Selected", "scope_set"]
 
-CONSENT = "consent."
-"""What the name of a fact begins with that is made of consents."""
-
 
 class Selected(msgspec.Struct, frozen=True):
     """The policies that can apply to one candidate, in the order of `selection.places`."""
@@ -32,8 +29,7 @@ class PolicySet:
 
     `policies` leaves out those whose mode is `off`; `files` is the authors' text, path to content, enough to load
     the set again. `purposes` are those declared, by id. `fields` gives, by policy id, the fields that its two formulas
-    read, each once; `consent_facts`, by the id of a policy that goes by consents, the facts that it makes of them.
-    `select(facts)` gives the policies to ask for these facts; it never leaves out one that could apply
+    read, each once. `select(facts)` gives the policies to ask for these facts; it never leaves out one that could apply
     or be unknown.
     """
 
@@ -51,7 +47,6 @@ class PolicySet:
         self.purposes: Mapping[str, Purpose] = dict(purposes or {})
         self.index = Index(Entry(place, policy.applies_to) for place, policy in enumerate(self.policies))
         self.fields: Mapping[str, tuple[str, ...]] = {policy.id: _formula_fields(policy) for policy in self.policies}
-        self.consent_facts = _consent_facts(self.policies)
         self.overriders = _overriders(self.policies)
         self.select: Callable[[Facts], Selected] = _selector(self.policies, self.index)
 
@@ -95,14 +90,6 @@ def _selector(policies: tuple[Policy, ...], index: Index) -> Callable[[Facts], S
 
 def _formula_fields(policy: Policy) -> tuple[str, ...]:
     return tuple(dict.fromkeys((*fields_of(policy.violated), *fields_of(policy.satisfied))))
-
-
-def _consent_facts(policies: tuple[Policy, ...]) -> Mapping[str, tuple[str, ...]]:
-    """By policy id; only those that have any."""
-    made = {
-        policy.id: tuple(need.fact for need in policy.needs if need.fact.startswith(CONSENT)) for policy in policies
-    }
-    return {policy_id: facts for policy_id, facts in made.items() if facts}
 
 
 def _overriders(policies: tuple[Policy, ...]) -> Mapping[str, tuple[Policy, ...]]:

@@ -1,7 +1,7 @@
 """Reliance: the consents that an allow rests on.
 
-An allow relies on a consent where an enforced policy that speaks for it asked for that consent. Who asks is known when
-the policies are loaded, so a candidate that needs no consent costs next to nothing here.
+An allow relies on a consent where an enforced policy that speaks for it asked for that consent. Each policy knows
+whether it asks for any, so a candidate that needs none costs next to nothing here.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ class Reliance(NamedTuple):
 
 def relied_on(case: Case, satisfied: Iterable[Policy]) -> tuple[Reliance, ...]:
     """The consents that `satisfied`, the policies that speak for the allow of a case, rest on; in their order."""
-    asking = case.compiled.policy_set.consent_facts
+    asking = [policy for policy in satisfied if policy.consent_facts]
     if not asking:
         return ()
     return tuple(
         [
             Reliance(policy.id, query.purpose, answer)
-            for policy in satisfied
-            for fact in asking.get(policy.id, ())
+            for policy in asking
+            for fact in policy.consent_facts
             for query, answer in zip(case.questions.get(fact) or (), case.answers.get(fact) or (), strict=False)
             if isinstance(query, ConsentQuery) and isinstance(answer, ConsentState)
         ]

@@ -12,6 +12,7 @@ import pytest
 from guardrails.audit import AuditService
 from guardrails.bootstrap import compiler, open_application
 from guardrails.core.needs import PreferenceQuery, Preferences, Usage, UsageQuery
+from guardrails.decide.entry import DecisionEntry, decode_entry
 from guardrails.decide.older_entries import answers_to
 from guardrails.decide.replay import Replay
 from guardrails.errors import EngineFault
@@ -188,3 +189,18 @@ def test_an_older_decision_is_read_back_with_the_verdicts_it_was_made_of(tmp_pat
     application.close()
     verdicts = {trace.policy: trace.verdict.value for trace in record.traces}
     assert (verdicts["two-a-day"], verdicts["sponsors-day"]) == ("satisfied", "violated")
+
+
+def test_an_older_answer_is_repeated_byte_for_byte(tmp_path):
+    application = open_application(
+        Settings(policies=POLICIES, database_url=old_database(tmp_path / "old.db"), state_directory=tmp_path)
+    )
+    entries = [decode_entry(data) for _, data in application.audit.entries()]
+    recorded = [entry for entry in entries if isinstance(entry, DecisionEntry)]
+    answers = application.decider.decide([entry.candidate for entry in recorded], now=NOW)
+    stored = [application.audit.decision(entry.decision.decision_id).answer for entry in recorded]
+    told = application.records.read("d-1").decision
+    application.close()
+    assert [answer.repeated for answer in answers] == [True] * DECISIONS
+    assert [answer.body for answer in answers] == stored
+    assert "consents" not in msgspec.to_builtins(told)  # nothing is claimed of what was not recorded

@@ -16,6 +16,7 @@ purposes:
     title: Offers that others pay for
     lawful_basis: consent
     benefit: lower prices
+    data: [what you book]
     shared_with: [{whom: Acme, what: a code}]
     retention: 365d
   - id: letters
@@ -127,7 +128,7 @@ def test_notices_are_listed_and_shown(service):
     shown = run("notice", "show", "privacy", "--language", "de")
     assert shown.stdout == run("notice", "show", first["hash"]).stdout
     assert (
-        "  offers  Offers that others pay for\n    benefit: lower prices\n    shared with Acme: a code\n"
+        "  offers  Offers that others pay for\n    benefit: lower prices\n    uses what you book\n    shared with Acme: a code\n"
         in shown.stdout
     )
     assert shown.stdout.endswith("\n\nDürfen wir?\nJa oder nein.\n\n")

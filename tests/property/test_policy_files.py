@@ -33,6 +33,7 @@ purposes:
   - id: sponsored_content
     title: Offers
     lawful_basis: consent
+    data: [what you buy]
     shared_with: [{whom: Acme, what: that you bought}]
     benefit: Lower prices
     retention: 1095d

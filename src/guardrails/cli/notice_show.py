@@ -70,4 +70,4 @@ def _show(notice: Notice, console: Console) -> None:
 def _promises(purpose: NoticePurpose) -> list[str]:
     benefit = [] if purpose.benefit is None else [f"benefit: {purpose.benefit}"]
     shared = [f"shared with {each.whom}: {each.what}" for each in purpose.shared_with]
-    return benefit + (shared or ["shared with nobody"])
+    return [*benefit, *(f"uses {each}" for each in purpose.data), *(shared or ["shared with nobody"])]

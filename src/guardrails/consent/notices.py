@@ -2,8 +2,9 @@
 
     sha256 of {"id": "privacy", "language": "de", "purposes": [{"benefit": ..., ...}], "text": ..., "version": "3"}
 
-A notice says what the policies declared of its purposes at that time: title, benefit, and what is shared with whom. So
-the record of a consent, which carries the hash, proves what was promised, whatever is declared later.
+A notice says what the policies declared of its purposes at that time: title, benefit, which data is used (where that is
+declared), and what is shared with whom. So the record of a consent, which carries the hash, proves what was promised,
+whatever is declared later.
 """
 
 from __future__ import annotations
@@ -43,13 +44,14 @@ class NoticeRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     text: _Text
 
 
-class NoticePurpose(msgspec.Struct, frozen=True, kw_only=True):
-    """What the notice says of a purpose: all texts are for the recipient."""
+class NoticePurpose(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What the notice says of a purpose: all texts are for the recipient. `data` is left out where it is empty."""
 
     id: str
     title: str
     benefit: str | None
     shared_with: tuple[Sharing, ...]
+    data: tuple[str, ...] = ()
 
 
 class NoticeContent(msgspec.Struct, frozen=True, kw_only=True):
@@ -128,4 +130,10 @@ def undeclared(purpose: str, declared: Mapping[str, Purpose]) -> str:
 
 
 def _shown(purpose: Purpose) -> NoticePurpose:
-    return NoticePurpose(id=purpose.id, title=purpose.title, benefit=purpose.benefit, shared_with=purpose.shared_with)
+    return NoticePurpose(
+        id=purpose.id,
+        title=purpose.title,
+        benefit=purpose.benefit,
+        shared_with=purpose.shared_with,
+        data=purpose.data,
+    )

@@ -1,9 +1,10 @@
 """A consent receipt as a document: the fields of ISO/IEC TS 27560:2023, in JSON-LD, in the words of W3C's DPV.
 
 The mapping is that of the Data Privacy Vocabularies group's guide, https://w3id.org/dpv/guides/consent-27560: a
-`dpv:ConsentReceipt` around a copy of one `dpv:ConsentRecord`. What is not known is left out, never made up; a receipt
-names every field that the standard demands where the operator names the controller (docs/operations.md). The context
-stands in the document itself, so that it can be read, and verified, without asking anybody.
+`dpv:ConsentReceipt` around a copy of one `dpv:ConsentRecord`. What is not known is left out, never made up: of what the
+standard demands a receipt has as much as the operator tells, who names the controller (docs/operations.md) and the data
+that each purpose uses. It says nothing of how long data is stored, which nothing here sees to. The context stands in
+the document itself, so that it can be read, and verified, without asking anybody.
 """
 
 from __future__ import annotations
@@ -132,7 +133,7 @@ def _process(grounds: Grounds) -> Json:
     purpose, declared = grounds.record.purpose, grounds.declared
     shown = grounds.notice and next((each for each in grounds.notice.purposes if each.id == purpose), None)
     said = shown or declared
-    shared_with = said.shared_with if said else ()
+    data, shared_with = (said.data, said.shared_with) if said else ((), ())
     return {
         "@type": "dpv:Process",
         "dpv:hasPurpose": {
@@ -142,19 +143,27 @@ def _process(grounds: Grounds) -> Json:
         },
         "dpv:hasLegalBasis": BASES[declared.lawful_basis if declared else "consent"],
         "dpv:hasProcessing": ["dpv:Use", "dpv:Share"] if shared_with else ["dpv:Use"],
-        **_known("dpv:hasPersonalData", [_personal_data(each) for each in shared_with]),
-        **_known("dpv:hasRecipient", [_third_party(each) for each in shared_with]),
-        **_known("dpv:hasStorageCondition", _storage(declared, grounds.controller)),
+        **_known(
+            "dpv:hasPersonalData", [_personal_data(each) for each in (*data, *(other.what for other in shared_with))]
+        ),
+        **_known("dpv:hasRecipient", [_third_party(each) for each in shared_with] or (said and _nobody_else(grounds))),
+        **_known("dpv:hasStorageCondition", _storage(grounds.controller)),
         **_known("dpv:hasImpact", said and said.benefit and _benefit(said.benefit)),
     }
 
 
 def _third_party(sharing: Sharing) -> Json:
-    return {"@type": "dpv:ThirdParty", "dpv:hasName": sharing.whom, "dpv:hasPersonalData": _personal_data(sharing)}
+    return {"@type": "dpv:ThirdParty", "dpv:hasName": sharing.whom, "dpv:hasPersonalData": _personal_data(sharing.what)}
 
 
-def _personal_data(sharing: Sharing) -> Json:
-    return {"@type": "dpv:PersonalData", "dct:description": sharing.what}
+def _nobody_else(grounds: Grounds) -> list[Json]:
+    """Who gets the data where nothing is shared: the controller, where it is known."""
+    controller = grounds.controller
+    return [] if controller is None else [{"@type": "dpv:DataController", "dpv:hasName": controller.name}]
+
+
+def _personal_data(what: str) -> Json:
+    return {"@type": "dpv:PersonalData", "dct:description": what}
 
 
 def _benefit(text: str) -> Json:
@@ -166,14 +175,12 @@ def _benefit(text: str) -> Json:
     }
 
 
-def _storage(declared: Purpose | None, controller: Controller | None) -> list[Json]:
-    conditions: list[Json] = []
-    if declared is not None and declared.retention_seconds is not None:
-        conditions.append({"@type": "dpv:StorageDuration", "dpv:hasDuration": _duration(declared.retention_seconds)})
-    if controller is not None and controller.storage_locations:
-        locations = [_location(each) for each in controller.storage_locations]
-        conditions.append({"@type": "dpv:StorageLocation", "dpv:hasLocation": locations})
-    return conditions
+def _storage(controller: Controller | None) -> list[Json]:
+    if controller is None or not controller.storage_locations:
+        return []
+    return [
+        {"@type": "dpv:StorageLocation", "dpv:hasLocation": [_location(each) for each in controller.storage_locations]}
+    ]
 
 
 def _controller(controller: Controller) -> Json:
@@ -244,9 +251,3 @@ def _location(code: str | None) -> str | None:
 
 def _instant(at: datetime) -> str:
     return at.astimezone(UTC).isoformat().replace("+00:00", "Z")
-
-
-def _duration(seconds: int) -> str:
-    """As ISO 8601 has it: in days, where it is that."""
-    days, rest = divmod(seconds, 86_400)
-    return f"PT{seconds}S" if rest else f"P{days}D"

@@ -42,14 +42,15 @@ class Sharing(msgspec.Struct, frozen=True, omit_defaults=True):
 class Purpose(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One purpose. All texts are for the recipient to read.
 
-    `benefit` is what the recipient gets for it, without which no monetized content may be sent under it.
-    `retention_seconds` is how long the record of a consent is kept after it ended. Where `double_opt_in`, a grant
-    counts once it is confirmed.
+    `data` is what is used of the recipient's personal data. `benefit` is what the recipient gets for it, without which
+    no monetized content may be sent under it. `retention_seconds` is how long the operator means to have the proof of a
+    consent after it ended; nothing is deleted by it. Where `double_opt_in`, a grant counts once it is confirmed.
     """
 
     id: str
     title: str
     lawful_basis: LawfulBasis = "consent"
+    data: tuple[str, ...] = ()
     shared_with: tuple[Sharing, ...] = ()
     benefit: str | None = None
     retention_seconds: int | None = None

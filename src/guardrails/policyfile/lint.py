@@ -100,7 +100,9 @@ def _short_retention(purpose: Purpose, declared: Entry, users: Iterable[Entry]) 
         age = entry.written.get("max_age")
         if kept_seconds is not None and age is not None and kept_seconds < parse_duration(age):
             kept = quote(declared.written["retention"])
-            message = f"a record is kept {kept} after its consent ended, and {quote(entry.id)} relies on it for {age}"
+            message = (
+                f"proof is meant to be kept {kept} after a consent ended, and {quote(entry.id)} relies on one for {age}"
+            )
             yield _problem(declared, "retention-too-short", message, ("retention",), "keep it at least as long")
 
 

@@ -78,7 +78,7 @@ WARNINGS: Mapping[str, str] = {
     "no-message": "A `rule` says nothing about why it denies: its `message` is missing.",
     "no-owner": "Nobody is named who answers for the policy.",
     "no-purposes": "Policies demand consent, and the set declares no purpose.",
-    "retention-too-short": "Proof of a consent is kept for less time than a policy relies on the consent.",
+    "retention-too-short": "Proof of a consent is meant to be kept for less time than a policy relies on the consent.",
     "shadowed": "Another policy overrides this one wherever it applies.",
     "switched-off": "The policy's mode is `off`: it is neither evaluated nor reported.",
     "unused-purpose": "A purpose is declared that no policy demands consent to.",

@@ -167,6 +167,13 @@ _PURPOSE: Schema = {
             "default": "consent",
             "description": "What makes it lawful, by GDPR Art. 6(1).",
         },
+        "data": {
+            "type": "array",
+            "items": _words(500, "Some of it, in words for the recipient."),
+            "maxItems": 50,
+            "uniqueItems": True,
+            "description": "What is used of the recipient's personal data. Notices show it, and receipts name it.",
+        },
         "shared_with": {
             "type": "array",
             "items": {
@@ -185,7 +192,10 @@ _PURPOSE: Schema = {
         "benefit": _words(500, "What the recipient gets for it; no monetized content goes out under it without one."),
         "retention": {
             "$ref": "#/$defs/duration",
-            "description": "How long the record of a consent is kept after it ended, such as `1095d`.",
+            "description": (
+                "How long you mean to have the proof of a consent after it ended, such as `1095d`. `lint` holds it "
+                "against the policies; nothing is deleted by it."
+            ),
         },
         "double_opt_in": {
             "type": "boolean",

@@ -14,7 +14,11 @@ from stores import instant, memory_session
 
 DECLARED = {
     "offers": Purpose(
-        id="offers", title="Offers", benefit="lower prices", shared_with=(Sharing(whom="Acme", what="id"),)
+        id="offers",
+        title="Offers",
+        benefit="lower prices",
+        data=("what you book",),
+        shared_with=(Sharing(whom="Acme", what="id"),),
     ),
     "badges": Purpose(id="badges", title="Badges"),
 }
@@ -54,6 +58,7 @@ def test_a_notice_keeps_what_is_declared_of_its_purposes(service):
             "title": "Offers",
             "benefit": "lower prices",
             "shared_with": ({"whom": "Acme", "what": "id"},),
+            "data": ("what you book",),
         },
     )
     assert (kept.text, kept.recorded_at) == ("Dürfen wir?", instant(12))

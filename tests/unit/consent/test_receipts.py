@@ -23,6 +23,7 @@ NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
 OFFERS = Purpose(
     id="partner_offers",
     title="Offers of partners",
+    data=("what you book",),
     shared_with=(Sharing("the partner", "a code for the offer"),),
     benefit="The partner's discount",
     retention_seconds=1095 * 86_400,
@@ -79,7 +80,7 @@ def ledger(request, tmp_path):
     transactor.close()
 
 
-def test_a_receipt_has_every_field_that_the_standard_demands(ledger):
+def test_a_receipt_has_all_that_the_operator_tells(ledger):
     ledger.notices.add(
         NoticeRequest(id="offers", version="3", language="de", purposes=("partner_offers",), text="Ja?"), now=NOW
     )
@@ -137,12 +138,11 @@ def test_a_receipt_has_every_field_that_the_standard_demands(ledger):
             },
             "dpv:hasLegalBasis": "dpv:Consent",
             "dpv:hasProcessing": ["dpv:Use", "dpv:Share"],
-            "dpv:hasPersonalData": [code],
+            "dpv:hasPersonalData": [{"@type": "dpv:PersonalData", "dct:description": "what you book"}, code],
             "dpv:hasRecipient": [
                 {"@type": "dpv:ThirdParty", "dpv:hasName": "the partner", "dpv:hasPersonalData": code}
             ],
             "dpv:hasStorageCondition": [
-                {"@type": "dpv:StorageDuration", "dpv:hasDuration": "P1095D"},
                 {"@type": "dpv:StorageLocation", "dpv:hasLocation": ["loc:IE", "loc:DE-BY"]},
             ],
             "dpv:hasImpact": {
@@ -199,6 +199,29 @@ def test_what_is_not_known_is_left_out(ledger):
     }
 
 
+def test_where_nothing_is_shared_the_controller_is_who_gets_the_data(ledger):
+    ledger.declared["tips"] = msgspec.structs.replace(TIPS, data=("what you read",))
+    ledger.record("consent-1", purpose="tips")
+    told = ledger.told("consent-1", controller=ACME)["dpv:hasProcess"]
+    assert told["dpv:hasRecipient"] == [{"@type": "dpv:DataController", "dpv:hasName": "Acme Ltd"}]
+    assert told["dpv:hasPersonalData"] == [{"@type": "dpv:PersonalData", "dct:description": "what you read"}]
+    assert told["dpv:hasProcessing"] == ["dpv:Use"]
+    assert "dpv:hasRecipient" not in ledger.told("consent-1")["dpv:hasProcess"], "nobody knows who the controller is"
+
+
+def test_of_a_purpose_of_which_nothing_is_known_no_recipient_is_made_up(ledger):
+    ledger.record("consent-1", purpose="tips")
+    del ledger.declared["tips"]
+    assert "dpv:hasRecipient" not in ledger.told("consent-1", controller=ACME)["dpv:hasProcess"]
+
+
+def test_how_long_data_is_stored_is_not_promised(ledger):
+    """`retention` is what the operator means to do; nothing here deletes anything."""
+    ledger.record("consent-1")
+    assert OFFERS.retention_seconds
+    assert "StorageDuration" not in json.dumps(ledger.issue("consent-1", controller=ACME).receipt)
+
+
 def test_a_controller_without_a_place_on_the_web_is_identified_by_its_name(ledger):
     ledger.record("consent-1")
     record = ledger.told("consent-1", controller=Controller(name="Acme", address="Main Street", contact="+353 1"))
@@ -246,13 +269,16 @@ def test_it_is_in_the_words_that_the_recipient_was_shown_whatever_is_declared_la
     )
     ledger.record("consent-1", notice_id="offers", notice_version="1", language="en")
     ledger.declared["partner_offers"] = msgspec.structs.replace(
-        OFFERS, title="Ads", benefit=None, shared_with=(Sharing("everybody", "everything"),), retention_seconds=90
+        OFFERS, title="Ads", benefit=None, data=("all",), shared_with=(Sharing("everybody", "everything"),)
     )
     process = ledger.told("consent-1")["dpv:hasProcess"]
     assert process["dpv:hasPurpose"]["dct:title"] == "Offers of partners"
     assert process["dpv:hasImpact"]["dct:description"] == "The partner's discount"
     assert [each["dpv:hasName"] for each in process["dpv:hasRecipient"]] == ["the partner"]
-    assert process["dpv:hasStorageCondition"] == [{"@type": "dpv:StorageDuration", "dpv:hasDuration": "PT90S"}]
+    assert [each["dct:description"] for each in process["dpv:hasPersonalData"]] == [
+        "what you book",
+        "a code for the offer",
+    ]
 
 
 def test_the_receipt_of_a_withdrawal_names_the_notice_of_what_is_withdrawn(ledger):

@@ -117,8 +117,8 @@ def test_purposes_that_nobody_uses_or_whose_records_go_too_early_are_found():
     assert [str(problem) for problem in lint(load_policy_files({"a.yaml": PURPOSES}))] == [
         "a.yaml:3:10: [unused-purpose] no policy demands consent to `news`; remove it, or demand it",
         (
-            "a.yaml:4:70: [retention-too-short] a record is kept `364d` after its consent ended, and `b` relies on it "
-            "for 365d; keep it at least as long"
+            "a.yaml:4:70: [retention-too-short] proof is meant to be kept `364d` after a consent ended, and `b` relies "
+            "on one for 365d; keep it at least as long"
         ),
     ]
 

@@ -134,6 +134,7 @@ purposes:
   - id: partner_offers
     title: Offers of partners
     lawful_basis: contract
+    data: [what you book]
     shared_with: [{whom: the partner, what: that you come from us}]
     benefit: Their discount
     retention: 3w
@@ -150,6 +151,7 @@ def test_purposes_reach_the_set_in_the_order_of_their_files():
         id="partner_offers",
         title="Offers of partners",
         lawful_basis="contract",
+        data=("what you book",),
         shared_with=(Sharing("the partner", "that you come from us"),),
         benefit="Their discount",
         retention_seconds=3 * 7 * 86_400,

@@ -184,13 +184,12 @@ def test_pages_are_neither_kept_nor_framed_nor_told_to_others(mailbox):
 @pytest.mark.parametrize("method", ["get", "post"])
 def test_what_was_not_signed_for_this_is_refused(make_client, mailbox, method):
     token = mailbox.path.rpartition("/")[2]
-    content, _, signature = token.rpartition(".")
     links = mailbox.client.post("/v1/recipients/r-1/preference-link", headers=AT).get_json()["url"]
     elsewhere = Mailbox(make_client(replay_clock=True, public_url="https://notify.example.org"))
     attempts = {
         "empty": ".",
-        "unsigned": content,
-        "another signature": f"{content}.{signature[::-1]}",
+        "half of it": token[: len(token) // 2],
+        "turned round": token[::-1],
         "one letter off": ("A" if token[0] != "A" else "B") + token[1:],
         "cut short": token[:-1],
         "longer": token + "A",

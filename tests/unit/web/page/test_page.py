@@ -30,17 +30,17 @@ def title_of(answer):
 
 
 def altered(path):
-    """The same page for somebody else, with the old signature."""
+    """The link to the page with what it holds changed in one place, as if for somebody else."""
     from itsdangerous.encoding import base64_decode, base64_encode  # noqa: PLC0415
 
-    content, _, signature = path.rpartition("/")[2].rpartition(".")
-    other = base64_encode(base64_decode(content).replace(b"r-1", b"r-2")).decode()
-    return f"/preferences/{other}.{signature}"
+    sealed = bytearray(base64_decode(path.rpartition("/")[2]))
+    sealed[-1] ^= 1
+    return f"/preferences/{base64_encode(bytes(sealed)).decode()}"
 
 
 ATTEMPTS = {
-    "no signature": (lambda site: site.link().rpartition(".")[0], 404),
-    "a cut signature": (lambda site: site.link()[:-1], 404),
+    "nothing": (lambda _: "/preferences/A", 404),
+    "a letter less": (lambda site: site.link()[:-1], 404),
     "another recipient": (lambda site: altered(site.link()), 404),
     "nonsense": (lambda site: "/preferences/x", 404),
     "a long one": (lambda site: f"/preferences/{'x' * 70_000}", 404),

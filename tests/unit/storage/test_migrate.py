@@ -3,16 +3,19 @@ from __future__ import annotations
 import subprocess
 import sys
 
+import msgspec
 import pytest
 from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, LargeBinary, Text, bindparam, insert, inspect, select, text
+from sqlalchemy import Boolean, Connection, LargeBinary, Text, bindparam, insert, inspect, select, text
 from sqlalchemy.exc import IntegrityError
 
+from guardrails.consent import ConsentEvent
 from guardrails.errors import SettingsError
+from guardrails.preferences import PreferenceEvent
 from guardrails.storage.append_only import append_only_statements
 from guardrails.storage.connections import Database
 from guardrails.storage.instants import to_micros
@@ -165,6 +168,72 @@ def test_decisions_of_the_first_schema_are_carried_over(database, url):
     assert entries == [b"first"]
     assert slots == 0
     assert tables == {*METADATA.tables, "alembic_version"}
+
+
+OLD_CONSENT = text("""
+INSERT INTO consent_events
+  (seq, id, recipient, purpose, state, at, method, notice_version, language, evidence, captured_by, expires_at,
+   recorded_at)
+VALUES (:seq, :id, :recipient, 'offers', :state, :at, 'form', :notice_version, 'de', '{"n": [1, null]}', NULL,
+        :expires_at, :recorded_at)
+""")
+OLD_PREFERENCE = text("""
+INSERT INTO preference_events (seq, recipient, toggle, is_on, at, recorded_at)
+VALUES (:seq, :recipient, :toggle, :is_on, :at, :recorded_at)
+""").bindparams(bindparam("is_on", type_=Boolean()))
+ODD = "r-%_é😀"
+
+
+def test_consents_and_preferences_of_the_second_schema_are_carried_over_in_their_order(database, url):
+    """Of one instant the last to arrive speaks, before and after."""
+    now = {"at": to_micros(instant(9)), "recorded_at": to_micros(instant(10)), "recipient": ODD}
+    granted = {"state": "granted", "notice_version": "3", "expires_at": to_micros(instant(20))}
+    withdrawn = {"state": "withdrawn", "notice_version": None, "expires_at": None}
+    with database.engine.begin() as connection:
+        config = alembic_config()
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0002")
+        consents = [(9, "b", withdrawn), (5, "a", granted), (12, "z", granted), (11, "c", withdrawn)]
+        connection.execute(OLD_CONSENT, [{"seq": seq, "id": id_, **now, **said} for seq, id_, said in consents])
+        choices = [(7, "sponsored", False), (3, "sponsored", True), (8, "topic:travel", True)]
+        connection.execute(
+            OLD_PREFERENCE, [{"seq": seq, "toggle": toggle, "is_on": is_on, **now} for seq, toggle, is_on in choices]
+        )
+    record = ConsentEvent(
+        id="a",
+        recipient=ODD,
+        purpose="offers",
+        state="granted",
+        at=instant(9),
+        method="form",
+        recorded_at=instant(10),
+        notice_version="3",
+        language="de",
+        evidence={"n": [1, None]},
+        expires_at=instant(20),
+    )
+    changes = {"state": "withdrawn", "notice_version": None, "expires_at": None}
+    carried = [
+        record,
+        msgspec.structs.replace(record, id="b", **changes),
+        msgspec.structs.replace(record, id="c", **changes),
+        msgspec.structs.replace(record, id="z"),
+    ]
+    choice = PreferenceEvent(recipient=ODD, name="toggle:sponsored", value=True, at=instant(9), recorded_at=instant(10))
+    chosen = [
+        choice,
+        msgspec.structs.replace(choice, value=False),
+        msgspec.structs.replace(choice, name="toggle:topic:travel"),
+    ]
+    stores = open_stores(url)
+    assert run(stores, lambda session: session.consents.arrivals(0, 99, 99)) == list(enumerate(carried, 1))
+    assert run(stores, lambda session: session.preferences.history(ODD)) == tuple(chosen)
+    later = [msgspec.structs.replace(record, id="later"), msgspec.structs.replace(choice, value=None)]
+    run(stores, lambda session: session.consents.append(later[:1]))
+    run(stores, lambda session: session.preferences.append(later[1:]))
+    assert run(stores, lambda session: session.consents.history(ODD)) == (*carried, later[0])
+    assert run(stores, lambda session: session.preferences.history(ODD)) == (*chosen, later[1])
+    stores.close()
 
 
 @pytest.mark.parametrize("table", APPEND_ONLY, ids=lambda table: table.name)

@@ -22,7 +22,7 @@ from guardrails.cli import main
 from guardrails.cli.consent_import import _Import
 from guardrails.cli.consent_rows import RowReader
 from guardrails.consent.transfer import ConsentTransfer
-from guardrails.errors import DependencyError
+from guardrails.errors import CandidateError, DependencyError
 from service import PATIENCE_SECONDS
 from stores import make_database, open_stores
 
@@ -177,6 +177,25 @@ def test_a_bad_line_of_ndjson_spoils_no_other(here, line):
     result = imported(content, "--json")
     assert (result.exit_code, json.loads(result.stdout)) == (1, {"recorded": 2, "known": 0, "bad": 1})
     assert {told.split(" ")[0] for told in result.stderr.splitlines()} == {"<stdin>:2:"}
+
+
+@pytest.mark.parametrize("name", ["state", "sta\\u0074e"])
+def test_a_name_that_stands_twice_in_an_object_is_told_and_no_state_is_picked(here, name):
+    row = {"id": "k-1", "recipient": "r-1", "purpose": "offers", "method": "form", "at": "2026-01-01T00:00:00Z"}
+    text = json.dumps(row | {"evidence": {"n": 10**30}, "state": "denied"})
+    result = imported(f'{text[:-1]}, "{name}": "granted"}}\n{text}\n')
+    assert result.stderr == "<stdin>:1: `state` stands there twice\n"
+    assert [record["state"] for record in exported()] == ["denied"]
+
+
+def test_however_deep_its_evidence_is_a_line_is_a_row_or_told(here):
+    row = b'{"recipient": "r", "purpose": "offers", "state": "denied", "method": "m", "evidence": {"a": %b%b}}'
+    deep = [row % (b"[" * depth, b"]" * depth) for depth in range(800, 1000)]
+    rows = list(RowReader(io.BytesIO(b"\n".join(deep))))
+    assert [each.line for each in rows] == list(range(1, 201))
+    assert {str(each.request) for each in rows if isinstance(each.request, CandidateError)} == {
+        "the JSON is nested too deep"
+    }
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ from __future__ import annotations
 import csv
 import io
 import itertools
+import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import BinaryIO, Literal, NamedTuple
@@ -91,7 +92,7 @@ class RowReader:
             if len(line) > ROW_BYTES:
                 yield Row(self._line, CandidateError(f"the line is longer than {ROW_BYTES:,} bytes"))
             elif line.strip():
-                yield Row(self._line, _ROW.try_decode(line))
+                yield Row(self._line, _object(line))
 
     # --- CSV ----------------------------------------------------------------------------------------------------
 
@@ -126,6 +127,36 @@ class RowReader:
             if begun.taken > ROW_BYTES:
                 raise _EndlessError(f"it is longer than {ROW_BYTES:,} bytes")
             yield line.decode("utf-8", "surrogateescape")
+
+
+def _object(line: bytes) -> ConsentRow | CandidateError:
+    """The row of a line. A name that stands twice is refused: of two states, nobody could say which is meant."""
+    row = _ROW.try_decode(line)
+    if isinstance(row, CandidateError):
+        return row
+    try:
+        json.loads(line, object_pairs_hook=_check_names, parse_int=str, parse_float=str)
+    except _TwiceError as twice:
+        return CandidateError(f"{quote(twice.name)} stands there twice")
+    except RecursionError:  # a little sooner than in the decoder
+        return MalformedError("the JSON is nested too deep")
+    return row
+
+
+def _check_names(pairs: list[tuple[str, object]]) -> None:
+    seen: set[str] = set()
+    for name, _ in pairs:
+        if name in seen:
+            raise _TwiceError(name)
+        seen.add(name)
+
+
+class _TwiceError(Exception):
+    """A name stands twice in one object."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(name)
+        self.name = name
 
 
 class _Begun:

@@ -226,6 +226,8 @@ def test_a_history_is_read_in_parts(do):
     assert history(after="no record") == []
     assert history(as_of=instant(9), purpose="sponsored_content", after="e-2") == ["e-1", "e-5"]
     assert history(as_of=instant(8, 59)) == ["e-2"]
+    for most, wanted in ((2, ["e-5", "e-4"]), (9, ["e-2", "e-1", "e-3", "e-5", "e-4"]), (0, [])):
+        assert [each.id for each in do(lambda session, most=most: session.consents.latest("r-1", most=most))] == wanted
 
 
 # --- round trips ------------------------------------------------------------------------------------------------

@@ -41,6 +41,7 @@ __all__ = [
     "look_at",
     "record_groups",
     "recording_of",
+    "voids",
 ]
 
 REFUSALS = frozenset({"withdrawn", "denied"})
@@ -205,12 +206,20 @@ def _gone(pending: ConsentEvent, declared: Mapping[str, Purpose]) -> ConflictErr
 
 
 def _void(pending: ConsentEvent, later: Sequence[ConsentEvent]) -> ConflictError | None:
-    """Why a later refusal stands in the way. A browser's signal does not: whoever confirms in spite of it does so."""
+    """Why a later refusal stands in the way."""
     for event in later:
-        if event.state in REFUSALS and event.method != GPC and _overlap(pending, event):
-            said = f"consent `{pending.id}` can't be confirmed any more: `{event.id}` {event.state} it later"
+        if voids(event, pending):
+            said = f"consent `{pending.id}` can't be confirmed any more: `{event.id}` has {event.state} it later"
             return ConflictError(said)
     return None
+
+
+def voids(refusal: ConsentEvent, pending: ConsentEvent) -> bool:
+    """Whether a later record is a refusal after which a pending grant can't be confirmed any more.
+
+    A browser's signal is none: whoever confirms in spite of it does so.
+    """
+    return refusal.state in REFUSALS and refusal.method != GPC and _overlap(pending, refusal)
 
 
 def _overlap(one: ConsentEvent, other: ConsentEvent) -> bool:

@@ -104,6 +104,10 @@ class ConsentService:
         """All records of a recipient, oldest first: by when they spoke, then by arrival."""
         return self._transactor.call(_read_history, recipient)
 
+    def latest(self, recipient: str, *, most: int) -> tuple[ConsentEvent, ...]:
+        """The last `most` records of a recipient, oldest first."""
+        return self._transactor.call(_read_latest, (recipient, most))
+
     def page(
         self,
         recipient: str,
@@ -148,6 +152,10 @@ def _read_one(session: Session, ids: list[str]) -> list[ConsentEvent | None]:
 
 def _read_history(session: Session, recipients: list[str]) -> list[tuple[ConsentEvent, ...]]:
     return [session.consents.history(recipient) for recipient in recipients]
+
+
+def _read_latest(session: Session, asked: list[tuple[str, int]]) -> list[tuple[ConsentEvent, ...]]:
+    return [session.consents.latest(recipient, most=most) for recipient, most in asked]
 
 
 def _read_page(session: Session, pages: list[_Asked]) -> list[Page | CandidateError]:

@@ -74,6 +74,9 @@ class ConsentStore(ConsentReader, Protocol):
         is `after`; and at most so many.
         """
 
+    def latest(self, recipient: str, /, *, most: int) -> tuple[ConsentEvent, ...]:
+        """The last `most` records of a recipient's history, oldest first."""
+
     def arrived(self) -> int:
         """The place of the last record to arrive, counted from 1; 0 where there is none. Places may be missing."""
 
@@ -150,6 +153,11 @@ class MemoryConsents:
             if (purpose is None or event.purpose == purpose) and (as_of is None or event.at <= as_of)
         ]
         return tuple(kept[:most])
+
+    def latest(self, recipient: str, /, *, most: int) -> tuple[ConsentEvent, ...]:
+        """The last records of a recipient's history."""
+        events = self.history(recipient)
+        return events[max(0, len(events) - most) :]
 
     def arrived(self) -> int:
         """How many there are."""
@@ -278,6 +286,13 @@ class SqlConsents:
         if after is not None:
             asked = asked.where(_follows(after))
         return tuple(self._events(asked.order_by(columns.at, columns.seq).limit(most)))
+
+    def latest(self, recipient: str, /, *, most: int) -> tuple[ConsentEvent, ...]:
+        """The last records of a recipient's history, in one statement."""
+        columns = consent_events.c
+        asked = select(consent_events).where(columns.recipient == recipient)
+        newest_first = self._events(asked.order_by(columns.at.desc(), columns.seq.desc()).limit(most))
+        return tuple(reversed(tuple(newest_first)))
 
     def arrived(self) -> int:
         """The place of the last record to arrive."""

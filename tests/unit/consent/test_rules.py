@@ -311,7 +311,7 @@ def test_confirmed_again_it_is_the_same_grant_whatever_came_after(ledger):
 def test_a_later_withdrawal_makes_a_pending_record_void(ledger, ending):
     pending(ledger)
     ledger.record(id="w", purpose="partners", state=ending)
-    with pytest.raises(ConflictError, match=f"`p` can't be confirmed any more: `w` {ending} it later"):
+    with pytest.raises(ConflictError, match=f"`p` can't be confirmed any more: `w` has {ending} it later"):
         ledger.consents.confirm("p", now=instant(13))
     assert ledger.states(now=instant(13)) == {"partners": ending}
 

@@ -155,8 +155,9 @@ def test_a_fault_of_ours_is_told_without_its_cause_and_logged_with_it(make_clien
     assert problem_of(answer) == (503, "/docs#problem-unavailable")
     assert answer.headers["Retry-After"] == "1"
     assert str(tmp_path) not in answer.text
-    (fault,) = [line for line in log_lines if line["event"] == "fault"]
-    assert fault["request_id"] == answer.headers["X-Request-Id"]
+    # What another test's outage left untold may be told here, a second after it.
+    asked = answer.headers["X-Request-Id"]
+    assert [line["event"] for line in log_lines if line.get("request_id") == asked] == ["fault", "request"]
 
 
 def test_what_nobody_foresaw_is_logged_with_its_trace_each_time(log_lines):
@@ -167,9 +168,8 @@ def test_what_nobody_foresaw_is_logged_with_its_trace_each_time(log_lines):
 
     route = Route(method="GET", path="/x", handler=fail, name="x", summary="x", tag="x", scope=None)
     assert [front.answer(route, Exchange({}), {}).status for _ in range(3)] == [500] * 3
-    assert [(line["event"], line["error"], type(line["exc_info"])) for line in log_lines] == [
-        ("fault", "the inside", RuntimeError)
-    ] * 3
+    told = [line for line in log_lines if line.get("error") == "the inside"]
+    assert [(line["event"], type(line["exc_info"])) for line in told] == [("fault", RuntimeError)] * 3
 
 
 def test_a_store_that_is_out_of_reach_is_not_told_of_with_every_request(make_client, log_lines, tmp_path):

@@ -2,9 +2,9 @@
 
     sha256 of {"id": "privacy", "language": "de", "purposes": [{"benefit": ..., ...}], "text": ..., "version": "3"}
 
-A notice says what the policies declared of its purposes at that time: title, benefit, which data is used (where that is
-declared), and what is shared with whom. So the record of a consent, which carries the hash, proves what was promised,
-whatever is declared later.
+A notice says what the policies declared of its purposes at that time, in its language where they have it: title,
+benefit, which data is used (where that is declared), and what is shared with whom. So the record of a consent, which
+carries the hash, proves what was promised, whatever is declared later.
 """
 
 from __future__ import annotations
@@ -45,13 +45,17 @@ class NoticeRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
 
 
 class NoticePurpose(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What the notice says of a purpose: all texts are for the recipient. `data` is left out where it is empty."""
+    """What the notice says of a purpose: all texts are for the recipient.
+
+    `data` is left out where it is empty, and `language` where it is the notice's own.
+    """
 
     id: str
     title: str
     benefit: str | None
     shared_with: tuple[Sharing, ...]
     data: tuple[str, ...] = ()
+    language: str | None = None
 
 
 class NoticeContent(msgspec.Struct, frozen=True, kw_only=True):
@@ -116,7 +120,7 @@ def content_of(request: NoticeRequest, declared: Mapping[str, Purpose]) -> Notic
         id=request.id,
         version=request.version,
         language=request.language,
-        purposes=tuple(_shown(declared[purpose]) for purpose in request.purposes),
+        purposes=tuple(_shown(declared[purpose], request.language) for purpose in request.purposes),
         text=request.text,
     )
 
@@ -129,11 +133,14 @@ def undeclared(purpose: str, declared: Mapping[str, Purpose]) -> str:
     return f"{quote(purpose)} is not declared by the active policies{f'; {hint}' if hint else ''}"
 
 
-def _shown(purpose: Purpose) -> NoticePurpose:
+def _shown(purpose: Purpose, language: str) -> NoticePurpose:
+    words = purpose.words_in(language)
+    is_in_it = words.language.partition("-")[0].lower() == language.partition("-")[0].lower()
     return NoticePurpose(
         id=purpose.id,
-        title=purpose.title,
-        benefit=purpose.benefit,
-        shared_with=purpose.shared_with,
-        data=purpose.data,
+        title=words.title,
+        benefit=words.benefit,
+        shared_with=words.shared_with,
+        data=words.data,
+        language=None if is_in_it else words.language,
     )

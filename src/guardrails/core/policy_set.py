@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from datetime import UTC, tzinfo
 
 import msgspec
 
@@ -12,9 +13,16 @@ from guardrails.core.facts import Facts
 from guardrails.core.index import Entry, Index, Remembered, Selection
 from guardrails.core.needs import Need
 from guardrails.core.policy import Policy, Reason
-from guardrails.core.purposes import Purpose
+from guardrails.core.purposes import DEFAULT_LANGUAGE, Purpose
 
-__all__ = ["PolicySet", "Selected", "scope_set"]
+__all__ = ["PolicySet", "Project", "Selected", "scope_set"]
+
+
+class Project(msgspec.Struct, frozen=True):
+    """What holds for a whole set: the `zone` that `project` means, and the `language` (BCP 47) of its texts."""
+
+    zone: tzinfo = UTC
+    language: str = DEFAULT_LANGUAGE
 
 
 class Selected(msgspec.Struct, frozen=True):
@@ -40,11 +48,13 @@ class PolicySet:
         revision: str,
         files: Mapping[str, str],
         purposes: Mapping[str, Purpose] | None = None,
+        project: Project | None = None,
     ) -> None:
         self.policies = tuple(policy for policy in policies if policy.mode != "off")
         self.revision = revision
         self.files = dict(files)
         self.purposes: Mapping[str, Purpose] = dict(purposes or {})
+        self.project = project or Project()
         self.index = Index(Entry(place, policy.applies_to) for place, policy in enumerate(self.policies))
         self.fields: Mapping[str, tuple[str, ...]] = {policy.id: _formula_fields(policy) for policy in self.policies}
         self.overriders = _overriders(self.policies)

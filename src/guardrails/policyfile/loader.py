@@ -24,7 +24,8 @@ from zoneinfo import ZoneInfo
 import msgspec
 
 from guardrails.core.policy import Policy
-from guardrails.core.policy_set import PolicySet
+from guardrails.core.policy_set import PolicySet, Project
+from guardrails.core.purposes import DEFAULT_LANGUAGE
 from guardrails.core.zones import zone_named
 from guardrails.policyfile.document import Document, Marks, Reporter
 from guardrails.policyfile.policy_reader import check_zone_name, read_policy
@@ -100,10 +101,11 @@ def _load(files: Mapping[str, str | bytes], problems: list[Problem], *, where: s
     is_complete = not problems
     for report in reports:
         validate_file(report.document.value, report)
-    project = _project(reports)
-    declared = read_purposes(reports, is_complete=is_complete)
+    written = _project(reports)
+    project = Project(_project_zone(written), _project_language(written))
+    declared = read_purposes(reports, is_complete=is_complete, language=project.language)
     entries = _entries(reports)
-    policies = _read_policies(entries, _project_zone(project), declared)
+    policies = _read_policies(entries, _project_zone(written), declared)
     check_ids(entries)
     check_overrides(entries, is_complete=is_complete)
     check_benefits(policies, entries, declared.purposes, declared.entries)
@@ -112,9 +114,10 @@ def _load(files: Mapping[str, str | bytes], problems: list[Problem], *, where: s
         raise PolicyProblems([Problem(where, 1, 1, "no-policies", "there is no policy here")])
     policy_set = PolicySet(
         _with_lane_separation(policies),
-        revision=_revision(project, declared.entries.values(), entries),
+        revision=_revision(written, declared.entries.values(), entries),
         files={name: _text(content) for name, content in sorted(files.items())},
         purposes=declared.purposes,
+        project=project,
     )
     check_fields(policy_set, {str(entry.id): entry for entry in entries})
     _raise_any(problems, reports)
@@ -153,7 +156,7 @@ def _project(reports: Iterable[Reporter]) -> Mapping[str, Any]:
         line, column = document.place(("project",), of_key=True)
         place = f"{document.file}:{line}:{column}"
         check_zone_name(written.get("timezone"), ("project", "timezone"), report)
-        name = written.get("timezone")
+        name = written.get("timezone", DEFAULT_ZONE)
         project = written if isinstance(name, str) and zone_named(name) else {}
     return project
 
@@ -162,6 +165,11 @@ def _project_zone(project: Mapping[str, Any]) -> ZoneInfo:
     zone = zone_named(project.get("timezone", DEFAULT_ZONE))
     assert zone is not None  # noqa: S101 - `_project` lets no other name through
     return zone
+
+
+def _project_language(project: Mapping[str, Any]) -> str:
+    language = project.get("language")
+    return language if isinstance(language, str) else DEFAULT_LANGUAGE
 
 
 def _entries(reports: Iterable[Reporter]) -> list[Entry]:

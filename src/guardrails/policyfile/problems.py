@@ -32,6 +32,7 @@ CODES: Mapping[str, str] = {
     "duplicate-id": "Another policy of the set has this id already.",
     "duplicate-item": "A list holds the same value twice.",
     "duplicate-key": "A mapping holds the same key twice.",
+    "bad-translation": "A translation of a purpose says less or more than the purpose does.",
     "duplicate-project": "Another file of the set says `project` already.",
     "duplicate-purpose": "The set declares a purpose of this id already.",
     "empty-condition": "A condition, test or list in a condition is empty, so it says nothing.",

@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from guardrails.core.purposes import Purpose
+from guardrails.core.purposes import DEFAULT_LANGUAGE, Purpose
 from guardrails.policyfile.document import Reporter
 from guardrails.policyfile.durations import read_duration
 from guardrails.policyfile.problems import quote
@@ -36,12 +36,15 @@ class Declared:
 NOTHING_DECLARED = Declared({}, {}, is_complete=True)
 
 
-def read_purposes(reports: Sequence[Reporter], *, is_complete: bool) -> Declared:
-    """Every purpose of a set, where all of its files are read if `is_complete`. Reports what is wrong with them."""
+def read_purposes(reports: Sequence[Reporter], *, is_complete: bool, language: str = DEFAULT_LANGUAGE) -> Declared:
+    """Every purpose of a set that is written in `language`, where all of its files are read if `is_complete`.
+
+    Reports what is wrong with them.
+    """
     entries: dict[str, Entry] = {}
     purposes: dict[str, Purpose] = {}
     for entry in _written(reports):
-        purpose = _read_purpose(entry)
+        purpose = _read_purpose(entry, language)
         if not isinstance(entry.written, dict) or entry.id is None:
             is_complete = False
         elif entry.id in entries:
@@ -66,7 +69,7 @@ def _list(report: Reporter) -> Any:  # noqa: ANN401 - the schema of the file rep
     return report.document.value.get("purposes", [])
 
 
-def _read_purpose(entry: Entry) -> Purpose | None:
+def _read_purpose(entry: Entry, language: str) -> Purpose | None:
     """The purpose, or None where the schema finds anything wrong with it."""
     is_valid = validate_purpose(entry.written, entry.path, entry.report)
     if not isinstance(entry.written, dict):
@@ -75,4 +78,26 @@ def _read_purpose(entry: Entry) -> Purpose | None:
     if "retention" in entry.written:
         path = (*entry.path, "retention")
         said["retention_seconds"] = read_duration(entry.written["retention"], path, entry.report)
-    return msgspec.convert(said, Purpose) if is_valid else None
+    if not is_valid:
+        return None
+    purpose = msgspec.convert(said | {"language": language}, Purpose)
+    for tag in purpose.translations:
+        _check_translation(entry, purpose, tag)
+    return purpose
+
+
+def _check_translation(entry: Entry, purpose: Purpose, tag: str) -> None:
+    """Report where a translation says less or more than the purpose: nobody would be told everything."""
+    path, translation = (*entry.path, "translations", tag), purpose.translations[tag]
+    if tag.lower() == purpose.language.lower():
+        message = f"{quote(tag)} is no translation: the set is written in it"
+        entry.report.key_problem("bad-translation", message, path, "name another `language` under `project`")
+    for name in ("benefit", "data", "shared_with"):
+        said, wanted = _size(getattr(translation, name)), _size(getattr(purpose, name))
+        if said != wanted:
+            message = f"{quote(tag)} says {'less' if said < wanted else 'more'} of {quote(name)} than the purpose"
+            entry.report.key_problem("bad-translation", message, (*path, name) if said else path)
+
+
+def _size(said: str | Sequence[object] | None) -> int:
+    return int(said is not None) if said is None or isinstance(said, str) else len(said)

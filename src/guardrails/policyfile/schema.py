@@ -17,7 +17,7 @@ from typing import Any
 
 from guardrails.core.conditions import FactType
 from guardrails.core.facts import NUMBER_LIMIT, VOCABULARY, Field
-from guardrails.core.purposes import LAWFUL_BASES
+from guardrails.core.purposes import DEFAULT_LANGUAGE, LAWFUL_BASES
 from guardrails.policyfile.condition_parser import ATTRIBUTE_PATTERN, LONGEST_LIST, OPERATORS_BY_TYPE
 from guardrails.policyfile.kinds import all_kinds
 from guardrails.policyfile.kinds._kind import Kind
@@ -157,39 +157,60 @@ COMMON_PROPERTIES: Mapping[str, Schema] = {
 
 MOST_PURPOSES = 100
 
+_LANGUAGE = _form("language", "[a-z]{2,3}(-[A-Za-z0-9]{2,8}){0,3}", "a language is a tag such as `de` or `pt-BR`")
+
+_PURPOSE_WORDS: Mapping[str, Schema] = {
+    "title": _words(200, "What the recipient agrees to, in one line, for them to read."),
+    "data": {
+        "type": "array",
+        "items": _words(500, "Some of it, in words for the recipient."),
+        "maxItems": 50,
+        "uniqueItems": True,
+        "description": "What is used of the recipient's personal data. Notices show it, and receipts name it.",
+    },
+    "shared_with": {
+        "type": "array",
+        "items": {
+            "type": "object",
+            "properties": {
+                "whom": _words(200, "Who gets to know it."),
+                "what": _words(500, "What they get to know."),
+            },
+            "required": ["whom", "what"],
+            "additionalProperties": False,
+        },
+        "maxItems": 50,
+        "uniqueItems": True,
+        "description": "Who else gets to know what of the recipient. Without it, or where it is empty: nobody.",
+    },
+    "benefit": _words(500, "What the recipient gets for it; no monetized content goes out under it without one."),
+}
+"""What a purpose says to the recipient, in any language."""
+
 _PURPOSE: Schema = {
     "type": "object",
     "properties": {
         "id": {"$ref": "#/$defs/id", "description": "Names the purpose in policies, consent records and notices."},
-        "title": _words(200, "What the recipient agrees to, in one line, for them to read."),
+        "title": _PURPOSE_WORDS["title"],
         "lawful_basis": {
             "enum": list(LAWFUL_BASES),
             "default": "consent",
             "description": "What makes it lawful, by GDPR Art. 6(1).",
         },
-        "data": {
-            "type": "array",
-            "items": _words(500, "Some of it, in words for the recipient."),
-            "maxItems": 50,
-            "uniqueItems": True,
-            "description": "What is used of the recipient's personal data. Notices show it, and receipts name it.",
-        },
-        "shared_with": {
-            "type": "array",
-            "items": {
+        **{name: _PURPOSE_WORDS[name] for name in ("data", "shared_with", "benefit")},
+        "translations": {
+            "type": "object",
+            "propertyNames": _LANGUAGE,
+            "additionalProperties": {
                 "type": "object",
-                "properties": {
-                    "whom": _words(200, "Who gets to know it."),
-                    "what": _words(500, "What they get to know."),
-                },
-                "required": ["whom", "what"],
+                "properties": _PURPOSE_WORDS,
+                "required": ["title"],
                 "additionalProperties": False,
             },
-            "maxItems": 50,
-            "uniqueItems": True,
-            "description": "Who else gets to know what of the recipient. Without it, or where it is empty: nobody.",
+            "minProperties": 1,
+            "maxProperties": 50,
+            "description": "All that the recipient reads of it in other languages, by language such as `de`.",
         },
-        "benefit": _words(500, "What the recipient gets for it; no monetized content goes out under it without one."),
         "retention": {
             "$ref": "#/$defs/duration",
             "description": (
@@ -215,7 +236,12 @@ _FILE_PROPERTIES: Mapping[str, Schema] = {
             "timezone": {
                 "$ref": "#/$defs/zone_name",
                 "description": "What `timezone: project` and `fallback: project` mean: an IANA name. Default: `UTC`.",
-            }
+            },
+            "language": {
+                **_LANGUAGE,
+                "default": DEFAULT_LANGUAGE,
+                "description": "What titles and purposes are written in: a tag such as `de`.",
+            },
         },
         "minProperties": 1,
         "additionalProperties": False,

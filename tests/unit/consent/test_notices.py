@@ -7,7 +7,7 @@ import msgspec
 import pytest
 
 from guardrails.consent import Notice, NoticeRequest, NoticeService
-from guardrails.core.purposes import Purpose, Sharing
+from guardrails.core.purposes import Purpose, Sharing, Translation
 from guardrails.errors import CandidateError, ConflictError
 from guardrails.storage.memory import MemoryTransactor
 from stores import instant, memory_session
@@ -52,16 +52,25 @@ def request(**changes) -> NoticeRequest:
 def test_a_notice_keeps_what_is_declared_of_its_purposes(service):
     kept = service.add(request(purposes=("badges", "offers")), now=instant(12))
     assert msgspec.to_builtins(kept.purposes) == (
-        {"id": "badges", "title": "Badges", "benefit": None, "shared_with": ()},
+        {"id": "badges", "title": "Badges", "benefit": None, "shared_with": (), "language": "en"},
         {
             "id": "offers",
             "title": "Offers",
             "benefit": "lower prices",
             "shared_with": ({"whom": "Acme", "what": "id"},),
             "data": ("what you book",),
+            "language": "en",
         },
     )
     assert (kept.text, kept.recorded_at) == ("Dürfen wir?", instant(12))
+
+
+@pytest.mark.parametrize("language", ["de", "de-AT"])
+def test_a_notice_says_it_in_its_own_language_where_the_policies_do(service, declared, language):
+    german = Translation(title="Abzeichen")
+    declared.purposes["badges"] = Purpose(id="badges", title="Badges", translations={"de": german})
+    (shown,) = service.add(request(purposes=("badges",), language=language), now=instant(12)).purposes
+    assert (shown.title, shown.language) == ("Abzeichen", None)
 
 
 def test_anybody_can_compute_the_hash_again(service):

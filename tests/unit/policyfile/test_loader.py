@@ -6,8 +6,10 @@ from pathlib import Path
 import pytest
 
 from guardrails.core.conditions import TRUE, FactType, OneOf
+from guardrails.core.policy_set import Project
 from guardrails.core.purposes import Purpose, Sharing
 from guardrails.core.timing import Zone
+from guardrails.core.zones import zone_named
 from guardrails.policyfile.loader import load_policies, load_policy_files
 from guardrails.policyfile.problems import PolicyProblems
 
@@ -158,6 +160,33 @@ def test_purposes_reach_the_set_in_the_order_of_their_files():
         double_opt_in=True,
     )
     assert purposes["news"] == Purpose(id="news", title="News")
+
+
+GERMAN = """\
+apiVersion: guardrails/v1
+project: {language: de-AT}
+purposes:
+  - {id: news, title: Neuigkeiten, benefit: Wissen, translations: {en-GB: {title: News, benefit: Knowledge}}}
+"""
+
+
+@pytest.mark.parametrize(
+    ("asked", "told"),
+    [
+        ("de", "Neuigkeiten"),
+        ("de-AT", "Neuigkeiten"),
+        ("en-GB", "News"),
+        ("EN-gb-oxendict", "News"),
+        ("en", "Neuigkeiten"),
+        ("", "Neuigkeiten"),
+    ],
+)
+def test_a_purpose_is_told_in_the_language_asked_for_or_a_less_special_one_or_as_written(asked, told):
+    loaded = load_policy_files({"a.yaml": RULE, "b.yaml": GERMAN})
+    words = loaded.purposes["news"].words_in(asked)
+    wanted = {"News": ("en-GB", "Knowledge"), "Neuigkeiten": ("de-AT", "Wissen")}[told]
+    assert (words.title, words.language, words.benefit) == (told, *wanted)
+    assert loaded.project == Project(zone_named("UTC"), "de-AT")
 
 
 def test_purposes_are_part_of_the_revision_and_a_set_without_any_keeps_its_own():

@@ -387,7 +387,7 @@ class CaseRun:
         cap = caps.get(said["cap"])
         if cap is None:
             return dict(said)
-        owner, keep_seconds = cap.owner(candidate.recipient), cap.window.keep_seconds
+        owner, keep_seconds = candidate.recipient.id if cap.is_owned else None, cap.window.keep_seconds
         return _as_json(Take(**said, owner=owner, keep_seconds=keep_seconds, is_tallied=cap.is_tallied))
 
     def _differing(self, wanted: object, got: object, place: Place, what: str) -> Iterator[Difference]:

@@ -128,8 +128,8 @@ def test_notices_are_listed_and_shown(service):
     shown = run("notice", "show", "privacy", "--language", "de")
     assert shown.stdout == run("notice", "show", first["hash"]).stdout
     assert (
-        "  offers  Offers that others pay for\n    benefit: lower prices\n    uses what you book\n    shared with Acme: a code\n"
-        in shown.stdout
+        "  offers  Offers that others pay for\n    benefit: lower prices\n    uses what you book\n"
+        "    shared with Acme: a code\n" in shown.stdout
     )
     assert shown.stdout.endswith("\n\nDürfen wir?\nJa oder nein.\n\n")
     assert "shared with nobody" in run("notice", "show", "privacy", "--language", "en").stdout

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import datetime
 from pathlib import Path
 
@@ -14,9 +15,13 @@ from guardrails.decide.case import Compiled
 from guardrails.errors import PolicyError
 from guardrails.policyfile.loader import load_policies, policy_paths
 
-__all__ = ["ActivePolicies", "PolicyStatus"]
+__all__ = ["ActivePolicies", "LoadFault", "PolicyStatus"]
 
 Signature = tuple[tuple[str, int, int, int, int], ...]
+
+
+class LoadFault(PolicyError):  # noqa: N818 - as EngineFault
+    """A policy set does not load, and its author can't mend it: a fault of ours, or no memory. See its cause."""
 
 
 class PolicyStatus(msgspec.Struct, frozen=True):
@@ -57,27 +62,51 @@ class ActivePolicies:
     ) -> ActivePolicies:
         """Load the set at `path`. Raises PolicyError where it does not load: there is no good one to keep yet."""
         seen = _signature(path)  # looked at first: an edit that falls between is then seen at the next look
-        return cls(path, load_policies(path), compile_set=compile_set, clock=clock, seen=seen)
+        with _faults_told():
+            return cls(path, load_policies(path), compile_set=compile_set, clock=clock, seen=seen)
 
     def reload_if_changed(self) -> bool:
         """Look at the files; where they changed, load them and make them active. True where anything changed.
 
-        A set that does not load leaves the active one as it is and shows in `status.error`.
+        A set that does not load leaves the active one as it is and shows in `status.error`. Where that is a LoadFault,
+        whatever made it may pass by itself: the next look tries again, and is news only where it comes to another end.
         """
         with self._reloading:
             signature = _signature(self._path)
             if self._path is None or signature == self._seen:
                 return False
             try:
-                compiled = self._compile(load_policies(self._path))
+                with _faults_told():
+                    compiled = self._compile(load_policies(self._path))
+            except LoadFault as fault:
+                return self._refuse(fault)
             except PolicyError as error:
                 self._seen = signature
-                self.status = PolicyStatus(self.status.revision, self.status.loaded_at, error)
+                self._refuse(error)
                 return True
-            self._seen = signature  # only now: whatever else was raised, the next look tries again
+            self._seen = signature
             self.snapshot = compiled
             self.status = PolicyStatus(compiled.policy_set.revision, self._clock())
             return True
+
+    def _refuse(self, error: PolicyError) -> bool:
+        """Keep the active set, and say why; whether that is news."""
+        before = self.status
+        self.status = PolicyStatus(before.revision, before.loaded_at, error)
+        return str(error) != str(before.error)
+
+
+@contextlib.contextmanager
+def _faults_told() -> Iterator[None]:
+    """What loading raises beside PolicyError is a LoadFault: an edit that ends in it is no less broken."""
+    try:
+        yield
+    except PolicyError:
+        raise
+    except Exception as error:
+        raise LoadFault(
+            f"the policies don't load, by a fault that is not theirs: {type(error).__name__}: {error}"
+        ) from error
 
 
 def _signature(path: Path | None) -> Signature:

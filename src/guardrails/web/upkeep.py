@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from guardrails.decide.active_policies import ActivePolicies
+from guardrails.decide.active_policies import ActivePolicies, LoadFault
 from guardrails.decide.drain import Drain
 from guardrails.decide.housekeeping import Housekeeping
 from guardrails.errors import DependencyError
@@ -97,7 +97,12 @@ class PolicyReload:
         if status.error is None:
             _log.info("policies.reloaded", revision=status.revision)
         else:
-            _log.error("policies.broken_edit", active_revision=status.revision, problems=str(status.error).splitlines())
+            _log.error(
+                "policies.broken_edit",
+                active_revision=status.revision,
+                problems=str(status.error).splitlines(),
+                exc_info=status.error.__cause__ if isinstance(status.error, LoadFault) else None,
+            )
 
 
 class SpoolDrain:

@@ -7,8 +7,9 @@ from datetime import UTC, datetime
 import pytest
 
 from guardrails.bootstrap import compiler
-from guardrails.decide.active_policies import ActivePolicies
+from guardrails.decide.active_policies import ActivePolicies, LoadFault
 from guardrails.errors import PolicyError
+from guardrails.policyfile.loader import load_policies
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 RULE = "apiVersion: guardrails/v1\npolicies:\n  - {id: %s, kind: rule, deny_when: {channel: sms}}\n"
@@ -94,6 +95,58 @@ def test_a_directory_that_can_not_be_listed_is_a_broken_edit(folder, monkeypatch
 
     monkeypatch.setattr("guardrails.decide.active_policies.policy_paths", refuse)
     assert policies.reload_if_changed() is True
+
+
+class Crash:
+    """Loading that ends in a fault, as often as it is told to."""
+
+    def __init__(self, *errors):
+        self.errors = list(errors)
+
+    def __call__(self, path):
+        if self.errors:
+            raise self.errors.pop(0)
+        return load_policies(path)
+
+
+def test_a_fault_in_loading_is_a_broken_edit_that_is_news_once_and_tried_again(folder, monkeypatch):
+    policies = active(folder)
+    monkeypatch.setattr(
+        "guardrails.decide.active_policies.load_policies",
+        Crash(KeyError("lane"), KeyError("lane"), MemoryError("no room")),
+    )
+    (folder / "b.yaml").write_text(RULE % "b", encoding="utf-8")
+    looks = []
+    for _ in range(5):
+        news = policies.reload_if_changed()
+        looks.append(
+            (news, ids(policies), policies.status.error and str(policies.status.error).rpartition("theirs: ")[2])
+        )
+    assert looks == [
+        (True, ["a"], "KeyError: 'lane'"),
+        (False, ["a"], "KeyError: 'lane'"),
+        (True, ["a"], "MemoryError: no room"),
+        (True, ["a", "b"], None),
+        (False, ["a", "b"], None),
+    ]
+
+
+def test_a_fault_in_compiling_is_a_broken_edit(folder):
+    def compile_set(policy_set):
+        if len(policy_set.policies) > 2:  # the built-in one is one of them
+            raise ZeroDivisionError("in the compiler")
+        return compiler("native")(policy_set)
+
+    policies = ActivePolicies.from_path(folder, compile_set=compile_set, clock=lambda: NOW)
+    (folder / "b.yaml").write_text(RULE % "b", encoding="utf-8")
+    assert (policies.reload_if_changed(), ids(policies)) == (True, ["a"])
+    assert isinstance(policies.status.error.__cause__, ZeroDivisionError)
+
+
+def test_a_fault_in_loading_at_the_start_is_told_in_one_line_like_any_set_that_does_not_load(folder, monkeypatch):
+    monkeypatch.setattr("guardrails.decide.active_policies.load_policies", Crash(TypeError("unhashable")))
+    with pytest.raises(LoadFault, match=r"\Athe policies don't load, by a fault that is not theirs: TypeError: unhash"):
+        active(folder)
 
 
 def test_one_file_can_be_the_set(folder):

@@ -128,6 +128,30 @@ def test_the_watcher_makes_good_edits_active_and_tells_of_broken_ones(watched, w
     assert 'guardrails_policy_reloads_total{result="broken"} 1.0' in watcher.render().decode()
 
 
+def test_the_watcher_tells_of_an_edit_that_ends_in_a_fault_as_of_a_broken_one_with_its_trace(
+    watched, watcher, log_lines, monkeypatch
+):
+    application, client, policies = watched
+    fault = KeyError("lane")
+
+    def crash(_path):
+        raise fault
+
+    with monkeypatch.context() as patched:
+        patched.setattr("guardrails.decide.active_policies.load_policies", crash)
+        save(policies, policies.read_text(encoding="utf-8").replace("voice", "sms"))
+        until(lambda: application.policies.status.error is not None)
+        ready = client.get("/readyz").get_json()["policies"]
+        assert (ready["ok"], ready["pending_problems"]) == (False, 1)
+        assert samples(client, "guardrails_policies_broken_edit") == {"": 1.0}
+    until(lambda: application.policies.status.error is None)  # without another edit: the fault has passed
+    until(lambda: log_lines[-1]["event"] == "policies.reloaded")
+    assert [(line["event"], line.get("exc_info")) for line in log_lines if line["event"] != "request"] == [
+        ("policies.broken_edit", fault),
+        ("policies.reloaded", None),
+    ]
+
+
 def test_the_watcher_outlives_what_it_can_not_foresee(watched, watcher, log_lines):
     application, _, policies = watched
     first = application.policies.status.revision

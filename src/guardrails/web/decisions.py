@@ -29,6 +29,9 @@ CANDIDATE_BYTES = 256 * 1024
 BATCH_BYTES = 8 * 1024 * 1024
 BATCH_MOST = 1000
 
+REPLAYED = "Idempotent-Replayed"
+
+_REPLAYED = ((REPLAYED, "true"),)
 _encoder = msgspec.json.Encoder()
 
 
@@ -60,7 +63,7 @@ class Decisions:
         decision = answer.decision
         exchange.log["decision_id"] = decision.decision_id
         exchange.log["effect"] = decision.effect
-        return Reply(200, answer.body)
+        return Reply(200, answer.body, headers=_REPLAYED if answer.repeated else ())
 
     def decide_batch(self, exchange: Exchange) -> Reply:
         """`POST /v1/decisions/batch`."""
@@ -116,11 +119,13 @@ class Decisions:
                 tag="decisions",
                 summary="Decide one candidate",
                 description="An allow reserves the capacity it takes until its outcome is reported or the lease ends. "
-                "The same candidate again is answered with the same bytes and takes nothing twice; the same id with "
-                "another body is a conflict. A deny is a 200.",
+                "The same candidate again is answered with the same bytes and takes nothing twice: that is the first "
+                "answer, whatever has been withdrawn or has changed since, and good until its `lease_until` only. The "
+                "same id with another body is a conflict. A deny is a 200.",
                 scope="decide",
                 takes=Candidate,
                 gives=Decision,
+                headers={REPLAYED: "`true` where the candidate was decided before, and this is what was answered then"},
                 problems=("invalid", "conflict", "unavailable"),
                 example=EXAMPLE,
             ),

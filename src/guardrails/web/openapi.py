@@ -151,7 +151,12 @@ def _answer(route: Route) -> Json:
     media: Json = {} if route.gives is None else {"schema": _schema(route.gives)}
     if route.takes is None:
         media |= _example(route)
-    return {"description": route.summary, "content": {route.answers: media}}
+    answer: Json = {"description": route.summary, "content": {route.answers: media}}
+    if route.headers:
+        answer["headers"] = {
+            name: {"description": text, "schema": {"type": "string"}} for name, text in route.headers.items()
+        }
+    return answer
 
 
 def _problems(route: Route, *, with_keys: bool) -> Json:

@@ -43,6 +43,7 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
 
     `takes` and `gives` are the types of the bodies, `query` is that of the query's parameters; `answers` tells of
     bodies that are no JSON value of ours, by content type; `other_statuses` come with the same body as `status`.
+    `headers` are those that may come with it, with what they say.
     `problems` are the kinds that the operation adds to those that any has. `example` is one of the body that it takes
     or, where it takes none, gives. `scope` None is open to all. What is `for_recipients` is reached by the public URL,
     under whatever name that is, and asks for nothing but the signed token in its path, where there is one.
@@ -63,6 +64,7 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
     answers: str = "application/json"
     status: int = 200
     other_statuses: tuple[int, ...] = ()
+    headers: Mapping[str, str] = {}
     problems: tuple[str, ...] = ()
     example: Any = None
 

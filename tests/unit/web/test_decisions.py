@@ -53,8 +53,33 @@ def test_consent_opens_the_way(post, consented):
     assert post("/v1/decisions", SPONSORED).get_json()["effect"] == "allow"
 
 
-def test_the_same_candidate_again_gets_the_same_bytes(post):
-    assert post("/v1/decisions", SPONSORED).data == post("/v1/decisions", SPONSORED).data
+def test_the_same_candidate_again_gets_the_same_bytes_and_a_header_says_that_it_is_a_repeat(post):
+    first, again = (post("/v1/decisions", SPONSORED) for _ in range(2))
+    assert first.data == again.data
+    assert [answer.headers.get_all("Idempotent-Replayed") for answer in (first, again)] == [[], ["true"]]
+
+
+def test_a_repeat_is_the_first_answer_also_where_they_withdrew_since_and_a_new_id_is_told_of_it(post, consented):
+    first = post("/v1/decisions", SPONSORED)
+    post(
+        "/v1/consents",
+        {"recipient": "r-1", "purpose": "sponsored_content", "state": "withdrawn", "method": "settings_screen"},
+    )
+    again = post("/v1/decisions", SPONSORED)
+    anew = post("/v1/decisions", SPONSORED | {"id": "c-9"}).get_json()
+    assert (first.get_json()["effect"], again.data, again.headers["Idempotent-Replayed"]) == (
+        "allow",
+        first.data,
+        "true",
+    )
+    assert "consent.withdrawn" in [reason["code"] for reason in anew["reasons"]]
+
+
+def test_a_repeat_after_the_lease_is_the_same_answer_whose_lease_until_is_over(post, client, consented):
+    first = post("/v1/decisions", SPONSORED)
+    later = "2026-03-10T12:10:00Z"
+    again = client.post("/v1/decisions", json=SPONSORED, headers={"Replay-At": later})
+    assert (again.data, again.get_json()["lease_until"]) == (first.data, later)
 
 
 def test_the_same_id_with_another_body_is_a_conflict(post):

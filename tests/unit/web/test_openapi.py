@@ -83,6 +83,16 @@ def test_every_reference_leads_somewhere(document):
     assert {f"#/components/schemas/{name}" for name in ("Candidate", "Decision", "Problem")} <= found
 
 
+def test_the_headers_of_an_answer_are_told(document):
+    told = {
+        (path, method, name)
+        for path, method, operation in operations(document)
+        for answer in operation["responses"].values()
+        for name in answer.get("headers", ())
+    }
+    assert told == {("/v1/decisions", "post", "Idempotent-Replayed")}
+
+
 def test_every_schema_is_a_schema(document):
     for schema in document["components"]["schemas"].values():
         jsonschema.Draft202012Validator.check_schema(schema)

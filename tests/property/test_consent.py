@@ -193,16 +193,16 @@ class LedgerMachine(RuleBasedStateMachine):
         try:
             granted = self.service.confirm(waiting.id, now=now)
         except ConflictError:
-            assert waiting.id in self.voided - set(self.confirmed)
+            assert waiting.id in self.voided
             return
         except GoneError:
             assert waiting.id not in self.voided | set(self.confirmed)
             assert now >= waiting.recorded_at + timedelta(hours=3)
             return
+        assert waiting.id not in self.voided
         if waiting.id in self.confirmed:
             assert granted == self.confirmed[waiting.id]
             return
-        assert waiting.id not in self.voided
         self.confirmed[waiting.id] = granted
         self.told.append(granted)
         self.state.update(dict.fromkeys(covered, "granted"))

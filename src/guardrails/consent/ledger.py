@@ -186,17 +186,19 @@ def _confirmed(session: Session, asked: Confirmation) -> ConsentEvent | Candidat
 
 
 def _answer(session: Session, asked: Confirmation) -> ConsentEvent | CandidateError:
-    """The pending record where it may be confirmed, the grant where it was, or why neither."""
+    """The pending record where it may be confirmed, the grant where it was and stands, or why neither."""
     pending = session.consents.by_id([asked.pending]).get(asked.pending)
     if pending is None:
         return NotFoundError(f"no consent `{asked.pending}` is recorded")
     if pending.state != "pending":
         return ConflictError(f"consent `{pending.id}` is `{pending.state}`: there is nothing to confirm")
     known = session.consents.confirmations([pending.id]).get(pending.id)
-    if known is not None:
-        return known
-    later = session.consents.history(pending.recipient, purpose=pending.purpose, after=pending.id)
-    return _void(pending, later) or _gone(pending, asked.declared) or _late(pending, asked) or pending
+    since = known or pending
+    later = session.consents.history(pending.recipient, purpose=pending.purpose, after=since.id)
+    void = _void(pending, since, later)
+    if void is not None or known is not None:
+        return void or known
+    return _gone(pending, asked.declared) or _late(pending, asked) or pending
 
 
 def _gone(pending: ConsentEvent, declared: Mapping[str, Purpose]) -> ConflictError | None:
@@ -205,21 +207,22 @@ def _gone(pending: ConsentEvent, declared: Mapping[str, Purpose]) -> ConflictErr
     return None
 
 
-def _void(pending: ConsentEvent, later: Sequence[ConsentEvent]) -> ConflictError | None:
-    """Why a later refusal stands in the way."""
+def _void(pending: ConsentEvent, since: ConsentEvent, later: Sequence[ConsentEvent]) -> ConflictError | None:
+    """Why a refusal among the records after `since`, the grant where it was confirmed, stands in the way."""
     for event in later:
-        if voids(event, pending):
+        if voids(event, since):
             said = f"consent `{pending.id}` can't be confirmed any more: `{event.id}` has {event.state} it later"
             return ConflictError(said)
     return None
 
 
-def voids(refusal: ConsentEvent, pending: ConsentEvent) -> bool:
-    """Whether a later record is a refusal after which a pending grant can't be confirmed any more.
+def voids(refusal: ConsentEvent, given: ConsentEvent) -> bool:
+    """Whether a later record is a refusal after which a pending grant, or one that was, can't be confirmed any more.
 
-    A browser's signal is none: whoever confirms in spite of it does so.
+    A browser's signal is none for what waits: whoever confirms in spite of it does so.
     """
-    return refusal.state in REFUSALS and refusal.method != GPC and _overlap(pending, refusal)
+    is_heeded = refusal.method != GPC or given.state != "pending"
+    return refusal.state in REFUSALS and is_heeded and _overlap(given, refusal)
 
 
 def _overlap(one: ConsentEvent, other: ConsentEvent) -> bool:

@@ -74,8 +74,8 @@ class ConsentService:
         """Confirm a pending grant, durably, and return the record of the grant; again, it returns the same one.
 
         The grant is what the pending record says, from now on. Raises NotFoundError where there is no such record,
-        ConflictError where it is not pending, or void: the recipient withdrew or denied later, or the purpose is
-        declared no more; GoneError where it is too late.
+        ConflictError where it is not pending, or void: the recipient withdrew or denied later, be it after the grant,
+        or the purpose is declared no more; GoneError where it is too late.
         """
         asked = Confirmation(pending_id, self._new_id(), now, self._confirm_within, self._purposes())
         confirmed = self._transactor.call(ledger.confirm, asked)

@@ -225,7 +225,7 @@ class ConsentRoom:
                 tag="consents",
                 summary="Confirm a pending consent, where your own message asked for it",
                 description="Takes no body and answers with the grant, which is what the pending record says from now "
-                "on; again, with the same one. A 409 where the recipient withdrew or denied meanwhile, a 410 where it "
+                "on; again, with the same one. A 409 where the recipient withdrew or denied since, a 410 where it "
                 "waited too long.",
                 scope="consent:write",
                 gives=ConsentEvent,

@@ -299,12 +299,27 @@ def test_a_confirmed_grant_says_what_the_pending_record_said(ledger):
     assert ledger.consents.history("r-1") == (waiting, granted)
 
 
-def test_confirmed_again_it_is_the_same_grant_whatever_came_after(ledger):
+def test_confirmed_again_it_is_the_same_grant_whenever_that_is(ledger):
     pending(ledger)
     granted = ledger.consents.confirm("p", now=instant(13))
-    ledger.record(purpose="partners", state="withdrawn", now=instant(14))
+    ledger.record(purpose="partners", state="withdrawn", at=instant(12), method="late_arrival", now=instant(14))
+    ledger.record(purpose="partners", state="expired", now=instant(14))
     assert ledger.consents.confirm("p", now=NOW + 2 * WEEK) == granted
-    assert ledger.states(now=instant(15)) == {"partners": "withdrawn"}
+    assert ledger.states(now=instant(15)) == {"partners": "expired"}
+
+
+@pytest.mark.parametrize("method", ["form", "gpc"])
+@pytest.mark.parametrize("ending", ["withdrawn", "denied"])
+def test_confirmed_again_after_a_later_withdrawal_it_is_void(ledger, ending, method):
+    pending(ledger)
+    ledger.consents.confirm("p", now=instant(13))
+    ledger.record(id="w", purpose="partners", state=ending, method=method, now=instant(14))
+    for look in (ledger.consents.awaiting, ledger.consents.confirm):
+        with pytest.raises(ConflictError, match=f"`p` can't be confirmed any more: `w` has {ending} it later"):
+            look("p", now=instant(15))
+    ledger.record(purpose="partners", state="granted", method="double_opt_in", evidence={"by": "call"}, now=instant(16))
+    with pytest.raises(ConflictError):
+        ledger.consents.confirm("p", now=instant(17))
 
 
 @pytest.mark.parametrize("ending", ["withdrawn", "denied"])

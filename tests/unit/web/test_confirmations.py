@@ -105,12 +105,19 @@ def test_pressed_twice_it_is_the_same_grant(reader):
     assert reader.states() == ["pending", "granted"]
 
 
-def test_one_that_was_confirmed_says_when_and_does_not_undo_a_later_no(reader):
+def test_one_that_was_confirmed_says_when(reader):
     reader.press()
-    reader.say("withdrawn")
+    assert "10 March 2026" in reader.press().text
     again = reader.press(at=TOO_LATE)
     assert (again.status_code, heading(again)) == (410, "This link has run out")
-    assert "10 March 2026" in reader.press().text
+
+
+@pytest.mark.parametrize("step", ["follow", "press"])
+def test_one_that_was_confirmed_does_not_undo_a_later_no_nor_says_that_it_holds(reader, step):
+    reader.press()
+    reader.say("withdrawn")
+    again = getattr(reader, step)()
+    assert (again.status_code, heading(again)) == (409, "This can't be confirmed any more")
     assert reader.states() == ["pending", "granted", "withdrawn"]
 
 

@@ -133,6 +133,14 @@ def test_what_was_withdrawn_meanwhile_is_a_conflict_and_what_waited_too_long_is_
     assert [answer.get_json()["type"].rpartition("-")[2] for answer in (void, late)] == ["conflict", "gone"]
 
 
+def test_what_was_confirmed_and_withdrawn_can_not_be_confirmed_again(post):
+    post("/v1/consents", WAITING)
+    confirmed = post("/v1/consents/p-1/confirmation", None)
+    post("/v1/consents", WAITING | {"id": "w-1", "state": "withdrawn"})
+    again = post("/v1/consents/p-1/confirmation", None)
+    assert (confirmed.status_code, again.status_code) == (200, 409)
+
+
 def test_a_consent_carries_the_hash_of_the_notice_that_it_names(post):
     kept = post("/v1/notices", NOTICE)
     recorded = post("/v1/consents", GRANT | {"notice_id": "offers", "notice_version": "3"})

@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 from guardrails.bootstrap import compiler
 from guardrails.core.candidate import Candidate, Content, Recipient
 from guardrails.core.needs import ConsentState, Preferences, Usage, UsageQuery
-from guardrails.core.timing import CHOSEN_ZONE
 from guardrails.decide.case import open_case
 from guardrails.decide.judgement import judge
 from guardrails.errors import PolicyError
@@ -128,7 +127,7 @@ def test_retry_at_is_the_first_instant_that_allows(text, sends, countdown, grant
     history = {START + minute * MINUTE: START + (minute + countdown) * MINUTE for minute in sends}
     granted_at = START + granted * MINUTE
     case = open_case(compiled, candidate, at)
-    if CHOSEN_ZONE in case.questions:
+    if case.is_unlocated:
         case.locate(chosen.timezone)
     case.answers = {
         fact: None if queries is None else tuple(answer(query, history, granted_at, chosen) for query in queries)

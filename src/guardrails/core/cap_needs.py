@@ -7,14 +7,14 @@ from __future__ import annotations
 
 from datetime import datetime
 from functools import cached_property
-from typing import cast
+from typing import ClassVar, cast
 
 import msgspec
 
 from guardrails.core.candidate import Candidate
 from guardrails.core.cap_rule import CalendarWindow, CapRule, cap_keys
 from guardrails.core.conditions import FactType
-from guardrails.core.needs import Answer, CapCheck, PreferenceQuery, Preferences, Query, UsageQuery
+from guardrails.core.needs import PREFERENCES, Answer, CapCheck, Preferences, Query, UsageQuery
 from guardrails.core.timing import ZONE_FIELD
 
 __all__ = ["CapNeed", "PersonalNeed"]
@@ -26,6 +26,7 @@ class CapNeed(msgspec.Struct, frozen=True, dict=True):
     fact: str
     rule: CapRule
     type: FactType = FactType.NUMBER
+    shares: ClassVar[tuple[str, ...]] = ()
 
     @cached_property
     def fields(self) -> tuple[str, ...]:
@@ -61,10 +62,10 @@ class CapNeed(msgspec.Struct, frozen=True, dict=True):
         return () if rule.personal else rule.checks(queries, rule.limit, candidate.recipient, at)
 
 
-class PersonalNeed(msgspec.Struct, frozen=True):
+class PersonalNeed(msgspec.Struct, frozen=True, dict=True):
     """The fact "how many more": what the lower of a cap's limit and the recipient's own leaves; below zero, too many.
 
-    `used` counts; here its answers follow that on the recipient's preferences.
+    `used` counts; its answers are shared, after that on the recipient's preferences.
     """
 
     fact: str
@@ -76,10 +77,14 @@ class PersonalNeed(msgspec.Struct, frozen=True):
         """Those of the count."""
         return self.used.fields
 
-    def queries(self, candidate: Candidate, at: datetime) -> tuple[Query, ...] | None:
-        """What the recipient chose, and the questions of the count; None where these are."""
-        asked = self.used.queries(candidate, at)
-        return None if asked is None else (PreferenceQuery(candidate.recipient.id), *asked)
+    @cached_property
+    def shares(self) -> tuple[str, ...]:
+        """What the recipient chose, and what is used."""
+        return (PREFERENCES, self.used.fact)
+
+    def queries(self, _candidate: Candidate, _at: datetime) -> tuple[Query, ...]:
+        """None of its own."""
+        return ()
 
     def value(self, answers: tuple[Answer, ...], candidate: Candidate, at: datetime) -> int | None:
         """How many more there may be at `at`; None where the count is."""
@@ -93,8 +98,8 @@ class PersonalNeed(msgspec.Struct, frozen=True):
     def checks(
         self, queries: tuple[Query, ...], answers: tuple[Answer, ...], candidate: Candidate, at: datetime
     ) -> tuple[CapCheck, ...]:
-        """As those of the count, with the lower limit."""
-        return self.used.rule.checks(queries[1:], self._limit(answers), candidate.recipient, at)
+        """As those of the count, whose `queries` these are, with the lower limit."""
+        return self.used.rule.checks(queries, self._limit(answers), candidate.recipient, at)
 
     def _limit(self, answers: tuple[Answer, ...]) -> int:
         return self.used.rule.limit_for(cast("Preferences", answers[0]))

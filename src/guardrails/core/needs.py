@@ -4,7 +4,8 @@ A *need* names one fact. It says which questions to ask (`queries`), turns the a
 instant (`value`), and says when that value may next change by time alone (`next_change`). The last two are pure, so
 the same answers give the fact at any other instant: that is what makes `retry_at` exact and replay possible.
 
-The rooms answer three kinds of question, in bulk. A need that asks nothing (quiet hours) depends on time only.
+The rooms answer three kinds of question, in bulk. A need that asks nothing (quiet hours) depends on time only. What
+several needs are made of is asked for once: they *share* the answers, as those to what the recipient chose.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from guardrails.core.conditions import FactType
 from guardrails.core.facts import FactValue
 
 __all__ = [
+    "PREFERENCES",
     "Answer",
     "CapCheck",
     "ConsentQuery",
@@ -32,6 +34,12 @@ __all__ = [
     "Usage",
     "UsageQuery",
 ]
+
+PREFERENCES = "preferences"
+"""Names the question for what the recipient chose: asked once for all needs that share the answer.
+
+INVARIANT: no fact that a policy reads is called so. Those have three parts: the concern, the policy's id, the fact.
+"""
 
 ConsentStatus = Literal["granted", "withdrawn", "denied", "expired"]
 CountOn = Literal["reserved", "sent", "delivered"]
@@ -172,11 +180,21 @@ class Need(Protocol):
     def fields(self) -> tuple[str, ...]:
         """The candidate's fields without which the fact is missing; what a sender is told to send."""
 
+    @property
+    def shares(self) -> tuple[str, ...]:
+        """Whose answers it is made of instead of its own: `PREFERENCES`, or facts of the same policy; mostly empty."""
+
     def queries(self, candidate: Candidate, at: datetime) -> tuple[Query, ...] | None:
-        """The questions to ask; empty where time alone decides; None where the candidate lacks what they need."""
+        """The questions to ask; empty where time alone decides; None where the candidate lacks what they need.
+
+        Whoever shares others' answers is not asked for its questions.
+        """
 
     def value(self, answers: tuple[Answer, ...], candidate: Candidate, at: datetime) -> FactValue | None:
-        """The fact at the instant `at`, or None: missing. `answers` stand in the order of the questions."""
+        """The fact at the instant `at`, or None: missing.
+
+        `answers` stand in the order of the questions; those that are shared, in the order of `shares`.
+        """
 
     def next_change(self, answers: tuple[Answer, ...], candidate: Candidate, at: datetime) -> datetime | None:
         """The first instant after `at` when `value` may differ if nothing but time passes, or None: never."""

@@ -16,7 +16,7 @@ import msgspec
 
 from guardrails.core.cap_rule import CapRule
 from guardrails.core.conditions import TRUE, Condition
-from guardrails.core.needs import Need
+from guardrails.core.needs import PREFERENCES, Need
 
 __all__ = ["Mode", "ObligationRule", "Policy", "Reason", "Retry", "Verdict"]
 
@@ -95,6 +95,11 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     def consent_facts(self) -> tuple[str, ...]:
         """Of the facts that it needs, those that are made of consents; found once, as few policies need any."""
         return tuple(need.fact for need in self.needs if need.fact.startswith(CONSENT))
+
+    @cached_property
+    def shares_preferences(self) -> bool:
+        """Whether what it needs is made of what the recipient chose."""
+        return any(PREFERENCES in need.shares for need in self.needs)
 
     def is_valid_at(self, at: datetime) -> bool:
         """Whether `at` lies in the half-open interval in which the policy is in force."""

@@ -25,7 +25,6 @@ from guardrails.core.candidate import Recipient
 from guardrails.core.zones import zone_named, zones_in
 
 __all__ = [
-    "CHOSEN_ZONE",
     "CLOCK_SKEW",
     "LONGEST_SECONDS",
     "ZONE_FIELD",
@@ -47,12 +46,6 @@ CalendarUnit = Literal["day", "week", "month"]
 
 ZONE_FIELD = "recipient.timezone"
 """The candidate's field that a policy in the recipient's zone goes by."""
-
-CHOSEN_ZONE = "preferences.timezone"
-"""Names the question for the zone that the recipient chose: asked where a policy needs one and the candidate has none.
-
-INVARIANT: no fact that a policy reads is called so. Those have three parts: the concern, the policy's id, the fact.
-"""
 
 LONGEST_SECONDS = 3650 * 86_400
 """The longest duration, ten years: so that no sum of an instant and a duration leaves the calendar."""

@@ -15,10 +15,10 @@ import msgspec
 from guardrails.core.candidate import Candidate, candidate_facts
 from guardrails.core.cap_rule import CapRule
 from guardrails.core.combine import Combined, combine
-from guardrails.core.needs import Answer, Need, PreferenceQuery, Preferences, Query
+from guardrails.core.needs import PREFERENCES, Answer, Need, PreferenceQuery, Preferences, Query
 from guardrails.core.policy import Policy, Verdict
 from guardrails.core.policy_set import PolicySet, Selected, scope_set
-from guardrails.core.timing import CHOSEN_ZONE, ZONE_FIELD, has_zone, in_chosen_zone
+from guardrails.core.timing import ZONE_FIELD, has_zone, in_chosen_zone
 from guardrails.decide.ports import Engine, EngineFactory
 
 __all__ = ["Answers", "Case", "Compiled", "Questions", "compile_policies", "open_case", "zone_in"]
@@ -52,8 +52,8 @@ def compile_policies(policy_set: PolicySet, *, engine: EngineFactory, native: En
 class Case:
     """One candidate and its answers. Open it, ask its `questions`, and set `answers` before the rest.
 
-    Where a policy goes by the recipient's zone and the candidate brings none, the first question is for the zone that
-    they chose (`CHOSEN_ZONE`): `locate` the case by it before the others are asked. `located` is the candidate there.
+    Where a policy goes by the recipient's zone and the candidate brings none, the case `is_unlocated`: what they chose
+    (`PREFERENCES`) is asked first, and `locate` takes their zone before the rest is. `located` is the candidate there.
     `counting` are the caps that count a send of it, or may.
     Conditions on `recipient.timezone` read what the sender brought, whatever the recipient chose.
     """
@@ -68,10 +68,12 @@ class Case:
         "candidate_facts",
         "compiled",
         "counting",
+        "is_unlocated",
         "located",
         "needs",
         "questions",
         "selected",
+        "shares_preferences",
     )
 
     def __init__(
@@ -90,9 +92,11 @@ class Case:
         self.needs: tuple[Need, ...] = tuple([need for policy in concerned for need in policy.needs])
         self.counting: tuple[CapRule, ...] = tuple([policy.cap for policy in concerned if policy.cap is not None])
         self.located = candidate
-        self.questions: Questions = {need.fact: need.queries(candidate, at) for need in self.needs}
-        if not has_zone(candidate.recipient) and any(ZONE_FIELD in need.fields for need in self.needs):
-            self.questions[CHOSEN_ZONE] = (PreferenceQuery(candidate.recipient.id),)
+        self.questions: Questions = {need.fact: need.queries(candidate, at) for need in self.needs if not need.shares}
+        self.is_unlocated = not has_zone(candidate.recipient) and any(ZONE_FIELD in need.fields for need in self.needs)
+        self.shares_preferences = True in [policy.shares_preferences for policy in concerned]
+        if self.shares_preferences or self.is_unlocated:
+            self.questions[PREFERENCES] = (PreferenceQuery(candidate.recipient.id),)
         self.answers = {}
 
     def locate(self, chosen: str | None) -> None:
@@ -103,7 +107,7 @@ class Case:
             return
         self.located = msgspec.structs.replace(candidate, recipient=recipient)
         for need in self.needs:
-            if ZONE_FIELD in need.fields:
+            if ZONE_FIELD in need.fields and not need.shares:
                 self.questions[need.fact] = need.queries(self.located, self.at)
 
     def recall(self, answers: Answers) -> None:
@@ -111,11 +115,11 @@ class Case:
 
         One that was written before recipients could choose a zone holds none on it: it was not asked for then.
         """
-        chosen = answers.get(CHOSEN_ZONE)
-        if chosen is None:
-            self.questions.pop(CHOSEN_ZONE, None)
-        else:
+        chosen = answers.get(PREFERENCES)
+        if chosen is not None and self.is_unlocated:
             self.locate(zone_in(chosen))
+        elif chosen is None and not self.shares_preferences:
+            self.questions.pop(PREFERENCES, None)
         self.answers = answers
 
     @property
@@ -133,17 +137,27 @@ class Case:
     def facts_at(self, at: datetime) -> dict[str, object]:
         """All facts at an instant; the missing have no key."""
         facts = self.candidate_facts.copy()
-        candidate, answered = self.located, self._answers
+        candidate = self.located
         for need in self.needs:
-            fact = need.fact
-            answers = answered.get(fact)
+            answers = self.answers_to(need)
             if answers is not None and (value := need.value(answers, candidate, at)) is not None:
-                facts[fact] = value
+                facts[need.fact] = value
         return facts
+
+    def answers_to(self, need: Need) -> tuple[Answer, ...] | None:
+        """What the need's fact is made of: its own answers, or those that it shares; None where any is missing."""
+        answered, shares = self._answers, need.shares
+        if not shares:
+            return answered.get(need.fact)
+        if len(shares) == 1:
+            return answered.get(shares[0])
+        parts = [answered.get(fact) for fact in shares]
+        return None if None in parts else tuple([answer for part in parts if part is not None for answer in part])
 
     def unavailable(self, policy: Policy) -> bool:
         """Whether a room did not answer what this policy needs."""
-        return any(need.fact in self.questions and need.fact not in self._answers for need in policy.needs)
+        facts = [fact for need in policy.needs for fact in need.shares or (need.fact,)]
+        return any(fact in self.questions and fact not in self._answers for fact in facts)
 
     def decide(self) -> tuple[dict[str, object], Combined]:
         """The facts at the case's own instant, and what the deciding engine makes of them."""
@@ -189,7 +203,7 @@ class Case:
     def _next_changes(self, policy: Policy, at: datetime) -> list[datetime]:
         changes = policy.bounds_after(at)
         for need in policy.needs:
-            answers = self._answers.get(need.fact)
+            answers = self.answers_to(need)
             change = None if answers is None else need.next_change(answers, self.located, at)
             if change is not None:
                 changes.append(change)
@@ -197,7 +211,7 @@ class Case:
 
 
 def zone_in(answers: tuple[Answer, ...]) -> str | None:
-    """The zone that the recipient chose, from the answer to `CHOSEN_ZONE`."""
+    """The zone that the recipient chose, from the answer to `PREFERENCES`."""
     (chosen,) = answers
     assert isinstance(chosen, Preferences)  # noqa: S101 - the question was for preferences
     return chosen.timezone

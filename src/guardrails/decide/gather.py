@@ -13,8 +13,17 @@ from bisect import insort
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 
-from guardrails.core.needs import Answer, ConsentQuery, PreferenceQuery, Preferences, Query, Take, Usage, UsageQuery
-from guardrails.core.timing import CHOSEN_ZONE
+from guardrails.core.needs import (
+    PREFERENCES,
+    Answer,
+    ConsentQuery,
+    PreferenceQuery,
+    Preferences,
+    Query,
+    Take,
+    Usage,
+    UsageQuery,
+)
 from guardrails.decide.case import Answers, Case, zone_in
 from guardrails.decide.ports import Session
 from guardrails.errors import DependencyError
@@ -50,9 +59,9 @@ class Ledger:
                 answers[fact] = None if queries is None else tuple([known[query] for query in queries])
             except KeyError:  # the room did not answer
                 continue
-        chosen = answers.get(CHOSEN_ZONE)
+        chosen = None if case.shares_preferences else answers.get(PREFERENCES)
         if chosen is not None:  # of all that they chose, the entry is to hold no more than was asked for
-            answers[CHOSEN_ZONE] = (Preferences(timezone=zone_in(chosen)),)
+            answers[PREFERENCES] = (Preferences(timezone=zone_in(chosen)),)
         return answers
 
     def take(self, takes: Iterable[Take], at: datetime) -> None:
@@ -77,9 +86,9 @@ def gather(
     consents: dict[ConsentQuery, None] = {}  # each question once, in order
     preferences: dict[PreferenceQuery, None] = {}
     usages: dict[UsageQuery, None] = {}
-    unlocated = [case for case in cases if CHOSEN_ZONE in case.questions]
+    unlocated = [case for case in cases if case.is_unlocated]
     for case in cases:
-        _sort(case, consents, preferences, {} if CHOSEN_ZONE in case.questions else usages)
+        _sort(case, consents, preferences, {} if case.is_unlocated else usages)
     answers: dict[Query, Answer] = {}
     if preferences:
         answers.update(session.preferences.read(tuple(preferences)).items())

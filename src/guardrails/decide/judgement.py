@@ -66,12 +66,13 @@ def takes_of(case: Case) -> tuple[Take, ...]:
 
 def checks_of(case: Case) -> tuple[CapCheck, ...]:
     """What the allow of a judged case rests on: room in every cap that applies, is enforced and not set aside."""
-    located, at, questions, answers = case.located, case.at, case.questions, case.answers
+    located, at, questions = case.located, case.at, case.questions
     checks: list[CapCheck] = []
     for policy in case.combined_at(at).satisfied:
         for need in policy.needs:
-            if isinstance(need, CapNeed | PersonalNeed) and (asked := questions.get(need.fact)):
-                checks += need.checks(asked, answers.get(need.fact) or (), located, at)
+            if isinstance(need, CapNeed | PersonalNeed):
+                asked = questions.get(need.used.fact if isinstance(need, PersonalNeed) else need.fact)
+                checks += need.checks(asked or (), case.answers_to(need) or (), located, at)
     return tuple(checks)
 
 

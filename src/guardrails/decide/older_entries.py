@@ -1,8 +1,8 @@
 """Entries that an older release wrote: how to tell them, and what they say in today's terms.
 
 The first release recorded of a slot no owner and no keeping time, told no lease in the answer, and was answered the
-sends of a shared calendar cap one by one, where now they are numbers (`Take.is_tallied`). It and the next one told in
-the answer no consents that it relied on.
+sends of a shared calendar cap one by one, where now they are numbers (`Take.is_tallied`), and what the recipient chose
+for each toggle by itself. It told in the answer no consents that it relied on.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ from collections.abc import Mapping
 import msgspec
 
 from guardrails.core.decision import Decision
-from guardrails.core.needs import Answer, Query, Take, Usage, UsageQuery
+from guardrails.core.needs import PREFERENCES, Answer, Preferences, Query, Take, Usage, UsageQuery
 
-__all__ = ["answers_to", "as_first_recorded", "is_of_first_release", "names_consents"]
+__all__ = ["answers_to", "as_first_recorded", "is_of_first_release", "names_consents", "with_preferences"]
 
 
 class _Decision(msgspec.Struct):
@@ -42,6 +42,15 @@ def names_consents(decision: Decision) -> bool:
 def as_first_recorded(take: Take) -> Take:
     """What the first release would have recorded of the slot."""
     return Take(take.cap, take.key, take.count_on, take.countdown_seconds)
+
+
+def with_preferences(recorded: Mapping[str, tuple[Answer, ...] | None]) -> Mapping[str, tuple[Answer, ...] | None]:
+    """The recorded answers, with what the recipient chose where it is looked for now."""
+    if PREFERENCES in recorded:
+        return recorded
+    answers = (answer for answered in recorded.values() for answer in answered or ())
+    chosen = next((answer for answer in answers if isinstance(answer, Preferences)), None)
+    return recorded if chosen is None else {**recorded, PREFERENCES: (chosen,)}
 
 
 def answers_to(

@@ -16,7 +16,13 @@ from guardrails.decide.case import Case, Compiled, open_case
 from guardrails.decide.entry import DecisionEntry, decode_entry
 from guardrails.decide.judgement import judge, takes_of
 from guardrails.decide.obligations import UNSUBSCRIBE
-from guardrails.decide.older_entries import answers_to, as_first_recorded, is_of_first_release, names_consents
+from guardrails.decide.older_entries import (
+    answers_to,
+    as_first_recorded,
+    is_of_first_release,
+    names_consents,
+    with_preferences,
+)
 from guardrails.errors import PolicyError
 from guardrails.policyfile.loader import load_policy_files
 
@@ -111,6 +117,6 @@ def _without_way_out(decision: Decision) -> Decision:
 def case_of(entry: DecisionEntry, compiled: Compiled) -> Case:
     """The case that an entry records, ready to be judged again."""
     case = open_case(compiled, entry.candidate, entry.at)
-    case.recall(entry.answers)
+    case.recall(with_preferences(entry.answers))
     case.answers = answers_to(case.questions, case.answers)
     return case

@@ -9,7 +9,7 @@ import pytest
 from guardrails.core.candidate import Candidate, Content, Recipient
 from guardrails.core.cap_needs import CapNeed, PersonalNeed
 from guardrails.core.cap_rule import CalendarWindow, CapRule, RollingWindow
-from guardrails.core.needs import PreferenceQuery, Preferences, Usage
+from guardrails.core.needs import PREFERENCES, Preferences, Usage
 from guardrails.core.timing import Zone
 
 NOON = datetime(2026, 3, 10, 12, tzinfo=UTC)
@@ -39,16 +39,16 @@ def test_a_limit_of_their_own_counts_for_personal_caps_only():
     assert need(personal=False).value((wanting(0), USED), CANDIDATE, NOON) == 1
 
 
-def test_it_asks_what_they_want_and_what_is_used():
+def test_it_shares_what_they_want_and_what_is_used():
     asked = need()
-    assert asked.queries(CANDIDATE, NOON) == (PreferenceQuery("r-1"), *asked.used.queries(CANDIDATE, NOON))
+    assert (asked.shares, asked.queries(CANDIDATE, NOON)) == ((PREFERENCES, "cap.x.used"), ())
     assert asked.fields == asked.used.fields == ("recipient.id",)
 
 
 def test_without_a_key_or_a_zone_nothing_is_asked():
-    assert need(per=("recipient.id", "sponsor.id")).queries(CANDIDATE, NOON) is None
+    assert need(per=("recipient.id", "sponsor.id")).used.queries(CANDIDATE, NOON) is None
     their_day = CalendarWindow("day", Zone("recipient", "deny"))
-    assert need(window=their_day).queries(CANDIDATE, NOON) is None
+    assert need(window=their_day).used.queries(CANDIDATE, NOON) is None
     assert need(window=their_day).value((wanting(1), USED), CANDIDATE, NOON) is None
 
 
@@ -60,7 +60,7 @@ def test_it_changes_as_the_count_does():
 @pytest.mark.parametrize(("own", "limit"), [(None, 3), (9, 3), (2, 2)])
 def test_an_allow_rests_on_room_below_the_lower_limit_and_on_nothing_twice(own, limit):
     asked = need()
-    queries, answers = asked.queries(CANDIDATE, NOON), (wanting(own), USED)
+    queries, answers = asked.used.queries(CANDIDATE, NOON), (wanting(own), USED)
     checks = asked.checks(queries, answers, CANDIDATE, NOON)
-    assert [(check.query, check.limit) for check in checks] == [(queries[1], limit)]
-    assert asked.used.checks(queries[1:], answers[1:], CANDIDATE, NOON) == ()
+    assert [(check.query, check.limit) for check in checks] == [(queries[0], limit)]
+    assert asked.used.checks(queries, answers[1:], CANDIDATE, NOON) == ()

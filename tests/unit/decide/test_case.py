@@ -23,6 +23,7 @@ class Afternoon(msgspec.Struct, frozen=True):
     fact: str = "day.afternoon"
     type: FactType = FactType.BOOLEAN
     fields: tuple[str, ...] = ()
+    shares: tuple[str, ...] = ()
 
     def queries(self, _candidate, _at):
         return ()

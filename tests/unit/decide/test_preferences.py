@@ -10,8 +10,7 @@ import msgspec
 import pytest
 
 from guardrails.bootstrap import compiler
-from guardrails.core.needs import Preferences
-from guardrails.core.timing import CHOSEN_ZONE
+from guardrails.core.needs import PREFERENCES, Preferences, Usage
 from guardrails.decide.entry import decode_entry, encode_entry
 from guardrails.decide.judgement import checks_of
 from guardrails.decide.replay import Replay, case_of
@@ -183,9 +182,19 @@ def test_the_entry_holds_the_zone_and_nothing_else_that_they_chose():
     choose(route, timezone="Asia/Tokyo", toggles={"rewards": False}, paused_until=NOW + HOUR)
     decide(route, **NO_ZONE)
     (entry,) = route.entries()
-    assert entry.answers[CHOSEN_ZONE] == (Preferences(timezone="Asia/Tokyo"),)
+    assert entry.answers[PREFERENCES] == (Preferences(timezone="Asia/Tokyo"),)
     assert entry.candidate.recipient.timezone is None
     choose(route, timezone="America/Los_Angeles")
+    assert route.replayed()[0] == []
+
+
+def test_the_entry_holds_once_what_several_policies_share():
+    route = route_of(TOPICS, PAUSE, THREE, QUIET % "UTC")
+    choose(route, timezone="Asia/Tokyo", toggles={"topic:upgrade": False}, limits={"three": 2})
+    assert decide(route, **NO_ZONE).effect == "deny"
+    (entry,) = route.entries()
+    chosen = Preferences({"topic:upgrade": False}, limits={"three": 2}, timezone="Asia/Tokyo")
+    assert entry.answers == {"cap.three.used": (Usage(),), "quiet.night.active": (), PREFERENCES: (chosen,)}
     assert route.replayed()[0] == []
 
 
@@ -203,7 +212,7 @@ def test_what_was_decided_before_zones_could_be_chosen_comes_out_the_same():
     assert effects(route.decide(candidate("c-1", **NO_ZONE), candidate("c-2", **NO_ZONE))) == ["allow", "deny"]
     audit = route.application.audit
     entries = [(index, decode_entry(data)) for index, data in audit.entries()]
-    assert all(entry.answers[CHOSEN_ZONE] == (Preferences(),) for _, entry in entries)
+    assert all(entry.answers[PREFERENCES] == (Preferences(),) for _, entry in entries)
     old = [
         (index, encode_entry(msgspec.structs.replace(entry, answers=_without_zone(entry.answers))))
         for index, entry in entries
@@ -213,7 +222,7 @@ def test_what_was_decided_before_zones_could_be_chosen_comes_out_the_same():
 
 
 def _without_zone(answers):
-    return {fact: answer for fact, answer in answers.items() if fact != CHOSEN_ZONE}
+    return {fact: answer for fact, answer in answers.items() if fact != PREFERENCES}
 
 
 def test_explaining_goes_by_the_chosen_zone_too():

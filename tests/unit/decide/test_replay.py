@@ -11,9 +11,9 @@ import pytest
 
 from guardrails.audit import AuditService
 from guardrails.bootstrap import compiler, open_application
-from guardrails.core.needs import PreferenceQuery, Preferences, Usage, UsageQuery
+from guardrails.core.needs import PREFERENCES, PreferenceQuery, Preferences, Usage, UsageQuery
 from guardrails.decide.entry import DecisionEntry, decode_entry
-from guardrails.decide.older_entries import answers_to
+from guardrails.decide.older_entries import answers_to, with_preferences
 from guardrails.decide.replay import Replay
 from guardrails.errors import EngineFault
 from guardrails.settings import Settings
@@ -179,6 +179,21 @@ def test_sends_that_were_listed_are_told_in_the_numbers_that_are_asked_for_now()
 )
 def test_every_other_answer_stays_what_it_is(queries, answers):
     assert answers_to({"fact": queries}, {"fact": answers}) == {"fact": answers}
+
+
+CHOSEN = (Preferences({"sponsored": False}),)
+
+
+@pytest.mark.parametrize(
+    ("recorded", "read"),
+    [
+        ({"toggle.t.state": CHOSEN, "cap.c.used": None}, {PREFERENCES: CHOSEN}),
+        ({"cap.c.used": (Usage(),)}, {}),
+        ({PREFERENCES: CHOSEN, "toggle.t.state": (Preferences(),)}, {}),
+    ],
+)
+def test_what_a_recipient_chose_is_found_where_each_toggle_was_answered_by_itself(recorded, read):
+    assert with_preferences(recorded) == {**recorded, **read}
 
 
 def test_an_older_decision_is_read_back_with_the_verdicts_it_was_made_of(tmp_path):

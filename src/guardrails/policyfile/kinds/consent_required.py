@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, ClassVar
 
 import msgspec
 
@@ -46,6 +46,7 @@ class ConsentNeed(msgspec.Struct, frozen=True):
     max_age_seconds: int | None = None
     demands: tuple[Demand, ...] = (IsConsent(),)
     type: FactType = FactType.STRING
+    shares: ClassVar[tuple[str, ...]] = ()
 
     @property
     def fields(self) -> tuple[str, ...]:

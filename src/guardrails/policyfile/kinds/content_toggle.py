@@ -16,7 +16,7 @@ import msgspec
 from guardrails.core.candidate import Candidate
 from guardrails.core.cap_rule import CAP_PARTS
 from guardrails.core.conditions import FactType, OneOf
-from guardrails.core.needs import Answer, PreferenceQuery, Preferences
+from guardrails.core.needs import PREFERENCES, Answer, Preferences, Query
 from guardrails.core.policy import Reason
 from guardrails.policyfile.kinds._kind import Kind, Lowered, Lowering
 
@@ -60,22 +60,25 @@ class ToggleNeed(msgspec.Struct, frozen=True):
     toggle: NamedToggle | ToggleOfEach
     default: Literal["on", "off"]
     type: FactType = FactType.STRING
+    shares: ClassVar[tuple[str, ...]] = (PREFERENCES,)
 
     @property
     def fields(self) -> tuple[str, ...]:
         """What the toggle's name is made of."""
         return self.toggle.fields
 
-    def queries(self, candidate: Candidate, _at: datetime) -> tuple[PreferenceQuery] | None:
-        """One question, the recipient's preferences; None where the candidate has no such part."""
-        return None if self.toggle.name_for(candidate) is None else (PreferenceQuery(candidate.recipient.id),)
+    def queries(self, _candidate: Candidate, _at: datetime) -> tuple[Query, ...]:
+        """None of its own."""
+        return ()
 
-    def value(self, answers: tuple[Answer, ...], candidate: Candidate, _at: datetime) -> Literal["on", "off"]:
-        """How the toggle stands; the same at every instant."""
-        (answer,) = answers
-        assert isinstance(answer, Preferences)  # noqa: S101 - the answers stand in the order of the questions
+    def value(self, answers: tuple[Answer, ...], candidate: Candidate, _at: datetime) -> Literal["on", "off"] | None:
+        """How the toggle stands, the same at every instant; None where the candidate has no such part."""
         name = self.toggle.name_for(candidate)
-        chosen = None if name is None else answer.toggles.get(name)
+        if name is None:
+            return None
+        (answer,) = answers
+        assert isinstance(answer, Preferences)  # noqa: S101 - as it shares them
+        chosen = answer.toggles.get(name)
         if chosen is None:
             return self.default
         return "on" if chosen else "off"

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any
+from typing import Any, ClassVar
 
 import msgspec
 
 from guardrails.core.candidate import Candidate
 from guardrails.core.conditions import FactType, OneOf
-from guardrails.core.needs import Answer, PreferenceQuery, Preferences
+from guardrails.core.needs import PREFERENCES, Answer, Preferences, Query
 from guardrails.core.policy import Reason
 from guardrails.policyfile.kinds._kind import Kind, Lowered, Lowering
 
@@ -25,15 +25,16 @@ class PauseNeed(msgspec.Struct, frozen=True):
 
     fact: str
     type: FactType = FactType.BOOLEAN
+    shares: ClassVar[tuple[str, ...]] = (PREFERENCES,)
 
     @property
     def fields(self) -> tuple[str, ...]:
         """A recipient always has an id."""
         return ()
 
-    def queries(self, candidate: Candidate, _at: datetime) -> tuple[PreferenceQuery]:
-        """One question: the recipient's preferences."""
-        return (PreferenceQuery(candidate.recipient.id),)
+    def queries(self, _candidate: Candidate, _at: datetime) -> tuple[Query, ...]:
+        """None of its own."""
+        return ()
 
     def value(self, answers: tuple[Answer, ...], _candidate: Candidate, at: datetime) -> bool:
         """Whether the end of the pause lies after `at`."""
@@ -45,7 +46,7 @@ class PauseNeed(msgspec.Struct, frozen=True):
 
     def _end_after(self, answers: tuple[Answer, ...], at: datetime) -> datetime | None:
         (answer,) = answers
-        assert isinstance(answer, Preferences)  # noqa: S101 - the answers stand in the order of the questions
+        assert isinstance(answer, Preferences)  # noqa: S101 - as it shares them
         end = answer.paused_until
         return end if end is not None and end > at else None
 

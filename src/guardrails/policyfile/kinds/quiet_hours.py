@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any
+from typing import Any, ClassVar
 
 import msgspec
 
@@ -40,6 +40,7 @@ class QuietNeed(msgspec.Struct, frozen=True):
     spans: tuple[QuietSpan, ...]
     zone: Zone
     type: FactType = FactType.BOOLEAN
+    shares: ClassVar[tuple[str, ...]] = ()
 
     @property
     def fields(self) -> tuple[str, ...]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import msgspec
 
@@ -29,6 +29,7 @@ class TimelinessNeed(msgspec.Struct, frozen=True):
     fact: str
     within_seconds: int
     type: FactType = FactType.STRING
+    shares: ClassVar[tuple[str, ...]] = ()
 
     @property
     def fields(self) -> tuple[str, ...]:

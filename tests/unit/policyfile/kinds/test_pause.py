@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta, timezone
 import pytest
 
 from guardrails.core.candidate import Candidate, Content, Recipient
-from guardrails.core.needs import PreferenceQuery, Preferences
+from guardrails.core.needs import PREFERENCES, Preferences
 from guardrails.policyfile.kinds.pause import PauseNeed
 
 FACT = "pause.p.active"
@@ -27,7 +27,7 @@ def test_a_pause_denies(policy, outcome, facts, expected):
 
 def test_it_needs_to_know_of_the_pause(policy):
     assert policy("kind: pause\n").needs == (NEED,)
-    assert NEED.queries(CANDIDATE, NOON) == (PreferenceQuery("r-42"),)
+    assert (NEED.shares, NEED.queries(CANDIDATE, NOON)) == ((PREFERENCES,), ())
     assert NEED.fields == ()
 
 

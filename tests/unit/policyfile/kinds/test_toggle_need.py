@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from guardrails.core.candidate import Candidate, Content, Recipient, Sponsor
-from guardrails.core.needs import PreferenceQuery, Preferences
+from guardrails.core.needs import PREFERENCES, Preferences
 from guardrails.policyfile.kinds.content_toggle import NamedToggle, ToggleNeed, ToggleOfEach
 
 NOON = datetime(2026, 12, 1, 12, tzinfo=UTC)
@@ -26,8 +26,8 @@ def need_of_each(sort, default="off"):
     return ToggleNeed("toggle.t.state", ToggleOfEach(sort), default)
 
 
-def test_it_asks_for_the_recipients_preferences():
-    assert need().queries(CANDIDATE, NOON) == (PreferenceQuery("r-42"),)
+def test_it_shares_the_recipients_preferences():
+    assert (need().shares, need().queries(CANDIDATE, NOON)) == ((PREFERENCES,), ())
 
 
 @pytest.mark.parametrize("default", ["on", "off"])
@@ -51,7 +51,6 @@ def test_time_alone_never_changes_a_toggle():
 )
 def test_there_may_be_a_toggle_for_each_channel_topic_or_sponsor(sort, name):
     asked = need_of_each(sort)
-    assert asked.queries(OF_ACME, NOON) == (PreferenceQuery("r-42"),)
     assert asked.value((Preferences({name: True}),), OF_ACME, NOON) == "on"
     assert need_of_each(sort, "on").value((Preferences({name: False}),), OF_ACME, NOON) == "off"
     assert (
@@ -60,10 +59,10 @@ def test_there_may_be_a_toggle_for_each_channel_topic_or_sponsor(sort, name):
 
 
 @pytest.mark.parametrize(("sort", "field"), [("topic", "content.topic"), ("sponsor", "sponsor.id")])
-def test_without_a_topic_or_sponsor_nothing_is_asked(sort, field):
-    assert need_of_each(sort).queries(CANDIDATE, NOON) is None
+def test_without_a_topic_or_sponsor_there_is_no_toggle(sort, field):
+    assert need_of_each(sort, "on").value((Preferences(),), CANDIDATE, NOON) is None
     assert need_of_each(sort).fields == (field,)
 
 
 def test_a_channel_is_always_there():
-    assert need_of_each("channel").queries(CANDIDATE, NOON) == (PreferenceQuery("r-42"),)
+    assert need_of_each("channel", "on").value((Preferences(),), CANDIDATE, NOON) == "on"

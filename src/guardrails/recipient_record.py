@@ -16,10 +16,9 @@ from guardrails.consent.fold import Standing
 from guardrails.consent.notices import Notice
 from guardrails.consent.values import ConsentEvent
 from guardrails.core.candidate import Recipient
-from guardrails.core.needs import Preferences
 from guardrails.decide.recipient_log import LoggedDecision, LoggedOutcome, RecipientLog
 from guardrails.decide.usage import RecipientUsage
-from guardrails.preferences.values import PreferenceEvent
+from guardrails.preferences.values import PreferenceEvent, RecipientPreferences
 
 __all__ = ["RecipientRecord", "record_of"]
 
@@ -36,7 +35,7 @@ class RecipientRecord(msgspec.Struct, frozen=True, kw_only=True):
     standings: tuple[Standing, ...]
     consents: tuple[ConsentEvent, ...]
     notices: tuple[Notice, ...]
-    preferences: Preferences
+    preferences: RecipientPreferences
     preference_events: tuple[PreferenceEvent, ...]
     usage: RecipientUsage
     decisions: tuple[LoggedDecision, ...]
@@ -73,7 +72,7 @@ def _parts(
     yield "standings", application.consents.standings(recipient, now=now)
     yield "consents", consents
     yield "notices", _notices(application, consents)
-    yield "preferences", application.preferences.current(recipient)
+    yield "preferences", RecipientPreferences.of(recipient, application.preferences.current(recipient))
     yield "preference_events", application.preferences.history(recipient)
     yield "usage", application.usage.read(Recipient(id=recipient), now=now)
     log = RecipientLog(application.transactor, recipient, now=now)

@@ -76,7 +76,8 @@ def test_a_record_is_all_that_is_recorded_of_a_recipient_and_nothing_of_others(s
     assert told["consents"] == service.send("GET", path).json()["consents"]
     assert [each["state"] for each in told["standings"]] == ["granted"]
     assert [each["text"] for each in told["notices"]] == ["May we?"]
-    assert told["preferences"]["toggles"] == {"sponsored": True}
+    chosen = service.send("GET", "/v1/recipients/crm%2F42/preferences").json()
+    assert (told["preferences"], chosen["toggles"]) == (chosen, {"sponsored": True})
     assert [each["value"] for each in told["preference_events"]] == [True]
     assert [(each["policy"], each["used"]) for each in told["usage"]["caps"]] == [("one-a-day", 1)]
     assert [(each["state"], each["entry"]["decision"]["decision_id"]) for each in told["decisions"]] == [
@@ -101,6 +102,8 @@ def test_the_service_answers_the_same(service):
 def test_of_nobody_it_is_empty(service):
     told = json.loads(call("nobody").stdout)
     assert [told[name] for name in ("standings", "consents", "notices", "preference_events", "decisions")] == [[]] * 5
+    nothing = {"toggles": {}, "paused_until": None, "limits": {}, "timezone": None}
+    assert told["preferences"] == {"recipient": "nobody"} | nothing
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,13 @@ from __future__ import annotations
 
 from guardrails.preferences.service import PreferenceService
 from guardrails.preferences.store import MemoryPreferences, SqlPreferences
-from guardrails.preferences.values import PreferenceEvent, PreferenceRequest
+from guardrails.preferences.values import PreferenceEvent, PreferenceRequest, RecipientPreferences
 
-__all__ = ["MemoryPreferences", "PreferenceEvent", "PreferenceRequest", "PreferenceService", "SqlPreferences"]
+__all__ = [
+    "MemoryPreferences",
+    "PreferenceEvent",
+    "PreferenceRequest",
+    "PreferenceService",
+    "RecipientPreferences",
+    "SqlPreferences",
+]

@@ -15,7 +15,15 @@ from guardrails.core.timing import told_at
 from guardrails.core.zones import zone_named
 from guardrails.errors import CandidateError
 
-__all__ = ["LIMIT_MOST", "LONGEST_PAUSE", "PreferenceEvent", "PreferenceRequest", "events_of", "preferences_of"]
+__all__ = [
+    "LIMIT_MOST",
+    "LONGEST_PAUSE",
+    "PreferenceEvent",
+    "PreferenceRequest",
+    "RecipientPreferences",
+    "events_of",
+    "preferences_of",
+]
 
 PAUSE, TIMEZONE = "pause", "timezone"
 TOGGLE, LIMIT = "toggle:", "limit:"
@@ -59,6 +67,21 @@ class PreferenceEvent(msgspec.Struct, frozen=True, kw_only=True):
     value: Any
     at: datetime
     recorded_at: datetime
+
+
+class RecipientPreferences(msgspec.Struct, frozen=True):
+    """What a recipient chose, as far as they ever did, as it is told: every part of it, be it empty."""
+
+    recipient: str
+    toggles: dict[str, bool]
+    paused_until: datetime | None
+    limits: dict[str, int]
+    timezone: str | None
+
+    @classmethod
+    def of(cls, recipient: str, chosen: Preferences) -> RecipientPreferences:
+        """The same of one recipient."""
+        return cls(recipient, chosen.toggles, chosen.paused_until, chosen.limits, chosen.timezone)
 
 
 def events_of(recipient: str, request: PreferenceRequest, *, now: datetime) -> tuple[PreferenceEvent, ...]:

@@ -10,27 +10,17 @@ import msgspec
 
 from guardrails.core.needs import Preferences
 from guardrails.preferences.service import PreferenceService
-from guardrails.preferences.values import PreferenceRequest
+from guardrails.preferences.values import PreferenceRequest, RecipientPreferences
 from guardrails.web.body import Body
 from guardrails.web.exchange import Exchange, Reply
 from guardrails.web.route import Route, path_id
 
-__all__ = ["PreferenceHistory", "PreferenceRoom", "RecipientPreferences"]
+__all__ = ["PreferenceHistory", "PreferenceRoom"]
 
 PREFERENCES_BYTES = 16 * 1024
 HISTORY_MOST = 1000
 
 _encoder = msgspec.json.Encoder()
-
-
-class RecipientPreferences(msgspec.Struct, frozen=True):
-    """What a recipient chose, as far as they ever did."""
-
-    recipient: str
-    toggles: dict[str, bool]
-    paused_until: datetime | None
-    limits: dict[str, int]
-    timezone: str | None
 
 
 class PreferenceChoice(msgspec.Struct, frozen=True):
@@ -132,8 +122,7 @@ class PreferenceRoom:
 
 
 def _reply(recipient: str, chosen: Preferences) -> Reply:
-    said = RecipientPreferences(recipient, chosen.toggles, chosen.paused_until, chosen.limits, chosen.timezone)
-    return Reply(200, _encoder.encode(said))
+    return Reply(200, _encoder.encode(RecipientPreferences.of(recipient, chosen)))
 
 
 EXAMPLE: dict[str, Any] = {

@@ -107,7 +107,13 @@ EXAMPLE: dict[str, Any] = {
         }
     ],
     "notices": [],
-    "preferences": {"type": "Preferences", "toggles": {"sponsored": True}},
+    "preferences": {
+        "recipient": "r-42",
+        "toggles": {"sponsored": True},
+        "paused_until": None,
+        "limits": {},
+        "timezone": None,
+    },
     "preference_events": [
         {
             "recipient": "r-42",

@@ -20,7 +20,7 @@ def freed_by(connection: sqlite3.Connection, table: str) -> int:
     return (after - before) * page_bytes
 
 
-def test_a_decision_takes_three_kilobytes_and_a_bit_and_a_slot_an_eighth_of_one_at_most(tmp_path):
+def test_a_decision_takes_about_three_kilobytes_and_a_slot_an_eighth_of_one_at_most(tmp_path):
     path = tmp_path / "guardrails.db"
     with application(tmp_path, f"sqlite:///{path}") as opened:
         record_consents(opened, RECIPIENTS)

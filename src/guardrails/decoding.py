@@ -177,6 +177,7 @@ _PATTERNS: Mapping[str, str] = {
     r"^[A-Z]{2}(?!\n)$": "is not two capital letters, such as `DE`",
     r"^[A-Z]{2}-[A-Z0-9]{1,3}(?!\n)$": "is not a country and a part of it, such as `US-NY`",
     r"^[A-Z]{2}(-[A-Z0-9]{1,3})?(?!\n)$": "is not a country, such as `DE`, nor a part of one, such as `US-NY`",
+    r"^[A-Za-z]{2,3}(-[A-Za-z0-9]{1,8})*(?!\n)$": "is not the tag of a language, such as `de` or `pt-BR`",
     r"^[A-Z]{3}(?!\n)$": "is not three capital letters, such as `EUR`",
     r"\S": "is blank",
 }

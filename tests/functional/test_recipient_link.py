@@ -45,6 +45,7 @@ def test_a_link_over_http_opens_the_page_until_it_says(service):
     made = answer.json()
     assert (answer.status, made.keys()) == (201, {"url", "expires_at"})
     assert opened(service, made["url"]).status == 200
+    assert service.send("POST", "/v1/recipients/r%2F1/preference-link?language=English").status == 422
 
 
 @pytest.mark.parametrize(
@@ -52,7 +53,7 @@ def test_a_link_over_http_opens_the_page_until_it_says(service):
     [
         (["", "--public-url", BASE], "no id can be like this"),
         (["r-42", "--public-url", "http://notify.example.org"], "must be https"),
-        (["r-42", "--public-url", BASE, "--language", "x" * 50], "no language can be called this"),
+        (["r-42", "--public-url", BASE, "--language", "English"], "no language can be called this"),
         (["r-42", "--public-url", BASE, "--signing-keys", "none.json"], "there are no signing keys at `none.json`"),
         (["r-42"], "--public-url"),
     ],

@@ -12,7 +12,7 @@ from guardrails.cli import exit_codes
 from guardrails.cli.documented import Documented
 from guardrails.cli.options import json_option, signing_keys_option
 from guardrails.cli.terminal import print_json
-from guardrails.core.candidate import Id, Locale
+from guardrails.core.candidate import Id, Language
 from guardrails.errors import SettingsError
 from guardrails.settings import parse_public_url
 from guardrails.signing import Links, SigningKeys
@@ -42,7 +42,7 @@ def link(*, recipient: str, public_url: str, language: str | None, signing_keys:
     from now on for as long as the service says (`--page-links`).
     """
     _check(recipient, Id, "RECIPIENT", "no id can be like this: it is empty, too long, or holds control characters")
-    _check(language, Locale | None, "--language", "no language can be called this; try `de` or `en-GB`")
+    _check(language, Language | None, "--language", "no language can be called this; try `de` or `en-GB`")
     try:
         base_url = parse_public_url(public_url)
     except ValueError as error:

@@ -17,17 +17,16 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
-from guardrails.core.candidate import Word
+from guardrails.core.candidate import Language, Word
 from guardrails.core.purposes import Purpose, Sharing
 from guardrails.errors import CandidateError
 from guardrails.policyfile.problems import did_you_mean, quote
 
-__all__ = ["Language", "Notice", "NoticeContent", "NoticeKey", "NoticePurpose", "NoticeRequest", "content_of"]
+__all__ = ["Notice", "NoticeContent", "NoticeKey", "NoticePurpose", "NoticeRequest", "content_of"]
 
 TEXT_LENGTH = 50_000
 PURPOSES_MOST = 50
 
-Language = Annotated[str, Meta(pattern=r"^[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8})*(?!\n)$", max_length=35)]
 _Text = Annotated[str, Meta(min_length=1, max_length=TEXT_LENGTH, pattern=r"^[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f]*$")]
 
 

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta
 
-from guardrails.core.candidate import BoundsError, Channel, CountryOrRegion, Id, Instant, Locale, Word
+from guardrails.core.candidate import BoundsError, Channel, CountryOrRegion, Id, Instant, Language, Word
 from guardrails.core.needs import ConsentState
 from guardrails.core.purposes import OS_PERMISSION
 from guardrails.core.timing import told_at
@@ -43,7 +43,7 @@ class ConsentRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     channels: Annotated[tuple[Channel, ...], Meta(min_length=1, max_length=20)] | None = None
     notice_id: Word | None = None
     notice_version: Word | None = None
-    language: Annotated[Locale, Meta(min_length=1)] | None = None
+    language: Language | None = None
     evidence: dict[str, Any] = {}
     jurisdiction: CountryOrRegion | None = None
     captured_by: Word | None = None

@@ -33,6 +33,7 @@ PRINTABLE = r"^[^\x00-\x1f\x7f]*(?!\n)$"  # Python's `$` alone would let a last 
 Id = Annotated[str, Meta(min_length=1, max_length=200, pattern=PRINTABLE)]
 Word = Annotated[str, Meta(min_length=1, max_length=100, pattern=PRINTABLE)]
 Locale = Annotated[str, Meta(max_length=35, pattern=PRINTABLE)]
+Language = Annotated[str, Meta(max_length=35, pattern=r"^[A-Za-z]{2,3}(-[A-Za-z0-9]{1,8})*(?!\n)$")]  # BCP 47's form
 Timezone = Annotated[str, Meta(max_length=64)]
 Country = Annotated[str, Meta(pattern=r"^[A-Z]{2}(?!\n)$")]
 Region = Annotated[str, Meta(pattern=r"^[A-Z]{2}-[A-Z0-9]{1,3}(?!\n)$")]

@@ -148,6 +148,7 @@ def test_where_no_purpose_is_declared_there_is_nothing_to_tell_of(service, decla
         {"version": "x" * 101},
         {"language": "d"},
         {"language": "de_DE"},
+        {"language": "German"},
         {"language": "de\n"},
         {"purposes": []},
         {"text": ""},

@@ -64,6 +64,14 @@ def test_no_text_is_empty_for_a_file_could_not_tell_it_from_what_was_left_out(po
     assert (answer.status_code, [error["pointer"] for error in answer.get_json()["errors"]]) == (422, [f"/{name}"])
 
 
+def test_a_language_is_a_tag_and_not_its_name(post):
+    answer = post("/v1/consents", GRANT | {"language": "English"})
+    assert (answer.status_code, answer.get_json()["errors"]) == (
+        422,
+        [{"pointer": "/language", "detail": "`English` is not the tag of a language, such as `de` or `pt-BR`"}],
+    )
+
+
 def test_a_batch_answers_each_consent_in_its_place(client, post):
     wrong = GRANT | {"id": "k-2", "state": "maybe"}
     future = GRANT | {"id": "k-3", "at": "2026-03-11T12:00:00Z"}

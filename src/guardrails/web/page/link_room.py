@@ -9,7 +9,7 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
-from guardrails.core.candidate import Locale
+from guardrails.core.candidate import Language
 from guardrails.signing import Links
 from guardrails.web.exchange import Exchange, Reply
 from guardrails.web.problems import Refusal
@@ -24,7 +24,7 @@ _encoder = msgspec.json.Encoder()
 class PreferenceLinkQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How the page is to greet them."""
 
-    language: Annotated[Locale | None, Meta(description="The language to greet them in, such as `de`.")] = None
+    language: Annotated[Language | None, Meta(description="The language to greet them in, such as `de`.")] = None
 
 
 class PreferenceLink(msgspec.Struct, frozen=True):

@@ -195,9 +195,9 @@ _MESSAGES: Mapping[str, Callable[[Any, Any], str]] = {
     "format": lambda _, value: f"{quote(value)} is not an RFC 3339 date and time with a zone",
     "minimum": lambda limit, value: f"{quote(value)} is less than {limit}",
     "maximum": lambda limit, value: f"{quote(value)} is more than {limit}",
-    "minLength": lambda limit, _: f"is shorter than {limit} characters",
+    "minLength": lambda limit, value: f"is shorter than {limit} characters" if value else "is empty",
     "maxLength": lambda limit, value: f"is {len(value)} characters long; at most {limit} are taken",
-    "minItems": lambda limit, value: f"has {len(value)} items; at least {limit} are needed",
+    "minItems": lambda limit, value: f"has {len(value)} items; at least {limit} are needed" if value else "is empty",
     "maxItems": lambda limit, value: f"has {len(value)} items; at most {limit} are taken",
 }
 

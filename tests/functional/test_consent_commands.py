@@ -151,7 +151,7 @@ def test_without_notices_the_list_says_so(service):
     [
         (["--purpose", "ofers"], "--purpose: `ofers` is not declared by the active policies; did you mean `offers`?"),
         (["--purpose", "letters"], "VERSION: notice `privacy` `3` in `de` is already kept with another content"),
-        (["--purpose", "offers", "--language", "d"], "--language: `d` does not match"),
+        (["--purpose", "offers", "--language", "d"], "--language: `d` is not the tag of a language"),
     ],
 )
 def test_what_can_not_be_kept_is_said_and_exits_1(service, arguments, said):

@@ -127,7 +127,7 @@ BAD_ROWS = [
     ("r-2,offers,granted,form,yesterday,,,", "at", "is not an RFC 3339 date"),
     ("r-2,offers,granted,form,2100-01-01T00:00:00Z,,,", "at", "lies in the future"),
     ("r-2,offers,granted,form,2026-01-01T00:00:00Z,push fax,,", "channels", "`fax` is not one of"),
-    ("r-2,offers,granted,form,2026-01-01T00:00:00Z, ,,", "channels", "at least 1 are needed"),
+    ("r-2,offers,granted,form,2026-01-01T00:00:00Z, ,,", "channels", "is empty"),
     ("r-2,offers,granted,form,2026-01-01T00:00:00Z,,[],", "evidence", "expected an object, got an array"),
     ("r-2,offers,granted,form,2026-01-01T00:00:00Z,,nonsense,", "evidence", "is no JSON"),
     ("r\0-2,offers,granted,form,2026-01-01T00:00:00Z,,,", "recipient", "holds a control character"),

@@ -177,7 +177,7 @@ def test_where_it_is_told_from_is_also_said_by_the_variables_of_the_service(here
         (["r-1", "--region", "Berlin"], "Invalid value for --region"),
         (["r" * 201], "Invalid value for RECIPIENT: is 201 characters long; at most 200 are taken"),
         (["r-1", "--timezone", "x" * 65], "Invalid value for --timezone: is 65 characters long; at most 64 are taken"),
-        ([""], "Invalid value for RECIPIENT: is shorter than 1 characters"),
+        ([""], "Invalid value for RECIPIENT: is empty"),
         (["a\nb"], "Invalid value for RECIPIENT"),
         (["r-1", "--at", "tomorrow"], "`tomorrow` is no time"),
     ],

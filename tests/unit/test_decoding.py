@@ -51,7 +51,7 @@ def test_every_error_is_told_at_once_by_pointer():
         ("/channel", "is required"),
         ("/content/steps", "`101` is more than 100"),
         ("/content/tags/1", "expected a string, got an integer"),
-        ("/id", "is shorter than 1 characters"),
+        ("/id", "is empty"),
         ("/lane", "`monetised` is not one of `monetized`, `transactional`; did you mean `monetized`?"),
         ("/recipient/age", "expected an integer, got a number"),
         ("/recipient/country", "`deu` is not two capital letters, such as `DE`"),

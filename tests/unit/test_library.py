@@ -56,7 +56,7 @@ def test_a_candidate_that_was_built_is_decided_as_one_that_was_sent(application)
         (
             built("", recipient=Recipient(id="r", country="de")),
             [
-                ("/id", "is shorter than 1 characters"),
+                ("/id", "is empty"),
                 ("/recipient/country", "`de` is not two capital letters, such as `DE`"),
             ],
         ),

@@ -13,6 +13,7 @@ from guardrails.consent.notices import Notice, NoticeKey, undeclared
 from guardrails.consent.values import ConsentEvent, ConsentRow
 from guardrails.core.candidate import YEARS
 from guardrails.core.purposes import DOUBLE_OPT_IN, OS_PERMISSION, Purpose
+from guardrails.decoding import invalid
 from guardrails.errors import CandidateError
 from guardrails.storage.instants import LAST_MICROS, to_micros
 
@@ -96,9 +97,7 @@ def confirmation_problems(
 def refusal(problems: Iterable[Problem]) -> CandidateError | None:
     """The error that tells of all problems, in the order of the request; None where there are none."""
     told = tuple(sorted(problems, key=lambda problem: _PLACES[problem[0]]))
-    if not told:
-        return None
-    return CandidateError("; ".join(f"{pointer}: {text}" for pointer, text in told), problems=told)
+    return invalid(told) if told else None
 
 
 def _time_problems(event: ConsentEvent) -> Iterator[Problem]:

@@ -19,7 +19,7 @@ from msgspec import Meta
 
 from guardrails.core.candidate import Language, Word
 from guardrails.core.purposes import Purpose, Sharing
-from guardrails.errors import CandidateError
+from guardrails.decoding import invalid
 from guardrails.policyfile.problems import did_you_mean, quote
 
 __all__ = ["Notice", "NoticeContent", "NoticeKey", "NoticePurpose", "NoticeRequest", "content_of"]
@@ -114,7 +114,7 @@ def content_of(request: NoticeRequest, declared: Mapping[str, Purpose]) -> Notic
         elif purpose in request.purposes[:place]:
             problems.append((f"/purposes/{place}", f"{quote(purpose)} is named twice"))
     if problems:
-        raise CandidateError("; ".join(f"{pointer}: {text}" for pointer, text in problems), problems=tuple(problems))
+        raise invalid(tuple(problems))
     return NoticeContent(
         id=request.id,
         version=request.version,

@@ -13,6 +13,7 @@ from guardrails.consent.values import ConsentEvent, ConsentRequest
 from guardrails.core.needs import ConsentQuery
 from guardrails.core.purposes import Purpose
 from guardrails.decide.ports import Transactor
+from guardrails.decoding import invalid
 from guardrails.errors import CandidateError, NotFoundError
 
 __all__ = ["CONFIRM_WITHIN", "PAGE_MOST", "ConsentService", "Page"]
@@ -167,8 +168,7 @@ def _page(session: Session, asked: _Asked, cursors: Mapping[str, ConsentEvent]) 
     if asked.after is not None:
         cursor = cursors.get(asked.after)
         if cursor is None or cursor.recipient != asked.recipient:
-            message = f"`{asked.after}` is no record of this recipient"
-            return CandidateError(message, problems=(("/after", message),))
+            return invalid((("/after", f"`{asked.after}` is no record of this recipient"),))
     found = session.consents.history(
         asked.recipient, purpose=asked.purpose, as_of=asked.as_of, after=asked.after, most=asked.most + 1
     )

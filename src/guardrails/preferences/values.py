@@ -13,7 +13,7 @@ from guardrails.core.candidate import PRINTABLE, YEARS, Id, Instant, Timezone, W
 from guardrails.core.needs import Preferences
 from guardrails.core.timing import told_at
 from guardrails.core.zones import zone_named
-from guardrails.errors import CandidateError
+from guardrails.decoding import invalid
 
 __all__ = [
     "LIMIT_MOST",
@@ -93,7 +93,7 @@ def events_of(recipient: str, request: PreferenceRequest, *, now: datetime) -> t
     try:
         msgspec.convert(recipient, Id)
     except msgspec.ValidationError as error:
-        raise CandidateError(f"recipient: {error}", problems=(("", f"recipient: {error}"),)) from None
+        raise invalid((("", f"recipient: {error}"),)) from None
     at = told_at(request.at, now)
     _check_time(at, now)
     _check_pause(request.paused_until, now)
@@ -143,7 +143,7 @@ def _check_time(at: datetime, now: datetime) -> None:
         message = f"`{at.isoformat()}` lies before {YEARS.start}"
     else:
         return
-    raise CandidateError(f"/at: {message}", problems=(("/at", message),))
+    raise invalid((("/at", message),))
 
 
 def _check_pause(until: datetime | UnsetType | None, now: datetime) -> None:
@@ -155,10 +155,9 @@ def _check_pause(until: datetime | UnsetType | None, now: datetime) -> None:
         message = f"`{until.isoformat()}` is further on than a pause lasts at most, {LONGEST_PAUSE.days} days"
     else:
         return
-    raise CandidateError(f"/paused_until: {message}", problems=(("/paused_until", message),))
+    raise invalid((("/paused_until", message),))
 
 
 def _check_zone(name: str | UnsetType | None) -> None:
     if isinstance(name, str) and zone_named(name) is None:
-        message = f"`{name}` is no IANA time zone, such as `Europe/Berlin`"
-        raise CandidateError(f"/timezone: {message}", problems=(("/timezone", message),))
+        raise invalid((("/timezone", f"`{name}` is no IANA time zone, such as `Europe/Berlin`"),))

@@ -85,9 +85,7 @@ def _pages(application: Application, settings: Settings) -> dict[str, tuple[Rout
     lifetime = timedelta(seconds=settings.page_link_seconds)
     return {
         "page": PageRoom(application, settings, utc_now, html).routes(),
-        "unsubscribe": UnsubscribeRoom(
-            application.withdrawals, application.links, html, purposes=purposes, clock=utc_now
-        ).routes(),
+        "unsubscribe": UnsubscribeRoom(application, html, purposes=purposes, clock=utc_now).routes(),
         "confirmations": ConfirmationRoom(application, html, purposes=purposes, clock=utc_now).routes(),
         "preference_links": PreferenceLinkRoom(application.links, lifetime=lifetime, clock=utc_now).routes(),
         "html": html.routes(),

@@ -1,4 +1,4 @@
-"""Double opt-in: the page behind the link of a pending consent, and the button that confirms it.
+"""Double opt-in: the page behind the link of a pending consent, the button that confirms it, and the receipt for that.
 
 Scanners follow links, so only the button's POST confirms. What is agreed to is shown before it, as the notice says that
 the recipient was shown, or else as the purpose is declared.
@@ -9,23 +9,51 @@ from __future__ import annotations
 import http
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
+from typing import NamedTuple
+from urllib.parse import quote
 
+import msgspec
 from markupsafe import Markup
 
 from guardrails.bootstrap import Application
 from guardrails.consent import ConsentEvent
 from guardrails.consent.notices import Notice
-from guardrails.core.purposes import Purpose
-from guardrails.errors import ConflictError, GoneError
+from guardrails.core.purposes import Purpose, Words
+from guardrails.errors import ConflictError, GoneError, NotFoundError
 from guardrails.signing import LinkError
 from guardrails.web.exchange import Exchange, Reply
+from guardrails.web.page.consents_view import told_in
 from guardrails.web.page.form import read_form
-from guardrails.web.page.html import Html
+from guardrails.web.page.html import HEADERS, Html
+from guardrails.web.page.texts import Catalogue
 from guardrails.web.page.visits import as_page, greeting, heed_signal
+from guardrails.web.page.words import in_language, titles_of, words_of
 from guardrails.web.problems import Refusal
 from guardrails.web.route import Route
 
 __all__ = ["ConfirmationRoom"]
+
+_encoder = msgspec.json.Encoder()
+
+
+class _Asked(NamedTuple):
+    """What a link is about: the pending consent or, once that is confirmed, the grant; in words for the recipient.
+
+    `heard` are the purposes that their browser's signal has just withdrawn.
+    """
+
+    consent: ConsentEvent
+    catalogue: Catalogue
+    notice: Notice | None
+    words: Words | None
+    heard: tuple[str, ...]
+
+    @property
+    def title(self) -> Markup:
+        """What they know the purpose by."""
+        if self.words is None:
+            return self.catalogue.word("purpose", self.consent.purpose)
+        return in_language(self.words.title, self.words.language, self.catalogue)
 
 
 class ConfirmationRoom:
@@ -42,6 +70,7 @@ class ConfirmationRoom:
         self._consents = application.consents
         self._withdrawals = application.withdrawals
         self._notices = application.notices
+        self._receipts = application.receipts
         self._links = application.links
         self.html = html
         self._purposes = purposes
@@ -53,15 +82,16 @@ class ConfirmationRoom:
         found = self._awaiting(exchange, token)
         if isinstance(found, Reply):
             return found
-        catalogue, notice = greeting(exchange, found.language), self._notice(found)
+        catalogue = found.catalogue
         return self.html.reply(
             exchange,
             "confirm.html",
             catalogue,
-            channels=Markup(", ").join(catalogue.word("channel", each) for each in found.channels or ()),
-            purpose=self._purpose(found, notice),
-            name=catalogue.word("purpose", found.purpose),
-            notice=notice,
+            heard=titles_of(found.heard, self._purposes(), catalogue),
+            channels=Markup(", ").join(catalogue.word("channel", each) for each in found.consent.channels or ()),
+            title=found.title,
+            words=found.words,
+            notice=found.notice,
         )
 
     @as_page
@@ -72,9 +102,20 @@ class ConfirmationRoom:
         found = self._awaiting(exchange, token)
         if isinstance(found, Reply):
             return found
-        granted = self._consents.confirm(found.id, now=self._now(exchange))
+        granted = self._consents.confirm(found.consent.id, now=self._now(exchange))
         exchange.log["consent_id"] = granted.id
-        return self.html.message(exchange, "confirmed", greeting(exchange, found.language), status=200)
+        return self._confirmed(exchange, token, found, "confirmed")
+
+    @as_page
+    def receipt(self, exchange: Exchange, token: str) -> Reply:
+        """`GET /confirm/{token}/receipt`."""
+        now = self._now(exchange)
+        granted = self._consents.awaiting(self._read(token, now), now=now)
+        if granted.state == "pending":
+            raise NotFoundError(f"consent `{granted.id}` is not confirmed")
+        disposition = f"attachment; filename*=UTF-8''consent-receipt-{quote(granted.id, safe='')}.json"
+        receipt = _encoder.encode(self._receipts.issue(granted.id, now=now))
+        return Reply(200, receipt, headers=(*HEADERS, ("Content-Disposition", disposition)))
 
     def routes(self) -> tuple[Route, ...]:
         """What this room answers."""
@@ -94,6 +135,16 @@ class ConfirmationRoom:
                 other_statuses=(409, 410),
             ),
             Route(
+                method="GET",
+                path=path + "/receipt",
+                handler=self.receipt,
+                name="confirmation_receipt",
+                tag="pages",
+                summary="The receipt for the consent that the link confirmed, to keep",
+                scope=None,
+                for_recipients=True,
+            ),
+            Route(
                 method="POST",
                 path=path,
                 handler=self.confirm,
@@ -109,7 +160,7 @@ class ConfirmationRoom:
             ),
         )
 
-    def _awaiting(self, exchange: Exchange, token: str) -> ConsentEvent | Reply:
+    def _awaiting(self, exchange: Exchange, token: str) -> _Asked | Reply:
         """The pending consent that the link is about, or the page that says why there is none any more.
 
         The browser's signal is heeded before anything is confirmed: what is confirmed then is newer.
@@ -121,11 +172,29 @@ class ConfirmationRoom:
             return self.html.message(exchange, "confirm_void", catalogue, status=http.HTTPStatus.CONFLICT)
         except GoneError:
             return self.html.message(exchange, "confirm_late", catalogue, status=http.HTTPStatus.GONE)
-        heed_signal(exchange, self._withdrawals, found.recipient, now)
+        heard = heed_signal(exchange, self._withdrawals, found.recipient, now)
+        catalogue = greeting(exchange, found.language)
+        notice = None if found.notice_hash is None else self._notices.by_hash(found.notice_hash)
+        declared = words_of(found.purpose, self._purposes(), catalogue)
+        words = declared if notice is None else told_in(notice, found.purpose) or declared
+        asked = _Asked(found, catalogue, notice, words, heard)
         if found.state == "pending":
-            return found
-        day = greeting(exchange, found.language).day(found.at, UTC)
-        return self.html.message(exchange, "confirmed_before", greeting(exchange, found.language), status=200, day=day)
+            return asked
+        return self._confirmed(exchange, token, asked, "confirmed_before", day=catalogue.day(found.at, UTC))
+
+    def _confirmed(self, exchange: Exchange, token: str, asked: _Asked, name: str, **places: object) -> Reply:
+        """The page of one that is confirmed, with its receipt."""
+        catalogue = asked.catalogue
+        return self.html.reply(
+            exchange,
+            "confirmed.html",
+            catalogue,
+            heard=titles_of(asked.heard, self._purposes(), catalogue),
+            title=catalogue.say(f"{name}.title"),
+            text=catalogue.say(f"{name}.text", **places),
+            purpose=asked.title,
+            token=token,
+        )
 
     def _read(self, token: str, now: datetime) -> str:
         """The id of the consent. Raises LinkError, GoneError."""
@@ -140,12 +209,3 @@ class ConfirmationRoom:
 
     def _now(self, exchange: Exchange) -> datetime:
         return exchange.replay_at or self._clock()
-
-    def _notice(self, pending: ConsentEvent) -> Notice | None:
-        return None if pending.notice_hash is None else self._notices.by_hash(pending.notice_hash)
-
-    def _purpose(self, pending: ConsentEvent, notice: Notice | None) -> object:
-        """What they were told of the purpose: title, benefit, sharing; None where nothing was."""
-        if notice is not None:
-            return next(each for each in notice.purposes if each.id == pending.purpose)
-        return self._purposes().get(pending.purpose)

@@ -8,19 +8,23 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable, Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 
+from markupsafe import Markup
 from werkzeug.exceptions import HTTPException
 from werkzeug.formparser import FormDataParser
 from werkzeug.http import parse_options_header
 
-from guardrails.consent import Withdrawals
+from guardrails.bootstrap import Application
+from guardrails.consent.ledger import REFUSALS
 from guardrails.core.purposes import Purpose
-from guardrails.signing import LinkError, Links, UnsubscribeLink
+from guardrails.signing import LinkError, UnsubscribeLink
 from guardrails.web.exchange import Exchange, Reply
+from guardrails.web.page.consents_view import RECORDS_MOST
 from guardrails.web.page.html import Html
 from guardrails.web.page.texts import Catalogue
 from guardrails.web.page.visits import as_page, greeting, heed_signal
+from guardrails.web.page.words import title_of, titles_of
 from guardrails.web.problems import Refusal
 from guardrails.web.route import Route
 
@@ -33,19 +37,19 @@ FORMS = frozenset({"application/x-www-form-urlencoded", "multipart/form-data"})
 
 
 class UnsubscribeRoom:
-    """The handlers. `links` is None where the service has no public URL; then there are no such pages."""
+    """The handlers. Where the service has no public URL there are no such pages."""
 
     def __init__(
         self,
-        withdrawals: Withdrawals,
-        links: Links | None,
+        application: Application,
         html: Html,
         *,
         purposes: Callable[[], Mapping[str, Purpose]],
         clock: Callable[[], datetime],
     ) -> None:
-        self._withdrawals = withdrawals
-        self._links = links
+        self._consents = application.consents
+        self._withdrawals = application.withdrawals
+        self._links = application.links
         self.html = html
         self._purposes = purposes
         self._clock = clock
@@ -54,9 +58,14 @@ class UnsubscribeRoom:
     def show(self, exchange: Exchange, token: str) -> Reply:
         """`GET /unsubscribe/{token}`."""
         link, catalogue = self._read(token), greeting(exchange)
-        heed_signal(exchange, self._withdrawals, link.recipient, self._now(exchange))
-        titles = self._titles(link, catalogue)
-        return self.html.reply(exchange, "unsubscribe.html", catalogue, titles=titles, field=FIELD, value=VALUE)
+        heard = self._heed(exchange, link, catalogue)
+        titles, since = self._titles(link, catalogue), self._refused_since(link)
+        if since is not None:
+            text = catalogue.say("unsubscribed.since", day=catalogue.day(since, UTC))
+            return self.html.reply(exchange, "unsubscribed.html", catalogue, titles=titles, text=text, heard=heard)
+        return self.html.reply(
+            exchange, "unsubscribe.html", catalogue, titles=titles, field=FIELD, value=VALUE, heard=heard
+        )
 
     @as_page
     def withdraw(self, exchange: Exchange, token: str) -> Reply:
@@ -67,9 +76,10 @@ class UnsubscribeRoom:
             link.recipient, link.purposes, link.channel, decision_id=link.decision_id, now=now
         )
         exchange.log["withdrawn"] = len(withdrawn)
-        heed_signal(exchange, self._withdrawals, link.recipient, now)
         catalogue = greeting(exchange)
-        return self.html.reply(exchange, "unsubscribed.html", catalogue, titles=self._titles(link, catalogue))
+        heard = self._heed(exchange, link, catalogue)
+        titles, text = self._titles(link, catalogue), catalogue.say("unsubscribed.text")
+        return self.html.reply(exchange, "unsubscribed.html", catalogue, titles=titles, text=text, heard=heard)
 
     def routes(self) -> tuple[Route, ...]:
         """What this room answers."""
@@ -112,12 +122,25 @@ class UnsubscribeRoom:
     def _now(self, exchange: Exchange) -> datetime:
         return exchange.replay_at or self._clock()
 
-    def _titles(self, link: UnsubscribeLink, catalogue: Catalogue) -> list[str]:
+    def _heed(self, exchange: Exchange, link: UnsubscribeLink, catalogue: Catalogue) -> Markup:
+        """What to say of the browser's signal, where it has just been recorded."""
+        heard = heed_signal(exchange, self._withdrawals, link.recipient, self._now(exchange))
+        return titles_of(heard, self._purposes(), catalogue)
+
+    def _titles(self, link: UnsubscribeLink, catalogue: Catalogue) -> list[Markup]:
         """What the recipient knows the purposes by."""
-        declared = self._purposes()
-        return [
-            declared[each].title if each in declared else str(catalogue.word("purpose", each)) for each in link.purposes
-        ]
+        return [title_of(each, self._purposes(), catalogue) for each in link.purposes]
+
+    def _refused_since(self, link: UnsubscribeLink) -> datetime | None:
+        """When they had said no to all that the link withdraws, None where a click would still record something."""
+        last = {
+            event.purpose: event
+            for event in self._consents.latest(link.recipient, most=RECORDS_MOST)
+            if event.covers(link.channel)
+        }
+        said = [last.get(purpose) for purpose in link.purposes]
+        refused = [event.at for event in said if event is not None and event.state in REFUSALS]
+        return max(refused) if refused and len(refused) == len(said) else None
 
 
 def _demand_one_click(exchange: Exchange) -> None:

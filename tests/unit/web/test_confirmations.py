@@ -105,11 +105,35 @@ def test_pressed_twice_it_is_the_same_grant(reader):
     assert reader.states() == ["pending", "granted"]
 
 
-def test_one_that_was_confirmed_says_when(reader):
+def test_one_that_was_confirmed_says_when_and_what(reader):
     reader.press()
-    assert "10 March 2026" in reader.press().text
-    again = reader.press(at=TOO_LATE)
-    assert (again.status_code, heading(again)) == (410, "This link has run out")
+    for answer in (reader.follow(), reader.press()):
+        assert ("10 March 2026" in answer.text, "Offers of partners who pay us" in answer.text) == (True, True)
+    late = reader.press(at=TOO_LATE)
+    assert (late.status_code, heading(late)) == (410, "This link has run out")
+
+
+def receipt_of(reader, **headers):
+    return reader.client.get(f"{reader.path}/receipt", headers={"Replay-At": SOON} | headers)
+
+
+def test_what_was_agreed_to_is_named_with_its_receipt(reader):
+    said = reader.press(**{"Accept-Language": "de"}).text
+    assert "Angebote von Partnern, die uns eine Provision zahlen" in said
+    token = reader.path.rpartition("/")[2]
+    assert f'href="{token}/receipt"' in said
+    receipt = receipt_of(reader)
+    granted = reader.records()[-1]["id"]
+    assert (receipt.status_code, receipt.content_type) == (200, "application/json")
+    assert receipt.headers["Content-Disposition"] == f"attachment; filename*=UTF-8''consent-receipt-{granted}.json"
+    assert granted in receipt.get_json()["receipt"]["dpv:hasRecordOfActivity"]["dct:identifier"]
+
+
+def test_there_is_no_receipt_before_it_is_confirmed_nor_by_another_link(reader):
+    assert (receipt_of(reader).status_code, reader.states()) == (404, ["pending"])
+    reader.press()
+    reader.path = "/confirm/x"
+    assert receipt_of(reader).status_code == 404
 
 
 @pytest.mark.parametrize("step", ["follow", "press"])
@@ -191,6 +215,19 @@ def test_the_notice_that_they_were_shown_is_on_the_page_and_its_words_count(make
     reader = Reader(client, notice_id="n", notice_version="1", channels=["email"])
     assert "All &lt;of&gt; it." in reader.follow().text
     assert "E-mail" in reader.follow().text
+    assert '<div class="notice" lang="en">' in reader.follow(**{"Accept-Language": "de"}).text
+
+
+def test_words_in_another_language_are_marked_and_none_are_where_the_policies_have_them(make_client):
+    client = make_client(replay_clock=True, public_url=PUBLIC)
+    notice = {"id": "n", "version": "1", "language": "en", "purposes": ["partner_offers"], "text": "All of it."}
+    client.post("/v1/notices", json=notice)
+    english = Reader(client, notice_id="n", notice_version="1").follow(**{"Accept-Language": "de"}).text
+    assert '<h2 id="purpose"><span lang="en">Offers of partners who pay us a commission' in english
+    assert re.search(r'<dd lang="en">\s*<p><strong>the partner whose offer you open</strong>', english)
+    german = Reader(client, id="k-2").follow(**{"Accept-Language": "de"}).text
+    assert '<h2 id="purpose">Angebote von Partnern' in german
+    assert "<dd lang" not in german
 
 
 # --- the browser's signal ---------------------------------------------------------------------------------------
@@ -198,7 +235,8 @@ def test_the_notice_that_they_were_shown_is_on_the_page_and_its_words_count(make
 
 def test_the_signal_is_recorded_and_whoever_presses_the_button_agrees_in_spite_of_it(reader):
     signal = {"Sec-GPC": "1"}
-    assert reader.follow(**signal).status_code == 200
+    assert "Global Privacy Control). We took it as your no to: Offers of partners" in reader.follow(**signal).text
+    assert "Global Privacy Control" not in reader.follow(**signal).text
     assert [record["method"] for record in reader.records()] == ["form", "gpc"]
     assert reader.press(**signal).status_code == 200
     assert [record["method"] for record in reader.records()] == ["form", "gpc", "double_opt_in"]

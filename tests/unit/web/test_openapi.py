@@ -168,6 +168,7 @@ def test_without_keys_every_operation_that_is_not_for_recipients_says_that_other
     assert answers_any_name == {
         "/.well-known/jwks.json",
         "/confirm/{token}",
+        "/confirm/{token}/receipt",
         "/page.css",
         "/preferences/{token}",
         "/preferences/{token}/receipts/{consent_id}",

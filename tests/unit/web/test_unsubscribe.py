@@ -142,7 +142,7 @@ def test_it_needs_no_key_where_all_else_does(make_client):
         ("list-unsubscribe=One-Click", FORM),
         ("List-Unsubscribe=", FORM),
         (BODY + "&List-Unsubscribe=No", FORM),
-        ("x=" + "y" * 5000 + "&" + BODY, FORM),
+        (BODY + "&x=" + "y" * 5000, FORM),
         (MULTIPART[0], "multipart/form-data"),
         (MULTIPART[0], "multipart/form-data; boundary=other"),
         (MULTIPART[0][:40], MULTIPART[1]),
@@ -172,6 +172,35 @@ def test_a_person_finds_a_button_that_does_it_and_reads_what_about(mailbox):
     done = mailbox.client.post(mailbox.path + "?lang=de", data=fields)
     assert (done.status_code, "Sie haben abbestellt" in done.get_data(as_text=True)) == (200, True)
     assert mailbox.records()[-1]["state"] == "withdrawn"
+
+
+def test_who_has_unsubscribed_already_is_told_so_and_since_when(mailbox):
+    mailbox.post()
+    page = mailbox.client.get(mailbox.path).get_data(as_text=True)
+    assert "You get no more e-mails from us, since 10 March 2026" in page
+    assert ("Offers in our notifications" in page, "<form" in page) == (True, False)
+    assert [record["state"] for record in mailbox.records()] == ["granted", "withdrawn"]
+
+
+@pytest.mark.parametrize(
+    ("said", "has_button"),
+    [
+        ({"state": "granted"}, True),
+        ({"state": "pending"}, True),
+        ({"state": "withdrawn", "channels": ["push"]}, True),
+        ({"state": "denied"}, False),
+        ({"state": "denied", "purpose": "partner_offers"}, True),
+    ],
+    ids=str,
+)
+def test_the_button_is_there_as_long_as_it_would_record_anything(mailbox, said, has_button):
+    mailbox.client.post("/v1/consents", json=GRANT | {"id": "k-2"} | said, headers=AT)
+    assert ("<form" in mailbox.client.get(mailbox.path).get_data(as_text=True)) is has_button
+
+
+def test_titles_are_told_in_the_language_of_the_page(mailbox):
+    page = mailbox.client.get(mailbox.path, headers={"Accept-Language": "de"}).get_data(as_text=True)
+    assert "<li>Angebote in unseren Benachrichtigungen, für die uns andere Unternehmen bezahlen</li>" in page
 
 
 def test_pages_are_neither_kept_nor_framed_nor_told_to_others(mailbox):
@@ -248,6 +277,12 @@ def test_the_signal_on_the_page_is_recorded_once_as_an_opt_out_of_sharing(mailbo
     for _ in range(2):
         mailbox.client.get(mailbox.path, headers=AT | signal) if method == "get" else mailbox.post(**signal)
     assert signals(mailbox) == ["partner_offers"]
+
+
+def test_the_page_says_that_it_heard_the_signal_and_only_where_it_did(mailbox):
+    pages = [mailbox.client.get(mailbox.path, headers=AT | {"Sec-GPC": "1"}).get_data(as_text=True) for _ in range(2)]
+    wanted = "We took it as your no to: Offers of partners who pay us a commission if you book with them."
+    assert [wanted in page for page in pages] == [True, False]
 
 
 @pytest.mark.parametrize("value", ["0", "true", "1 ", " 1", "1, 1", "11", "", "yes"])

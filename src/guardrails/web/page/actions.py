@@ -16,22 +16,28 @@ import msgspec
 
 from guardrails.errors import CandidateError, GuardrailsError
 from guardrails.preferences import PreferenceRequest
+from guardrails.preferences.values import LIMIT_MOST, LONGEST_PAUSE
 
-__all__ = ["DAYS", "FormError", "Wish", "read_wish"]
+__all__ = ["DAYS", "MORNING", "FormError", "Wish", "pause_days", "read_wish"]
 
 DAYS = (1, 7, 30)
 """How long a pause may be at one press."""
 
-LATEST_PAUSE = timedelta(days=3650)
+MORNING = time(8)
+"""When a pause until the morning of a day ends."""
 
 
 class FormError(GuardrailsError):
-    """Something in the form is not as it must be: `key` is the catalogue's text for it, `field` where it is."""
+    """Something in the form is not as it must be: `key` is the catalogue's text for it, `field` where it is.
 
-    def __init__(self, key: str, field: str) -> None:
+    `places` are what the text tells besides: numbers and days.
+    """
+
+    def __init__(self, key: str, field: str = "", **places: int | date) -> None:
         super().__init__(key)
         self.key = key
         self.field = field
+        self.places = places
 
 
 class Wish(NamedTuple):
@@ -50,7 +56,7 @@ def read_wish(form: Mapping[str, str], *, zone: tzinfo, now: datetime) -> Wish:
     """The wish that a form says. Raises FormError where it says none, or one that can't be met."""
     read = _READERS.get(form.get("do", ""))
     if read is None:
-        raise FormError("error.unknown_form", "")
+        raise FormError("error.unknown_form")
     return read(form, zone, now)
 
 
@@ -69,7 +75,7 @@ def _limits(form: Mapping[str, str], _zone: tzinfo, _now: datetime) -> Wish:
         text = form.get(f"limit:{policy}", "").strip()
         if text == was:
             continue
-        if text and not (text.isascii() and text.isdigit() and len(text) < 5):  # noqa: PLR2004 - more is no limit
+        if text and not (text.isascii() and text.isdigit() and len(text) < 5 and int(text) <= LIMIT_MOST):  # noqa: PLR2004 - more is no limit
             raise FormError("error.limit", f"limit:{policy}")
         changed[policy] = int(text) if text else None
     return _chosen(limits=changed) if changed else Wish("nothing")
@@ -79,14 +85,28 @@ def _pause(form: Mapping[str, str], zone: tzinfo, now: datetime) -> Wish:
     days = form.get("days", "")
     if days in {str(each) for each in DAYS}:
         return _chosen("paused", paused_until=now + timedelta(days=int(days)))
+    first, last = pause_days(zone, now)
     try:
         day = date.fromisoformat(form.get("until", "").strip())
-        until = datetime.combine(day, time(), zone).astimezone(UTC)
-    except (ValueError, OverflowError):
-        raise FormError("error.pause_day", "until") from None
-    if not now < until <= now + LATEST_PAUSE:
-        raise FormError("error.pause_day", "until")
-    return _chosen("paused", paused_until=until)
+    except ValueError:
+        raise FormError("error.pause_day", "until", first=first, last=last) from None
+    if day < first:
+        raise FormError("error.pause_early", "until", first=first)
+    if day > last:
+        raise FormError("error.pause_late", "until", last=last)
+    return _chosen("paused", paused_until=_morning(day, zone))
+
+
+def pause_days(zone: tzinfo, now: datetime) -> tuple[date, date]:
+    """The first and the last day until the morning of which a pause may last that begins now."""
+    end = now + LONGEST_PAUSE
+    first, last = now.astimezone(zone).date(), end.astimezone(zone).date()
+    day = timedelta(days=1)
+    return first if now < _morning(first, zone) else first + day, last if _morning(last, zone) <= end else last - day
+
+
+def _morning(day: date, zone: tzinfo) -> datetime:
+    return datetime.combine(day, MORNING, zone).astimezone(UTC)
 
 
 def _resume(_form: Mapping[str, str], _zone: tzinfo, _now: datetime) -> Wish:
@@ -102,7 +122,7 @@ def _withdraw(form: Mapping[str, str], _zone: tzinfo, _now: datetime) -> Wish:
 
 
 def _withdraw_all(_form: Mapping[str, str], _zone: tzinfo, _now: datetime) -> Wish:
-    return Wish("all_withdrawn", withdraws=True)
+    return Wish("withdrawn", withdraws=True)
 
 
 _READERS: Mapping[str, Callable[[Mapping[str, str], tzinfo, datetime], Wish]] = {
@@ -126,4 +146,4 @@ def _chosen(done: str = "saved", **choices: object) -> Wish:
     try:
         return Wish(done, msgspec.convert(written, PreferenceRequest))
     except (msgspec.ValidationError, CandidateError):
-        raise FormError("error.unknown_form", "") from None
+        raise FormError("error.unknown_form") from None

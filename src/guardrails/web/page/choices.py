@@ -5,6 +5,7 @@ A switch that nothing listens to would be a promise that nobody keeps.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 from typing import NamedTuple
@@ -49,13 +50,17 @@ class Choices(NamedTuple):
     can_pause: bool
     paused_until: datetime | None
 
+    def exceeded(self, wanted: PreferenceRequest) -> Limit | None:
+        """The first limit of which more is wanted than there is."""
+        return next((limit for limit in self.limits if (wanted.limits.get(limit.policy) or 0) > limit.most), None)
+
     def offer(self, wanted: PreferenceRequest) -> bool:
         """Whether all that is wanted can be chosen: a link is no way to record whatever its holder likes."""
-        most = {limit.policy: limit.most for limit in self.limits}
         pauses = isinstance(wanted.paused_until, datetime)
         return (
             wanted.toggles.keys() <= {toggle.name for toggle in self.toggles}
-            and all((number or 0) <= most.get(policy, -1) for policy, number in wanted.limits.items())
+            and wanted.limits.keys() <= {limit.policy for limit in self.limits}
+            and self.exceeded(wanted) is None
             and (self.can_pause or not pauses)
         )
 
@@ -97,7 +102,13 @@ def _names(need: ToggleNeed, chosen: Mapping[str, bool], met: Mapping[str, Itera
     if sort == "channel":
         return [f"{sort}:{channel}" for channel in CHANNELS]
     known = {f"{sort}:{thing}" for thing in met.get(sort, ())}
-    return sorted(known | {name for name in chosen if name.startswith(f"{sort}:")})
+    return sorted(known | {name for name in chosen if name.startswith(f"{sort}:")}, key=_natural)
+
+
+def _natural(name: str) -> tuple[tuple[int, str], ...]:
+    """What names are sorted by, as people count: `hotel 2` before `Hotel 10`."""
+    parts = re.findall(r"([0-9]*)([^0-9]*)", name.casefold())
+    return tuple((int(digits or -1), letters) for digits, letters in parts)
 
 
 def _limits(policies: Iterable[Policy], chosen: Mapping[str, int]) -> Iterator[Limit]:

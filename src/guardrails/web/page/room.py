@@ -10,51 +10,59 @@ from __future__ import annotations
 
 import functools
 import http
-from collections.abc import Callable
-from datetime import UTC, datetime, timedelta, tzinfo
+from collections.abc import Callable, Mapping
+from datetime import UTC, date, datetime, timedelta, tzinfo
 from typing import NamedTuple
 from urllib.parse import quote
 
 import msgspec
+from markupsafe import Markup
 
 from guardrails.bootstrap import Application
-from guardrails.consent import ConsentEvent, ConsentRequest
-from guardrails.consent.fold import Standing
+from guardrails.consent import ConsentRequest
 from guardrails.core.needs import Preferences
+from guardrails.core.policy_set import PolicySet
 from guardrails.core.zones import zone_named, zone_names
 from guardrails.decide.records import AllowedRecord
 from guardrails.errors import CandidateError, NotFoundError
 from guardrails.settings import Settings
 from guardrails.signing.links import LinkError, PageLink
 from guardrails.web.exchange import Exchange, Reply
-from guardrails.web.page.actions import DAYS, FormError, Wish, read_wish
+from guardrails.web.page.actions import DAYS, MORNING, FormError, Wish, pause_days, read_wish
 from guardrails.web.page.choices import Choices, choices_of
-from guardrails.web.page.consents_view import cards_of, open_purposes
+from guardrails.web.page.consents_view import RECORDS_MOST, Said, cards_of, waiting_in
 from guardrails.web.page.form import read_form
 from guardrails.web.page.html import HEADERS, HTML, Html
+from guardrails.web.page.outcome import METHOD, Changes, Outcome, outcome_of
 from guardrails.web.page.texts import Catalogue
 from guardrails.web.page.visits import as_page, asked, greeting, heed_signal
 from guardrails.web.page.why import ALLOWS_MOST, met_in, whys_of
+from guardrails.web.page.words import titles_of
 from guardrails.web.route import Route, path_id
 
 __all__ = ["PageRoom"]
 
-METHOD = "preferences_page"
-"""The method of a withdrawal made on the page."""
-
-DONE = frozenset({"saved", "nothing", "paused", "resumed", "withdrawn", "all_withdrawn"})
+CHANGES_MOST = 20
+"""Choices, the newest, that the page looks through for the one that it is to tell of."""
 
 _encoder = msgspec.json.Encoder()
 
 
 class Visit(NamedTuple):
-    """Somebody on their page: who, in which language, and when."""
+    """Somebody on their page: who, in which language, when, and by which policies.
+
+    `heard` are the purposes that their browser's signal has just withdrawn; `allowed` is what they got last, newest
+    first.
+    """
 
     token: str
     link: PageLink
     catalogue: Catalogue
     now: datetime
     recorded: Preferences
+    heard: tuple[str, ...]
+    allowed: tuple[AllowedRecord, ...]
+    policy_set: PolicySet
 
     @property
     def recipient(self) -> str:
@@ -63,8 +71,11 @@ class Visit(NamedTuple):
 
     @property
     def zone(self) -> tzinfo:
-        """The zone that the page tells times in: the one that they chose, else UTC, which is said."""
-        return zone_named(self.recorded.timezone or "") or UTC
+        """The zone that the page tells times in, and says: the one that they chose, else where they were last, else the
+        project's.
+        """
+        known = (self.recorded.timezone, *(each.candidate.recipient.timezone for each in self.allowed[:1]))
+        return next(filter(None, (zone_named(name or "") for name in known)), self.policy_set.project.zone)
 
 
 class PageRoom:
@@ -80,20 +91,25 @@ class PageRoom:
     def show(self, exchange: Exchange, token: str) -> Reply:
         """`GET /preferences/{token}`."""
         visit = self._visit(exchange, token)
-        done = asked(exchange, "done")
-        return self._page(exchange, visit, done=done if done in DONE else None)
+        said = self._said(visit)
+        outcome = Outcome.asked_for(asked(exchange, "done"), asked(exchange, "at"), now=visit.now)
+        told = None if outcome is None else self._told(visit, said, outcome)
+        return self._page(exchange, visit, said=said, told=told)
 
     @as_page
     def change(self, exchange: Exchange, token: str) -> Reply:
         """`POST /preferences/{token}`."""
         visit = self._visit(exchange, token)
+        form = read_form(exchange)
         try:
-            wish = read_wish(read_form(exchange), zone=visit.zone, now=visit.now)
-            self._fulfil(visit, wish)
+            wish = read_wish(form, zone=visit.zone, now=visit.now)
+            is_changed = self._fulfil(visit, wish)
         except FormError as error:
-            return self._page(exchange, visit, error=error)
-        exchange.log["done"] = wish.done
-        here = f"?done={wish.done}&lang={visit.catalogue.language}"
+            return self._page(exchange, visit, error=error, typed=form)
+        exchange.log["done"] = wish.done if is_changed else "nothing"
+        if not is_changed:
+            return self._page(exchange, visit, told=visit.catalogue.say("done.nothing"))
+        here = f"?{Outcome(wish.done, visit.now).query}&lang={visit.catalogue.language}"
         return Reply(http.HTTPStatus.SEE_OTHER, b"", HTML, (*HEADERS, ("Location", here)))
 
     @as_page
@@ -114,72 +130,111 @@ class PageRoom:
         if links is None:
             raise LinkError("forged")
         link = links.read_preferences(token, now)
-        heed_signal(exchange, self._application.withdrawals, link.recipient, now)
-        recorded = self._application.preferences.current(link.recipient)
-        return Visit(token, link, greeting(exchange, link.language), now, recorded)
+        application = self._application
+        return Visit(
+            token=token,
+            link=link,
+            catalogue=greeting(exchange, link.language),
+            now=now,
+            heard=heed_signal(exchange, application.withdrawals, link.recipient, now),
+            recorded=application.preferences.current(link.recipient),
+            allowed=application.records.allowed(link.recipient, ALLOWS_MOST),
+            policy_set=application.policies.snapshot.policy_set,
+        )
 
     def _page(
-        self, exchange: Exchange, visit: Visit, *, done: str | None = None, error: FormError | None = None
+        self,
+        exchange: Exchange,
+        visit: Visit,
+        *,
+        said: Said | None = None,
+        told: Markup | None = None,
+        error: FormError | None = None,
+        typed: Mapping[str, str] | None = None,
     ) -> Reply:
-        application, catalogue = self._application, visit.catalogue
-        declared = application.policies.snapshot.policy_set.purposes
-        history, standings = self._consents(visit)
-        allowed = self._allowed(visit)
+        """The page. `told` is what was done just now; `error` what was wrong with the form that had `typed` in it."""
+        catalogue, declared = visit.catalogue, visit.policy_set.purposes
+        notice = self._application.notices.by_hash
+        first, last = pause_days(visit.zone, visit.now)
         return self.html.reply(
             exchange,
             "preferences.html",
             catalogue,
             status=http.HTTPStatus.OK if error is None else http.HTTPStatus.UNPROCESSABLE_ENTITY,
             token=visit.token,
-            done=done,
-            error=error,
-            choices=self._choices(visit, allowed),
-            cards=cards_of(history, standings, declared=declared, notice=application.notices.by_hash),
-            whys=whys_of(allowed, declared),
+            told=told,
+            heard=titles_of(visit.heard, declared, catalogue),
+            wrong_field=None if error is None else error.field,
+            wrong=None if error is None else _in_words(error, catalogue),
+            typed=typed or {},
+            choices=self._choices(visit),
+            cards=cards_of(said or self._said(visit), declared=declared, notice=notice, catalogue=catalogue),
+            whys=whys_of(visit.allowed, declared, catalogue.language),
+            written_in=visit.policy_set.project.language,
             days=DAYS,
-            tomorrow=(visit.now.astimezone(visit.zone) + timedelta(days=1)).date().isoformat(),
+            first_day=first.isoformat(),
+            last_day=last.isoformat(),
+            morning=f"{MORNING:%H:%M}",
             timezone=visit.recorded.timezone,
             zones=_zones_by_area(),
-            zone=str(visit.zone),
+            zone=str(visit.zone).replace("_", " "),
             moment=functools.partial(catalogue.moment, zone=visit.zone),
             day=functools.partial(catalogue.day, zone=visit.zone),
             link_ends=datetime.fromtimestamp(visit.link.issued_at, UTC) + self._lifetime,
         )
 
-    def _allowed(self, visit: Visit) -> tuple[AllowedRecord, ...]:
-        return self._application.records.allowed(visit.recipient, ALLOWS_MOST)
+    def _choices(self, visit: Visit) -> Choices:
+        return choices_of(visit.policy_set, visit.recorded, visit.now, met=met_in(visit.allowed))
 
-    def _choices(self, visit: Visit, allowed: tuple[AllowedRecord, ...]) -> Choices:
-        policy_set = self._application.policies.snapshot.policy_set
-        return choices_of(policy_set, visit.recorded, visit.now, met=met_in(allowed))
-
-    def _consents(self, visit: Visit) -> tuple[tuple[ConsentEvent, ...], tuple[Standing, ...]]:
+    def _said(self, visit: Visit) -> Said:
         consents = self._application.consents
-        return consents.history(visit.recipient), consents.standings(visit.recipient, now=visit.now)
+        history = consents.latest(visit.recipient, most=RECORDS_MOST)
+        standings = consents.standings(visit.recipient, now=visit.now)
+        known = {event.id: event for event in history}
+        return Said(
+            history=history,
+            waiting=waiting_in(history, confirm_by=consents.confirm_by, now=visit.now),
+            standings=standings,
+            spoken={each.record: known.get(each.record) or consents.read(each.record) for each in standings},
+        )
 
-    def _fulfil(self, visit: Visit, wish: Wish) -> None:
-        """Record what is wished, durably. Raises FormError where the page that sent it is out of date."""
-        if wish.preferences is not None:
-            if not self._choices(visit, self._allowed(visit)).offer(wish.preferences):
-                raise FormError("error.limit" if wish.preferences.limits else "error.unknown_form", "")
-            try:
-                self._application.preferences.set(visit.recipient, wish.preferences, now=visit.now)
-            except CandidateError:
-                raise FormError("error.unknown_form", "") from None
+    def _told(self, visit: Visit, said: Said, outcome: Outcome) -> Markup | None:
+        changes = self._application.preferences.history(visit.recipient, most=CHANGES_MOST)
+        done = Changes(said, changes, visit.recorded, visit.now)
+        return outcome_of(outcome, done, visit.policy_set.purposes, visit.catalogue)
+
+    def _fulfil(self, visit: Visit, wish: Wish) -> bool:
+        """Record what is wished, durably; whether anything is. Raises FormError where the page that sent it is out of
+        date.
+        """
         if wish.withdraws:
-            self._withdraw(visit, wish.purpose)
+            return self._withdraw(visit, wish.purpose)
+        if wish.preferences is None:
+            return False
+        choices = self._choices(visit)
+        exceeded = choices.exceeded(wish.preferences)
+        if exceeded is not None:
+            raise FormError("error.limit_most", f"limit:{exceeded.policy}", most=exceeded.most)
+        if not choices.offer(wish.preferences):
+            raise FormError("error.unknown_form")
+        try:
+            self._application.preferences.set(visit.recipient, wish.preferences, now=visit.now)
+        except CandidateError:
+            raise FormError("error.unknown_form") from None
+        return True
 
-    def _withdraw(self, visit: Visit, purpose: str | None) -> None:
-        """Withdraw what is still open of a purpose, or of all, at once. What is withdrawn already stays as it is."""
+    def _withdraw(self, visit: Visit, purpose: str | None) -> bool:
+        """Withdraw what is still open of a purpose, or of all, at once; whether anything was."""
         language = visit.catalogue.language
         requests = [
             ConsentRequest(recipient=visit.recipient, purpose=each, state="withdrawn", method=METHOD, language=language)
-            for each in sorted(open_purposes(*self._consents(visit)))
+            for each in sorted(self._said(visit).open)
             if purpose in {None, each}
         ]
         for result in self._application.consents.record_many(requests, now=visit.now) if requests else ():
             if isinstance(result, CandidateError):
                 raise result
+        return bool(requests)
 
     def routes(self) -> tuple[Route, ...]:
         """What this room answers."""
@@ -223,6 +278,11 @@ class PageRoom:
                 other_statuses=(410, 422),
             ),
         )
+
+
+def _in_words(error: FormError, catalogue: Catalogue) -> Markup:
+    places = {name: catalogue.date(place) if isinstance(place, date) else place for name, place in error.places.items()}
+    return catalogue.say(error.key, **places)
 
 
 @functools.cache

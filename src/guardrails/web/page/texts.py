@@ -9,7 +9,7 @@ same places, which a test holds.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime, tzinfo
+from datetime import date, datetime, time, tzinfo
 from pathlib import Path
 
 import markupsafe
@@ -38,6 +38,10 @@ class Catalogue:
         """What a thing with this name is called; its name, made readable, where the catalogue doesn't know it."""
         text = self.texts.get(f"{kind}.{name}")
         return markupsafe.escape(name.replace("_", " ")) if text is None else markupsafe.Markup(text)  # noqa: S704
+
+    def date(self, day: date) -> markupsafe.Markup:
+        """A day of the calendar, such as `3 March 2026`."""
+        return self._dated("form.day", datetime.combine(day, time()))
 
     def day(self, instant: datetime, zone: tzinfo) -> markupsafe.Markup:
         """The day of an instant, such as `3 March 2026`."""

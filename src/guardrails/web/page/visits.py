@@ -54,13 +54,18 @@ def greeting(exchange: Exchange, *wishes: str | None) -> Catalogue:
     return language_of(exchange, asked(exchange, "lang"), *wishes)
 
 
-def heed_signal(exchange: Exchange, withdrawals: Withdrawals, recipient: str, now: datetime) -> None:
+def heed_signal(exchange: Exchange, withdrawals: Withdrawals, recipient: str, now: datetime) -> tuple[str, ...]:
     """Record that the recipient's browser says `Sec-GPC: 1`, the Global Privacy Control, where it does.
 
-    Only that very value is the signal. It is recorded once for each purpose, so most visits write nothing.
+    Only that very value is the signal. It is recorded once for each purpose, so most visits write nothing. Returns the
+    purposes of which it was recorded now, for the page to say so.
     """
-    if exchange.environ.get("HTTP_SEC_GPC") == "1" and (withdrawn := withdrawals.by_signal(recipient, now=now)):
+    if exchange.environ.get("HTTP_SEC_GPC") != "1":
+        return ()
+    withdrawn = tuple(event.purpose for event in withdrawals.by_signal(recipient, now=now))
+    if withdrawn:
         exchange.log["withdrawn_by_signal"] = len(withdrawn)
+    return withdrawn
 
 
 def _told(html: Html, exchange: Exchange, error: Exception) -> Reply:
@@ -79,4 +84,6 @@ def _words_for(status: int) -> str:
         return "unavailable"
     if status == http.HTTPStatus.NOT_FOUND:
         return "not_found"
+    if status == http.HTTPStatus.FORBIDDEN:
+        return "elsewhere"
     return "fault" if status >= http.HTTPStatus.INTERNAL_SERVER_ERROR else "bad_form"

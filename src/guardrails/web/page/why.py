@@ -18,11 +18,12 @@ NEVER_CAME = frozenset({"failed", "cancelled", "bounced"})
 
 
 class Consented(NamedTuple):
-    """A consent that it rests on. `record` has a receipt."""
+    """A consent that it rests on. `record` has a receipt; `language` is what title and benefit are in, if known."""
 
     title: str
     benefit: str | None
     record: str | None
+    language: str | None
 
 
 class Why(NamedTuple):
@@ -41,9 +42,9 @@ class Why(NamedTuple):
     consents: tuple[Consented, ...] | None
 
 
-def whys_of(allowed: Iterable[AllowedRecord], declared: Mapping[str, Purpose]) -> tuple[Why, ...]:
-    """What is told of each allow; those that never reached anybody are left out."""
-    return tuple(_why(record, declared) for record in allowed if record.state not in NEVER_CAME)
+def whys_of(allowed: Iterable[AllowedRecord], declared: Mapping[str, Purpose], language: str) -> tuple[Why, ...]:
+    """What is told of each allow in a language; those that never reached anybody are left out."""
+    return tuple(_why(record, declared, language) for record in allowed if record.state not in NEVER_CAME)
 
 
 def met_in(allowed: Iterable[AllowedRecord]) -> Mapping[str, frozenset[str]]:
@@ -55,8 +56,8 @@ def met_in(allowed: Iterable[AllowedRecord]) -> Mapping[str, frozenset[str]]:
     }
 
 
-def _why(record: AllowedRecord, declared: Mapping[str, Purpose]) -> Why:
-    candidate = record.candidate
+def _why(record: AllowedRecord, declared: Mapping[str, Purpose], language: str) -> Why:
+    candidate, consents = record.candidate, record.consents
     return Why(
         at=record.at,
         channel=candidate.channel,
@@ -65,12 +66,13 @@ def _why(record: AllowedRecord, declared: Mapping[str, Purpose]) -> Why:
         disclosure=candidate.content.disclosure,
         is_sent=record.state in {"sent", "delivered", "complained"},
         rules=tuple(policy.title or policy.id for policy in record.policies if not policy.builtin),
-        consents=None if record.consents is None else tuple(_consented(each, declared) for each in record.consents),
+        consents=None if consents is None else tuple(_consented(each, declared, language) for each in consents),
     )
 
 
-def _consented(rests_on: RestsOn, declared: Mapping[str, Purpose]) -> Consented:
+def _consented(rests_on: RestsOn, declared: Mapping[str, Purpose], language: str) -> Consented:
     purpose = rests_on.declared or declared.get(rests_on.purpose)
     if purpose is None:
-        return Consented(rests_on.purpose.replace("_", " "), None, rests_on.record)
-    return Consented(purpose.title, purpose.benefit, rests_on.record)
+        return Consented(rests_on.purpose.replace("_", " "), None, rests_on.record, None)
+    words = purpose.words_in(language)
+    return Consented(words.title, words.benefit, rests_on.record, words.language)

@@ -89,8 +89,12 @@ class Site:
 def make_site(tmp_path):
     opened = []
 
-    def make(**given):
-        (tmp_path / "policies.yaml").write_text(POLICIES, encoding="utf-8")
+    def make(*, project=None, translations=None, **given):
+        """A site; `project` and the `translations` of its purpose as they stand in the policy file."""
+        text = POLICIES if project is None else POLICIES.replace("purposes:", f"project: {project}\npurposes:", 1)
+        if translations is not None:
+            text = text.replace("benefit: Lower prices}", f"benefit: Lower prices, translations: {translations}}}")
+        (tmp_path / "policies.yaml").write_text(text, encoding="utf-8")
         (tmp_path / "other.yaml").write_text(POLICIES.replace("kind: pause", ONLY_A_RULE), encoding="utf-8")
         settings = Settings(
             **{

@@ -53,7 +53,7 @@ def sent(site, **changes):
 
 def whys(site):
     declared = site.application.policies.snapshot.policy_set.purposes
-    return whys_of(site.application.records.allowed("r-1", 10), declared)
+    return whys_of(site.application.records.allowed("r-1", 10), declared, "en")
 
 
 def test_it_tells_who_paid_what_allowed_it_the_consent_and_the_benefit(dealing):
@@ -62,7 +62,7 @@ def test_it_tells_who_paid_what_allowed_it_the_consent_and_the_benefit(dealing):
     (why,) = whys(dealing)
     assert (why.sponsor, why.disclosure, why.is_sent) == ("Acme", "Sponsored by Acme", True)
     assert why.rules == ("Deals only with a yes", "not-by-voice")
-    assert why.consents == (Consented("Deals of partners", "5 % off", record),)
+    assert why.consents == (Consented("Deals of partners", "5 % off", record, "en"),)
     assert answer["consents"] == [record]
     page = dealing.send("GET", dealing.link()).text
     section = page[page.index('id="why"') :]
@@ -89,7 +89,7 @@ def test_where_it_can_not_be_told_any_more_it_does_not_claim_that_none_was_neede
     dealing.consent("deals")
     sent(dealing)
     (record,) = dealing.application.records.allowed("r-1", 10)
-    (why,) = whys_of([msgspec.structs.replace(record, consents=None)], {})
+    (why,) = whys_of([msgspec.structs.replace(record, consents=None)], {}, "en")
     assert why.consents is None
 
 
@@ -114,6 +114,32 @@ def test_a_purpose_that_was_not_declared_then_is_told_as_it_is_now_or_by_its_nam
     (record,) = dealing.application.records.allowed("r-1", 10)
     (rests_on,) = record.consents
     undeclared = msgspec.structs.replace(rests_on, declared=None)
-    (why,) = whys_of([msgspec.structs.replace(record, consents=(undeclared,))], declared)
-    wanted = Consented("Deals", "More", rests_on.record) if declared else Consented("deals", None, rests_on.record)
-    assert why.consents == (wanted,)
+    (why,) = whys_of([msgspec.structs.replace(record, consents=(undeclared,))], declared, "en")
+    wanted = ("Deals", "More", rests_on.record, "en") if declared else ("deals", None, rests_on.record, None)
+    assert why.consents == (Consented(*wanted),)
+
+
+@pytest.mark.parametrize("outcome", ["failed", "cancelled", "bounced", None])
+def test_what_never_came_is_not_told(dealing, outcome):
+    dealing.consent("deals")
+    came = sent(dealing, **PLAIN)
+    answer = dealing.send("POST", "/v1/decisions", json=CANDIDATE, headers=LOCAL).get_json()
+    path = f"/v1/decisions/{answer['decision_id']}/outcome"
+    for reported in filter(None, ("sent" if outcome == "bounced" else None, outcome)):
+        assert dealing.send("POST", path, json={"outcome": reported}, headers=LOCAL).status_code == 200
+    told = sorted(why.content_class for why in whys(dealing))
+    assert (came["effect"], told) == ("allow", ["transactional"] if outcome else ["sponsored", "transactional"])
+
+
+def test_titles_are_marked_as_what_they_are_written_in_where_the_page_is_not(dealing):
+    dealing.consent("deals")
+    sent(dealing)
+    page = dealing.send("GET", dealing.link(language="de")).text
+    section = page[page.index('id="why"') :]
+    for marked in (
+        '<span lang="en">Deals of partners</span>',
+        '<dd lang="en">5 % off</dd>',
+        '<ul class="rules" lang="en">',
+    ):
+        assert marked in section
+    assert ' lang="' not in dealing.send("GET", dealing.link()).text.partition("</nav>")[2]

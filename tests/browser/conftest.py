@@ -5,9 +5,11 @@ Where there is no Chromium the tests fail: a page that no browser showed has not
 
 from __future__ import annotations
 
+import http
 import itertools
 import json
 import shutil
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -29,6 +31,12 @@ purposes:
     title: Offers in our notifications that other companies pay us for
     shared_with: []
     benefit: Prices for upgrades that are lower than on our own pages
+    data: ["what you book with us, so that an offer fits it"]
+    translations:
+      de:
+        title: Angebote in unseren Benachrichtigungen, für die uns andere Unternehmen bezahlen
+        benefit: Upgrades zu niedrigeren Preisen als auf unseren eigenen Seiten
+        data: ["was Sie bei uns buchen, damit ein Angebot dazu passt"]
   - id: partner_offers
     title: Offers of partners who pay us a commission if you book with them
     shared_with:
@@ -140,6 +148,25 @@ class Site:
         asked = {"recipient": recipient, "purpose": "partner_offers", "state": "pending", "method": "form"}
         return self._here(self.send("POST", "/v1/consents", asked)["confirm_url"])
 
+    def unsubscribed_link(self, recipient: str) -> str:
+        """What they find who follow the link again."""
+        self.consent(recipient)
+        link = self.unsubscribe_link(recipient)
+        self._post(link, "List-Unsubscribe=One-Click")
+        return link
+
+    def confirmed_link(self, recipient: str) -> str:
+        """What they find who have confirmed already."""
+        link = self.confirmation_link(recipient)
+        self._post(link, "do=confirm")
+        return link
+
+    def _post(self, link: str, form: str) -> None:
+        """Send a form as a browser does."""
+        request = urllib.request.Request(link, form.encode(), {"Replay-At": NOW})  # noqa: S310 - a URL of ours
+        with urllib.request.urlopen(request, timeout=10) as answer:  # noqa: S310
+            assert answer.status == http.HTTPStatus.OK
+
     def _here(self, url: str) -> str:
         return url.replace("http://127.0.0.1/", f"{self.base}/")
 
@@ -190,9 +217,11 @@ def open_page(browser) -> Iterator:
     """Open a page as a recipient's browser does: no script runs, nothing but the service is asked for anything."""
     contexts = []
 
-    def open_page(url: str, *, scripts: bool = False, at: str = NOW, **wanted: object) -> Page:
+    def open_page(
+        url: str, *, scripts: bool = False, at: str = NOW, headers: dict[str, str] | None = None, **wanted: object
+    ) -> Page:
         given = {"viewport": {"width": 1000, "height": 900}, "locale": "en-GB", "java_script_enabled": scripts}
-        context = browser.new_context(**(given | wanted), extra_http_headers={"Replay-At": at})
+        context = browser.new_context(**(given | wanted), extra_http_headers={"Replay-At": at} | (headers or {}))
         contexts.append(context)
         page = context.new_page()
         page.asked = []
@@ -206,24 +235,30 @@ def open_page(browser) -> Iterator:
         context.close()
 
 
+@pytest.fixture(scope="session")
+def screens() -> Path:
+    """Where what pages look like is kept."""
+    SCREENS.mkdir(parents=True, exist_ok=True)
+    return SCREENS
+
+
 @pytest.fixture
-def faults_of(open_page):
+def faults_of(open_page, screens):
     """What axe-core finds wrong with what is at a URL, on a phone and on a desk, light and dark: rule and element.
 
     What each looks like is kept under `name`, for people to look at.
     """
 
-    def faults_of(name: str, url: str) -> list[tuple[str, str]]:
+    def faults_of(name: str, url: str, **given: object) -> list[tuple[str, str]]:
         found = []
         for scheme, (device, width) in itertools.product(("light", "dark"), DEVICES.items()):
             viewport = {"width": width, "height": 800}
-            page = open_page(url, scripts=True, color_scheme=scheme, viewport=viewport)
+            page = open_page(url, scripts=True, color_scheme=scheme, viewport=viewport, **given)
             page.locator("details").evaluate_all("all => all.forEach(each => each.open = true)")
-            page.screenshot(path=SCREENS / f"{name}-{device}-{scheme}.png", full_page=True)
+            page.screenshot(path=screens / f"{name}-{device}-{scheme}.png", full_page=True)
             results = Axe().run(page).response
             assert results["passes"]
             found += [(each["id"], node["html"]) for each in results["violations"] for node in each["nodes"]]
         return found
 
-    SCREENS.mkdir(parents=True, exist_ok=True)
     return faults_of

@@ -9,6 +9,7 @@ from typing import NamedTuple
 from guardrails.consent import ledger
 from guardrails.consent.fold import CHANNELS, Standing, standings_of
 from guardrails.consent.ledger import Confirmation, Session, recording_of
+from guardrails.consent.outdone import Recent, outdone_by
 from guardrails.consent.values import ConsentEvent, ConsentRequest
 from guardrails.core.needs import ConsentQuery
 from guardrails.core.purposes import Purpose
@@ -70,6 +71,10 @@ class ConsentService:
         declared = self._purposes()
         recordings = tuple(recording_of(request, declared, new_id=self._new_id(), now=now) for request in requests)
         return self._transactor.call(ledger.record_groups, recordings, size=max(1, len(recordings)))
+
+    def outdone_by(self, events: Sequence[ConsentEvent], *, now: datetime) -> list[tuple[Standing, ...]]:
+        """For each record what holds `now` instead of it on its channels: nothing where it says itself what holds."""
+        return self._transactor.call(outdone_by, Recent(events, now), size=max(1, len(events)))
 
     def confirm(self, pending_id: str, *, now: datetime) -> ConsentEvent:
         """Confirm a pending grant, durably, and return the record of the grant; again, it returns the same one.

@@ -15,9 +15,10 @@ import msgspec
 from msgspec import Meta
 
 from guardrails.consent import ledger
-from guardrails.consent.fold import CHANNELS
+from guardrails.consent.fold import Standing
 from guardrails.consent.keywords import keyword_in
 from guardrails.consent.ledger import Recording, Session, recording_of
+from guardrails.consent.outdone import Recent, outdone_by
 from guardrails.consent.values import GPC, ConsentEvent, ConsentRequest
 from guardrails.core.candidate import Channel, Id, Instant
 from guardrails.core.purposes import Purpose
@@ -50,11 +51,15 @@ class InboundRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
 
 
 class Inbound(msgspec.Struct, frozen=True):
-    """What became of a reply: the keyword that it consists of, if any, and the withdrawals that are recorded for it."""
+    """What became of a reply: the keyword that it consists of, if any, and the withdrawals that are recorded for it.
+
+    `outdone_by` is what holds instead of them: they agreed anew after they wrote.
+    """
 
     recognised: bool
     keyword: str | None = None
     withdrawn: tuple[ConsentEvent, ...] = ()
+    outdone_by: tuple[Standing, ...] = ()
 
 
 class Withdrawals:
@@ -92,7 +97,7 @@ class Withdrawals:
             )
             for purpose in dict.fromkeys(purposes)
         ]
-        return self._call(_withdraw_open, _recordings(requests, {}, now))
+        return self._call(_withdraw_open, _Click(channel, _recordings(requests, {}, now)))
 
     def by_reply(self, request: InboundRequest, *, now: datetime) -> Inbound:
         """Withdraw every purpose, declared or recorded, on a channel if the reply is a keyword; else do nothing.
@@ -104,7 +109,10 @@ class Withdrawals:
         if keyword is None:
             return Inbound(recognised=False)
         reply = _Reply(request, keyword, self._purposes(), now, request.id or self._new_id())
-        return Inbound(recognised=True, keyword=keyword, withdrawn=self._call(_withdraw_every, reply))
+        withdrawn = self._call(_withdraw_every, reply)
+        instead: list[tuple[Standing, ...]] = self._transactor.call(outdone_by, Recent(withdrawn, now))
+        told = tuple(standing for each in instead for standing in each)
+        return Inbound(recognised=True, keyword=keyword, withdrawn=withdrawn, outdone_by=told)
 
     def by_signal(self, recipient: str, *, now: datetime) -> tuple[ConsentEvent, ...]:
         """Withdraw every purpose under which something is shared: their browser says `Sec-GPC: 1`.
@@ -129,6 +137,13 @@ class Withdrawals:
     def _call(self, handler: Callable[..., Any], item: object) -> tuple[ConsentEvent, ...]:
         withdrawn: tuple[ConsentEvent, ...] = self._transactor.call(handler, item)
         return withdrawn
+
+
+class _Click(msgspec.Struct, frozen=True):
+    """What one click withdraws, all of it on one channel."""
+
+    channel: str
+    recordings: list[Recording]
 
 
 class _Reply(msgspec.Struct, frozen=True):
@@ -159,8 +174,11 @@ def _recordings(requests: Iterable[ConsentRequest], declared: Mapping[str, Purpo
     return [recording_of(request, declared, new_id="", now=now) for request in requests]  # each has its id
 
 
-def _withdraw_open(session: Session, groups: list[list[Recording]]) -> list[tuple[ConsentEvent, ...] | CandidateError]:
-    return [_record(session, [each for each in group if _is_open(session, each.event)]) for group in groups]
+def _withdraw_open(session: Session, clicks: list[_Click]) -> list[tuple[ConsentEvent, ...] | CandidateError]:
+    return [
+        _record(session, [each for each in click.recordings if _is_open(session, click, each.event)])
+        for click in clicks
+    ]
 
 
 def _withdraw_new(session: Session, groups: list[list[Recording]]) -> list[tuple[ConsentEvent, ...] | CandidateError]:
@@ -193,10 +211,10 @@ def _record(session: Session, recordings: list[Recording]) -> tuple[ConsentEvent
     return tuple(recorded)
 
 
-def _is_open(session: Session, withdrawal: ConsentEvent) -> bool:
+def _is_open(session: Session, click: _Click, withdrawal: ConsentEvent) -> bool:
     """Whether the recipient's last word on it, pending ones and permissions included, is none or no refusal."""
     history = session.consents.history(withdrawal.recipient, purpose=withdrawal.purpose)
-    covering = [event for event in history if all(map(event.covers, withdrawal.channels or CHANNELS))]
+    covering = [event for event in history if event.covers(click.channel)]
     return not covering or covering[-1].state not in ledger.REFUSALS
 
 

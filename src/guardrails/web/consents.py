@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from functools import partial
 from typing import Annotated, Any
@@ -56,11 +56,12 @@ class RecordedConsent(ConsentEvent, frozen=True, kw_only=True, omit_defaults=Tru
     """A record and, where it is pending and recipients can reach the service, the link that confirms it.
 
     `confirm_url` goes to the recipient and to nobody else. `confirm_before` is when a pending record can't be
-    confirmed any more.
+    confirmed any more. `outdone_by` is what holds instead of the record, where others of its channels are newer.
     """
 
     confirm_url: str | None = None
     confirm_before: datetime | None = None
+    outdone_by: tuple[Standing, ...] = ()
 
 
 class ConsentHistory(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -93,19 +94,19 @@ class ConsentRoom:
 
     def record(self, exchange: Exchange) -> Reply:
         """`POST /v1/consents`."""
-        request = self._one.read(exchange)
-        event = self._consents.record(request, now=exchange.replay_at or self._clock())
+        request, now = self._one.read(exchange), exchange.replay_at or self._clock()
+        event = self._consents.record(request, now=now)
         exchange.log["consent_id"] = event.id
-        return Reply(201, _encoder.encode(self._told(event)))
+        (told,) = self._told([event], now)
+        return Reply(201, _encoder.encode(told))
 
     def record_many(self, exchange: Exchange) -> Reply:
         """`POST /v1/consents/batch`."""
         requests = self._many.read(exchange)
         exchange.log["consents"] = len(requests)
-        record = partial(self._consents.record_many, now=exchange.replay_at or self._clock())
-        results = in_place(requests, record)
-        told = [self._told(each) if isinstance(each, ConsentEvent) else each for each in results]
-        return results_reply(told, exchange)
+        now = exchange.replay_at or self._clock()
+        results = in_place(requests, partial(self._consents.record_many, now=now))
+        return results_reply(in_place(results, partial(self._told, now=now)), exchange)
 
     def confirm(self, exchange: Exchange, consent_id: str) -> Reply:
         """`POST /v1/consents/{consent_id}/confirmation`."""
@@ -131,12 +132,17 @@ class ConsentRoom:
         found = self._consents.standings(recipient, now=now, as_of=asked.as_of)
         return Reply(200, _encoder.encode(RecipientStandings(recipient, asked.as_of or now, found)))
 
-    def _told(self, event: ConsentEvent) -> ConsentEvent:
-        """The record with its link, the same whenever it is asked for again."""
+    def _told(self, events: Sequence[ConsentEvent], now: datetime) -> list[RecordedConsent]:
+        """The records with their links, the same whenever they are asked for again, and with what outdoes them."""
+        outdone = self._consents.outdone_by(events, now=now)
+        return [self._recorded(event, by) for event, by in zip(events, outdone, strict=True)]
+
+    def _recorded(self, event: ConsentEvent, outdone_by: tuple[Standing, ...]) -> RecordedConsent:
+        fields = msgspec.structs.asdict(event)
         if event.state != "pending":
-            return event
+            return RecordedConsent(**fields, outdone_by=outdone_by)
         return RecordedConsent(
-            **msgspec.structs.asdict(event),
+            **fields,
             confirm_url=None if self._links is None else self._links.confirmation(event.id, event.recorded_at),
             confirm_before=self._consents.confirm_by(event),
         )

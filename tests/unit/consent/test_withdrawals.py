@@ -160,7 +160,9 @@ def test_other_words_change_nothing(ledger):
 def test_the_same_message_again_is_answered_with_the_first_records(ledger):
     first = ledger.reply(id="m-1")
     ledger.record(now=NOW + timedelta(hours=1))
-    assert ledger.reply(id="m-1", now=NOW + timedelta(hours=2)) == first
+    again = ledger.reply(id="m-1", now=NOW + timedelta(hours=2))
+    assert (again.withdrawn, first.outdone_by) == (first.withdrawn, ())
+    assert [(each.purpose, each.state) for each in again.outdone_by] == [("offers", "granted")]
     assert ledger.states("sms")["offers"] == "granted"
 
 

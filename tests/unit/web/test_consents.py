@@ -141,6 +141,20 @@ def test_what_was_withdrawn_meanwhile_is_a_conflict_and_what_waited_too_long_is_
     assert [answer.get_json()["type"].rpartition("-")[2] for answer in (void, late)] == ["conflict", "gone"]
 
 
+def test_what_does_not_hold_for_a_newer_record_is_answered_with_what_does(client, post):
+    post("/v1/consents", GRANT | {"channels": ["push", "email"]})
+    earlier = GRANT | {"id": "w-1", "state": "withdrawn", "at": "2026-03-10T11:00:00Z"}
+    told = post("/v1/consents", earlier).get_json()
+    assert {name: value for name, value in told.items() if name != "outdone_by"} == (
+        client.get("/v1/consents/w-1").get_json()
+    )
+    ((channels, record, state),) = [(each["channels"], each["record"], each["state"]) for each in told["outdone_by"]]
+    assert (channels, record, state) == (["push", "email"], "k-1", "granted")
+    on_sms = earlier | {"id": "w-2", "channels": ["sms"]}
+    (again, holds) = post("/v1/consents/batch", {"consents": [earlier, on_sms]}).get_json()["results"]
+    assert ("outdone_by" in again, "outdone_by" in holds) == (True, False)
+
+
 def test_what_was_confirmed_and_withdrawn_can_not_be_confirmed_again(post):
     post("/v1/consents", WAITING)
     confirmed = post("/v1/consents/p-1/confirmation", None)

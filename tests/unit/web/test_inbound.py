@@ -31,7 +31,7 @@ def test_a_keyword_is_answered_with_what_was_withdrawn(post, records):
 
 def test_other_words_are_not_recognised_and_leave_nothing(post, records):
     said = post(text="When does my train leave?").get_json()
-    assert said == {"recognised": False, "keyword": None, "withdrawn": []}
+    assert said == {"recognised": False, "keyword": None, "withdrawn": [], "outdone_by": []}
     assert records() == []
 
 
@@ -39,6 +39,26 @@ def test_the_same_message_again_is_answered_alike(post, records):
     first = post().get_json()
     assert post().get_json() == first
     assert records() == first["withdrawn"]
+
+
+def test_a_message_of_before_they_agreed_anew_is_answered_with_what_holds_instead(client, post):
+    agreed = {"id": "k-1", "recipient": "r-42", "purpose": "sponsored_content", "state": "granted", "method": "form"}
+    client.post("/v1/consents", json=agreed, headers={"Replay-At": NOW})
+    said = post(at="2026-03-10T11:00:00Z").get_json()
+    assert [(each["purpose"], each["state"]) for each in said["withdrawn"]] == [
+        ("partner_offers", "withdrawn"),
+        ("sponsored_content", "withdrawn"),
+    ]
+    assert said["outdone_by"] == [
+        {
+            "purpose": "sponsored_content",
+            "channels": ["sms"],
+            "state": "granted",
+            "since": NOW,
+            "record": "k-1",
+            "method": "form",
+        }
+    ]
 
 
 def test_another_message_under_the_same_id_is_a_conflict(post):

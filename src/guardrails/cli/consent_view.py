@@ -54,7 +54,7 @@ def _show_standings(standings: Iterable[Standing], console: Console) -> None:
         for each in group:
             words = Text.assemble(_state(each.state), "  ", _channels(each.channels))
             console.print(indented(words, 2, console))
-            until = f", until {moment(each.expires_at)}" if each.expires_at is not None else ""
+            until = f", until {until}" if (until := _until(each)) else ""
             console.print(indented(Text(f"since {moment(each.since)}{until}, by {each.record}", "dim"), 4, console))
 
 
@@ -78,8 +78,8 @@ def _state(state: str) -> tuple[str, str]:
 def _standing_lines(standings: Iterable[Standing]) -> Table:
     table = Table("purpose", "channels", "state", "since", "until", "record", box=None, pad_edge=False)
     for each in standings:
-        until = "" if each.expires_at is None else moment(each.expires_at)
-        table.add_row(each.purpose, _channels(each.channels), each.state, moment(each.since), until, each.record)
+        cells = (each.purpose, _channels(each.channels), each.state, moment(each.since), _until(each), each.record)
+        table.add_row(*cells)
     return table
 
 
@@ -95,6 +95,13 @@ def _record_lines(consents: Iterable[ConsentEvent]) -> Table:
 
 def _channels(channels: Sequence[str]) -> str:
     return "all channels" if len(channels) == len(CHANNELS) else ", ".join(channels)
+
+
+def _until(standing: Standing) -> str:
+    """When it ends by itself; nothing where it has, and `since` says when."""
+    if standing.expires_at is None or standing.state == "expired":
+        return ""
+    return moment(standing.expires_at)
 
 
 def _details(event: ConsentEvent) -> Iterator[str]:

@@ -26,8 +26,9 @@ CHANNELS: tuple[str, ...] = get_args(Channel)
 class Standing(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What holds for a purpose on these channels: what the record said, or `expired` once its time ran out.
 
-    `since` is when the recipient said so; the rest is the record's. Where that lies ahead, by another machine's clock,
-    a refusal holds already, and a grant counts from then on: it is told all the same, for it can be withdrawn already.
+    `since` is when the recipient said so or when that time ran out; the rest is the record's. Where that lies ahead, by
+    another machine's clock, a refusal holds already, and a grant counts from then on: it is told all the same, for it
+    can be withdrawn already.
     """
 
     purpose: str
@@ -75,12 +76,12 @@ def standings_of(speakers: Iterable[tuple[str, ConsentEvent]], now: datetime) ->
 def _standing(event: ConsentEvent, channels: tuple[str, ...], now: datetime) -> Standing:
     told = event.told()
     assert told.status is not None  # noqa: S101 - what doesn't speak stands for no channel
-    has_ended = event.expires_at is not None and event.expires_at <= now
+    ended_at = event.expires_at if event.expires_at is not None and event.expires_at <= now else None
     return Standing(
         purpose=event.purpose,
         channels=channels,
-        state="expired" if has_ended else told.status,
-        since=event.at,
+        state=told.status if ended_at is None else "expired",
+        since=event.at if ended_at is None else ended_at,
         record=event.id,
         method=event.method,
         expires_at=event.expires_at,

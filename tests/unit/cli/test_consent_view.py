@@ -104,3 +104,12 @@ def test_where_nothing_is_recorded_it_says_what_that_means():
     assert shown(Consents("r-42", NOON, (), ())).splitlines()[1:] == [
         "nothing is recorded: there is no consent to anything"
     ]
+
+
+@pytest.mark.parametrize("terminal", [True, False])
+def test_what_has_run_out_is_told_since_when_and_no_more_until_when(terminal):
+    now = NOON.replace(year=2028)
+    (first, *_) = shown(Consents("r-42", now, standings_of([("push", GRANTED)], now), EVENTS), terminal=terminal).split(
+        "records" if terminal else "at "
+    )
+    assert ("2027-12-01 12:00:00+00:00" in first, first.count("2027-12-01"), "2026-03-01" in first) == (True, 1, False)

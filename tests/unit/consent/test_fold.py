@@ -81,7 +81,7 @@ def test_channels_on_which_one_record_speaks_stand_together():
     )
 
 
-@pytest.mark.parametrize(("hour", "state"), [(19, "granted"), (20, "expired"), (21, "expired")])
-def test_a_grant_is_expired_from_its_end_on(hour, state):
-    (standing,) = standings_of([("push", event(1, expires_at=instant(20)))], instant(hour))
-    assert standing.state == state
+@pytest.mark.parametrize(("hour", "state", "since"), [(19, "granted", 9), (20, "expired", 20), (21, "expired", 20)])
+def test_a_grant_is_expired_from_its_end_on_and_since_then(hour, state, since):
+    (standing,) = standings_of([("push", event(1, at=instant(9), expires_at=instant(20)))], instant(hour))
+    assert (standing.state, standing.since, standing.expires_at) == (state, instant(since), instant(20))

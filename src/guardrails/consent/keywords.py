@@ -1,10 +1,10 @@
-"""The words that withdraw a consent by replying: STOP, QUIT, END, REVOKE, OPT OUT, CANCEL, UNSUBSCRIBE.
+"""The words that withdraw a consent by replying: STOP, QUIT, END, REVOKE, OPT OUT, CANCEL, UNSUBSCRIBE, STOP ALL.
 
     keyword_in(" S.T.O.P!! ")    # "stop"
     keyword_in("don't stop")     # None
 
 The reply must be the word and nothing else but punctuation and space, in any case; the words are those of 47 CFR
-64.1200(a)(10). Letters that only look different (full width, ligatures, invisible ones between them) are the same.
+64.1200(a)(10), and STOPALL, which carriers take as well (CTIA). Letters that only look different (full width, ligatures, invisible ones between them) are the same.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import unicodedata
 
 __all__ = ["KEYWORDS", "keyword_in", "letters"]
 
-KEYWORDS = ("STOP", "QUIT", "END", "REVOKE", "OPT OUT", "CANCEL", "UNSUBSCRIBE")
+KEYWORDS = ("STOP", "QUIT", "END", "REVOKE", "OPT OUT", "CANCEL", "UNSUBSCRIBE", "STOP ALL")
 
 _LENGTH_MOST = 200
 """Characters of a reply that is looked at; what is longer says more than one word."""

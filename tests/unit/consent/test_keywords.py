@@ -6,9 +6,9 @@ from guardrails.consent.keywords import KEYWORDS, keyword_in
 
 
 def test_the_keywords_are_those_that_people_are_told():
-    assert KEYWORDS == ("STOP", "QUIT", "END", "REVOKE", "OPT OUT", "CANCEL", "UNSUBSCRIBE")
+    assert KEYWORDS == ("STOP", "QUIT", "END", "REVOKE", "OPT OUT", "CANCEL", "UNSUBSCRIBE", "STOP ALL")
     assert [keyword_in(keyword) for keyword in KEYWORDS] == [
-        "stop", "quit", "end", "revoke", "opt out", "cancel", "unsubscribe",
+        "stop", "quit", "end", "revoke", "opt out", "cancel", "unsubscribe", "stop all",
     ]  # fmt: skip
 
 
@@ -42,6 +42,11 @@ def test_opt_out_is_one_word_or_two(text):
     assert keyword_in(text) == "opt out"
 
 
+@pytest.mark.parametrize("text", ["STOP ALL", "stopall", "Stop-All!"])
+def test_stop_all_is_one_word_or_two(text):
+    assert keyword_in(text) == "stop all"
+
+
 @pytest.mark.parametrize("text", ["QU\u0130T", "q\u0075\u0307it"], ids=ascii)
 def test_marks_make_no_difference(text):
     assert keyword_in(text) == "quit"
@@ -57,6 +62,7 @@ def test_marks_make_no_difference(text):
         "please stop",
         "don't stop",
         "stop it",
+        "stop all please",
         "stopped",
         "stop1",
         "nonstop",

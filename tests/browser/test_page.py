@@ -380,8 +380,8 @@ def test_loading_the_page_again_sends_nothing_twice(site, agreed, open_page):
 
 def test_words_are_in_the_language_of_the_page_where_they_can_be_and_say_so_where_not(site, agreed, open_page):
     page = open_page(site.link(agreed, language="de"))
-    # What they were shown was in English; what the policies declare, they also say in German.
-    expect(page.get_by_role("heading", name="Offers in our notifications")).to_have_attribute("lang", "en")
+    expect(page.get_by_role("heading", name="Angebote in unseren Benachrichtigungen")).to_be_visible()
+    expect(page.get_by_role("heading", name="Offers of partners")).to_have_attribute("lang", "en")
     offer = page.locator("details", has_text="19. November 2026, 10:00 Uhr")
     expect(offer).to_contain_text("Angebote in unseren Benachrichtigungen, für die uns andere Unternehmen bezahlen")
     expect(page.locator("label", has_text="Offers a day")).to_have_attribute("lang", "en")

@@ -22,12 +22,11 @@ from guardrails.core.purposes import Purpose, Words
 from guardrails.errors import ConflictError, GoneError, NotFoundError
 from guardrails.signing import LinkError
 from guardrails.web.exchange import Exchange, Reply
-from guardrails.web.page.consents_view import told_in
 from guardrails.web.page.form import read_form
 from guardrails.web.page.html import HEADERS, Html
 from guardrails.web.page.texts import Catalogue
 from guardrails.web.page.visits import as_page, greeting, heed_signal
-from guardrails.web.page.words import in_language, titles_of, words_of
+from guardrails.web.page.words import in_language, titles_of, words_of, words_shown
 from guardrails.web.problems import Refusal
 from guardrails.web.route import Route
 
@@ -175,8 +174,11 @@ class ConfirmationRoom:
         heard = heed_signal(exchange, self._withdrawals, found.recipient, now)
         catalogue = greeting(exchange, found.language)
         notice = None if found.notice_hash is None else self._notices.by_hash(found.notice_hash)
-        declared = words_of(found.purpose, self._purposes(), catalogue)
-        words = declared if notice is None else told_in(notice, found.purpose) or declared
+        declared = self._purposes()
+        if notice is None:
+            words = words_of(found.purpose, declared, catalogue)
+        else:
+            words = words_shown(notice, found.purpose, declared, catalogue)
         asked = _Asked(found, catalogue, notice, words, heard)
         if found.state == "pending":
             return asked

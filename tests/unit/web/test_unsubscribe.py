@@ -177,7 +177,7 @@ def test_a_person_finds_a_button_that_does_it_and_reads_what_about(mailbox):
 def test_who_has_unsubscribed_already_is_told_so_and_since_when(mailbox):
     mailbox.post()
     page = mailbox.client.get(mailbox.path).get_data(as_text=True)
-    assert "You get no more e-mails from us, since 10 March 2026" in page
+    assert "Since 10 March 2026 we send you no more e-mails about this:" in page
     assert ("Offers in our notifications" in page, "<form" in page) == (True, False)
     assert [record["state"] for record in mailbox.records()] == ["granted", "withdrawn"]
 

@@ -12,9 +12,9 @@ from guardrails.consent.ledger import voids
 from guardrails.consent.notices import Notice
 from guardrails.core.purposes import OS_PERMISSION, Purpose, Words
 from guardrails.web.page.texts import Catalogue
-from guardrails.web.page.words import words_of
+from guardrails.web.page.words import words_of, words_shown
 
-__all__ = ["RECORDS_MOST", "Card", "Line", "Promise", "Said", "cards_of", "told_in", "waiting_in"]
+__all__ = ["RECORDS_MOST", "Card", "Line", "Promise", "Said", "cards_of", "waiting_in"]
 
 RECORDS_MOST = 500
 """Records of a recipient that the page reads, the newest. What holds is told whatever its age."""
@@ -135,7 +135,7 @@ def _card(
         holding=tuple(holding) or (_unheld_line(events),),
         said=tuple(_event_line(event, events) for event in events[: -SHOWN_MOST - 1 : -1]),
         is_open=purpose in said.open,
-        promises=tuple(_promises(shown, words_of(purpose, declared, catalogue), find_notice))
+        promises=_promises(shown, declared, find_notice, catalogue)
         or (Promise(words_of(purpose, declared, catalogue), None, None, ()),),
     )
 
@@ -146,31 +146,23 @@ def _last_with_notice(events: Sequence[ConsentEvent]) -> list[ConsentEvent]:
 
 def _promises(
     shown: Iterable[tuple[ConsentEvent, Sequence[str]]],
-    declared: Words | None,
+    declared: Mapping[str, Purpose],
     find_notice: Callable[[str], Notice | None],
-) -> Iterable[Promise]:
+    catalogue: Catalogue,
+) -> tuple[Promise, ...]:
     """What was shown, each text once, with the channels that were agreed to by it."""
     texts: dict[tuple[str | None, str | None], tuple[ConsentEvent, set[str]]] = {}
     for event, channels in shown:
         texts.setdefault((event.notice_hash, event.notice_version), (event, set()))[1].update(channels)
+    promises = []
     for event, on in texts.values():
         notice = None if event.notice_hash is None else find_notice(event.notice_hash)
-        words = declared if notice is None else told_in(notice, event.purpose) or declared
-        yield Promise(words, notice, event.notice_version, _channels(on))
-
-
-def told_in(notice: Notice, purpose: str) -> Words | None:
-    """What a notice says of a purpose."""
-    for told in notice.purposes:
-        if told.id == purpose:
-            return Words(
-                language=told.language or notice.language,
-                title=told.title,
-                benefit=told.benefit,
-                data=told.data,
-                shared_with=told.shared_with,
-            )
-    return None
+        if notice is None:
+            words = words_of(event.purpose, declared, catalogue)
+        else:
+            words = words_shown(notice, event.purpose, declared, catalogue)
+        promises.append(Promise(words, notice, event.notice_version, _channels(on)))
+    return tuple(promises)
 
 
 def _standing_line(standing: Standing, record: ConsentEvent, events: Sequence[ConsentEvent]) -> Line:

@@ -9,16 +9,41 @@ from collections.abc import Iterable, Mapping
 
 from markupsafe import Markup
 
+from guardrails.consent.notices import Notice
 from guardrails.core.purposes import Purpose, Words
 from guardrails.web.page.texts import Catalogue
 
-__all__ = ["in_language", "title_of", "titles_of", "words_of"]
+__all__ = ["in_language", "title_of", "titles_of", "words_of", "words_shown"]
 
 
 def words_of(purpose: str, declared: Mapping[str, Purpose], catalogue: Catalogue) -> Words | None:
     """What is said of a purpose, None where nobody declares it."""
     found = declared.get(purpose)
     return None if found is None else found.words_in(catalogue.language)
+
+
+def words_shown(notice: Notice, purpose: str, declared: Mapping[str, Purpose], catalogue: Catalogue) -> Words | None:
+    """What a notice says of a purpose, in its own words; as the policies say the very same in the page's language.
+
+    What is declared where the notice doesn't tell of the purpose.
+    """
+    now = words_of(purpose, declared, catalogue)
+    for told in notice.purposes:
+        if told.id == purpose:
+            then = Words(
+                language=told.language or notice.language,
+                title=told.title,
+                benefit=told.benefit,
+                data=told.data,
+                shared_with=told.shared_with,
+            )
+            is_the_same = now is not None and _said(then) == _said(declared[purpose].words_in(then.language))
+            return now if is_the_same else then
+    return now
+
+
+def _said(words: Words) -> tuple[object, ...]:
+    return words.title, words.benefit, words.data, words.shared_with
 
 
 def title_of(purpose: str, declared: Mapping[str, Purpose], catalogue: Catalogue) -> Markup:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import re
 
+import msgspec
 import pytest
 
+from guardrails.core.purposes import Translation
 from guardrails.web.page import room
 from guardrails.web.page.consents_view import SHOWN_MOST
 
@@ -179,6 +181,21 @@ def test_where_nothing_holds_the_last_text_is_told(site):
     site.consent(**notice(site, "2", "The second."), at="2026-11-11T12:00:00Z")
     site.consent(state="withdrawn", at=LATE)
     assert texts(page_of(site)) == ["The second."]
+
+
+@pytest.mark.parametrize(("declared_now", "title"), [("Lower prices", "Angebote"), ("Less", None)])
+def test_what_they_were_shown_is_told_in_the_language_of_the_page_while_the_policies_say_the_same(
+    make_site, declared_now, title
+):
+    site = make_site()
+    site.consent(**notice(site, "1", "The first."), at=LATE)
+    declared = site.application.policies.snapshot.policy_set.purposes
+    german = Translation(title="Angebote", benefit="Rabatt", shared_with=declared["offers"].shared_with)
+    declared["offers"] = msgspec.structs.replace(declared["offers"], benefit=declared_now, translations={"de": german})
+    page = site.send("GET", site.link(language="de")).text
+    told = f'<h3 id="consent-1">{title}</h3>' if title else '<h3 id="consent-1" lang="en">Offers of others</h3>'
+    assert (told in page, texts(page)) == (True, ["The first."])
+    assert ("Lower prices" in page) is (title is None)
 
 
 def test_what_waits_is_told_by_its_own_text(site):

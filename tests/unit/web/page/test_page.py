@@ -494,6 +494,18 @@ def test_words_that_are_not_in_the_language_of_the_page_say_in_which_they_are(ma
     assert told(follow(site, answer)) == 'Taken back: <span lang="fr">Offers of others</span>. It holds from now on.'
 
 
+def test_so_do_those_of_the_pages_behind_other_links(make_site):
+    site = make_site(project="{language: fr}")
+    asked = {"recipient": "r-1", "purpose": "offers", "state": "pending", "method": "form"}
+    made = site.send("POST", "/v1/consents", json=asked, headers={"Host": "localhost"}).get_json()
+    page = site.send("GET", made["confirm_url"].removeprefix("https://notify.example.org")).text
+    assert '<h2 id="purpose"><span lang="fr">Offers of others</span></h2>' in page
+    assert re.search(r'<dd lang="fr">\s*<p><strong>the sponsor</strong>: a number</p>', page)
+    link = site.application.links.unsubscribe("r-1", ["offers", "gone_now"], "email", "d-1")
+    page = site.send("GET", link.removeprefix("https://notify.example.org")).text
+    assert re.findall(r"<li>(.*)</li>", page)[2:] == ['<span lang="fr">Offers of others</span>', "gone now"]
+
+
 def test_sponsors_and_topics_are_listed_as_people_count(site):
     chosen = {f"topic:{name}": True for name in ("sponsor-10", "sponsor-2", "Sponsor-1", "10", "9", "²", "a1b2")}
     site.application.preferences.set("r-1", request(toggles=chosen), now=NOW)

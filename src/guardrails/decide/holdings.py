@@ -22,6 +22,7 @@ __all__ = [
     "Settlement",
     "instant_of",
     "last_needed",
+    "state_at",
 ]
 
 ReservationState = Literal[
@@ -31,6 +32,11 @@ ReservationState = Literal[
 
 HOLDING_STATES: frozenset[ReservationState] = frozenset({"reserved", "sent", "delivered", "complained"})
 """The states in which a decision's slots count, or will."""
+
+
+def state_at(state: ReservationState, lease_until: datetime | None, now: datetime) -> ReservationState:
+    """What has become of a decision by `now`: a lease that has ended is told as such before housekeeping comes by."""
+    return "expired" if state == "reserved" and lease_until is not None and lease_until <= now else state
 
 
 class Holding(msgspec.Struct, frozen=True, gc=False, kw_only=True):

@@ -17,16 +17,14 @@ from guardrails.core.candidate import Lane
 from guardrails.core.decision import Effect
 from guardrails.core.needs import ConsentQuery, ConsentState, Need
 from guardrails.core.policy_set import PolicySet
+from guardrails.decide.became import with_stored
 from guardrails.decide.entry import DecisionEntry, decode_entry
-from guardrails.decide.holdings import ReservationState
-from guardrails.decide.ports import Session, StoredDecision, Transactor
+from guardrails.decide.holdings import ReservationState, state_at
+from guardrails.decide.ports import StoredDecision, Transactor
 from guardrails.errors import PolicyError
 from guardrails.policyfile.loader import load_policy_files
 
-__all__ = ["Impact", "OfNotice", "OfPurpose", "OfRecord", "Relying", "Sought", "state_at"]
-
-TOGETHER = 500
-"""Of so many decisions it is looked up together what became of them."""
+__all__ = ["Impact", "OfNotice", "OfPurpose", "OfRecord", "Relying", "Sought"]
 
 
 class Sought(Protocol):
@@ -113,7 +111,8 @@ class Impact:
     """Looks through entries of the log. `files_of` gives the files of a policy set by its revision, if they are kept.
 
     `decisions` counts those that were looked at so far, and `untold` the ones among them that relied on some record
-    for a purpose that can't be told: their policies are gone, or don't load any more.
+    for a purpose that can't be told: their policies are gone, or don't load any more. `purposes` are those that
+    enforced policies of these decisions asked for, whatever the answer.
     """
 
     def __init__(
@@ -125,13 +124,13 @@ class Impact:
         self._asking: dict[str, Mapping[str, _Asking] | None] = {}
         self.decisions = 0
         self.untold = 0
+        self.purposes: set[str] = set()
 
     def find(self, sought: Sought, entries: Iterable[tuple[int, bytes]]) -> Iterator[Relying]:
         """Every decision that relied on what is sought, in log order. Raises DependencyError."""
         found = self._found(sought, entries)
-        while group := list(itertools.islice(found, TOGETHER)):
-            kept = self._transactor.call(_read_kept, [each.decision_id for each in group])
-            yield from (self._as_it_is(each, kept.get(each.decision_id)) for each in group)
+        for each, stored in with_stored(found, lambda relying: relying.decision_id, self._transactor):
+            yield each if stored is None else self._as_it_is(each, stored)
 
     def _found(self, sought: Sought, entries: Iterable[tuple[int, bytes]]) -> Iterator[Relying]:
         for index, data in entries:
@@ -154,6 +153,7 @@ class Impact:
             if asked is not None and not asked.is_enforced:
                 continue
             queries = () if asked is None else asked.queries(entry)
+            self.purposes.update(query.purpose for query in queries if isinstance(query, ConsentQuery))
             for query, answer in itertools.zip_longest(queries, answers or ()):
                 if isinstance(answer, ConsentState) and answer.status is not None:
                     purpose = query.purpose if isinstance(query, ConsentQuery) else None
@@ -169,10 +169,8 @@ class Impact:
                 self._asking[revision] = None
         return self._asking[revision]
 
-    def _as_it_is(self, found: Relying, stored: StoredDecision | None) -> Relying:
-        if stored is None:
-            return found
-        state = state_at(stored, self._now)
+    def _as_it_is(self, found: Relying, stored: StoredDecision) -> Relying:
+        state = state_at(stored.state, stored.lease_until, self._now)
         return msgspec.structs.replace(found, state=state, lease_until=stored.lease_until, is_open=state == "reserved")
 
 
@@ -193,12 +191,6 @@ class _Asking(NamedTuple):
     policy: str
     is_enforced: bool
     queries: Callable[[DecisionEntry], tuple[object, ...]]
-
-
-def state_at(stored: StoredDecision, now: datetime) -> ReservationState:
-    """What has become of a decision: a lease that has ended is told as such before housekeeping comes by."""
-    has_lease = stored.lease_until is not None and stored.lease_until > now
-    return "expired" if stored.state == "reserved" and not has_lease else stored.state
 
 
 def _asking_in(policy_set: PolicySet) -> Mapping[str, _Asking]:
@@ -226,7 +218,3 @@ def _relying(index: int, entry: DecisionEntry, relied: Iterable[_Reliance]) -> R
         records=tuple(sorted({each.consent.record for each in relied if each.consent.record is not None})),
         policies=tuple(sorted({each.policy for each in relied if each.policy is not None})),
     )
-
-
-def _read_kept(session: Session, groups: list[list[str]]) -> list[Mapping[str, StoredDecision]]:
-    return [session.decisions.by_id(ids) for ids in groups]

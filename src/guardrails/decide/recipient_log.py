@@ -6,21 +6,17 @@ was written, by whichever release.
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from datetime import datetime
 
 import msgspec
 
+from guardrails.decide.became import with_stored
 from guardrails.decide.entry import DecisionEntry, OutcomeEntry, decode_entry
-from guardrails.decide.holdings import ReservationState
-from guardrails.decide.impact import state_at
-from guardrails.decide.ports import Session, StoredDecision, Transactor
+from guardrails.decide.holdings import ReservationState, state_at
+from guardrails.decide.ports import Transactor
 
 __all__ = ["LoggedDecision", "LoggedOutcome", "RecipientLog"]
-
-TOGETHER = 500
-"""Of so many decisions it is looked up together what became of them."""
 
 _OUTCOME = b'{"type":"outcome"'
 
@@ -53,13 +49,9 @@ class RecipientLog:
 
     def decisions(self, entries: Iterable[tuple[int, bytes]]) -> Iterator[LoggedDecision]:
         """Every decision on what was for the recipient, in log order. Raises DependencyError."""
-        found = self._found(entries)
-        while group := list(itertools.islice(found, TOGETHER)):
-            kept = self._transactor.call(_read_kept, [decision_id for _, decision_id, _ in group])
-            for index, decision_id, data in group:
-                stored = kept.get(decision_id)
-                state = None if stored is None else state_at(stored, self._now)
-                yield LoggedDecision(index, state, msgspec.Raw(data))
+        for (index, _, data), stored in with_stored(self._found(entries), lambda found: found[1], self._transactor):
+            state = None if stored is None else state_at(stored.state, stored.lease_until, self._now)
+            yield LoggedDecision(index, state, msgspec.Raw(data))
 
     def _found(self, entries: Iterable[tuple[int, bytes]]) -> Iterator[tuple[int, str, bytes]]:
         for index, data in entries:
@@ -71,7 +63,3 @@ class RecipientLog:
                 yield index, entry.decision.decision_id, data
             elif isinstance(entry, OutcomeEntry) and entry.decision_id in self._ids:
                 self.outcomes.append(LoggedOutcome(index, msgspec.Raw(data)))
-
-
-def _read_kept(session: Session, groups: list[list[str]]) -> list[Mapping[str, StoredDecision]]:
-    return [session.decisions.by_id(ids) for ids in groups]

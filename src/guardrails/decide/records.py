@@ -15,7 +15,7 @@ from guardrails.core.reference import PolicyTrace
 from guardrails.decide.case import Case, Compiled
 from guardrails.decide.entry import DecisionEntry, decode_entry
 from guardrails.decide.explain import traces_of
-from guardrails.decide.holdings import ReservationState
+from guardrails.decide.holdings import ReservationState, state_at
 from guardrails.decide.ports import Session, StoredDecision, Transactor
 from guardrails.decide.reliance import relied_on
 from guardrails.decide.replay import case_of
@@ -23,8 +23,9 @@ from guardrails.errors import NotFoundError, PolicyError
 
 __all__ = ["AllowedRecord", "DecisionRecord", "Records", "RestsOn"]
 
-COMPILED_MOST = 4
-"""Policy sets that are kept compiled: mostly the active one is asked for, and for a recipient's page the last few."""
+COMPILED_MOST = 12
+"""Policy sets that are kept compiled: mostly the active one is asked for, and for a recipient's page as many as there
+are notifications on it, lest each visit compile them all anew."""
 
 
 class DecisionRecord(msgspec.Struct, frozen=True):
@@ -121,8 +122,7 @@ class Records:
             return None
 
     def _state(self, stored: StoredDecision) -> ReservationState:
-        has_ended = stored.lease_until is not None and stored.lease_until <= self._clock()
-        return "expired" if stored.state == "reserved" and has_ended else stored.state
+        return state_at(stored.state, stored.lease_until, self._clock())
 
     def _compiled_for(self, revision: str, files: Mapping[str, str]) -> Compiled:
         compiled = self._compiled.get(revision)

@@ -11,6 +11,8 @@ from guardrails.cli import main
 
 POLICIES = """\
 apiVersion: guardrails/v1
+purposes:
+  - {id: offers, title: Offers, lawful_basis: consent, benefit: lower prices, retention: 365d}
 policies:
   - {id: ask-first, kind: consent_required, applies_to: {lane: monetized}, purpose: offers}
 """
@@ -63,9 +65,38 @@ def test_json_is_a_line_for_each_decision(decided):
     assert only == lines[2]
 
 
-def test_none_is_said_so(decided):
+def test_none_is_said_so(service, decided):
+    notice = {"id": "privacy", "version": "3", "language": "en", "purposes": ["offers"], "text": "May we?"}
+    assert service.send("POST", "/v1/notices", notice).status == 201
+    unused = {"id": "k-9", "recipient": "r-9", "purpose": "offers", "state": "granted", "method": "form"}
+    assert service.send("POST", "/v1/consents", unused).status == 201
     said = "0 of 3 decisions relied on it: 0 allows, 0 denies; 0 reservations still open\n"
-    assert (call("--notice", "privacy").output, call("--notice", "privacy@3").output) == (said, said)
+    for arguments in (["--notice", "privacy"], ["--notice", "privacy@3"], ["--notice", "@9"], ["--record", "k-9"]):
+        result = call(*arguments)
+        assert (result.exit_code, result.output) == (0, said)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--notice", "privcy"], "no notice `privcy` is kept; did you mean `privacy`?"),
+        (["--notice", "privcy@3"], "no notice `privcy` is kept; did you mean `privacy`?"),
+        (["--notice", "imprint@3"], "no notice `imprint` is kept\n"),
+        (["--notice", "privacy@2026-3"], "no version `2026-3` of notice `privacy` is kept; did you mean `2026-03`?"),
+        (["--record", "nope"], "no consent `nope` is recorded"),
+        (["--purpose", "ofers"], "asked for a consent to `ofers`; did you mean `offers`?"),
+    ],
+)
+def test_what_is_not_there_was_not_meant_and_exits_2(service, decided, arguments, said):
+    notice = {"id": "privacy", "version": "2026-03", "language": "en", "purposes": ["offers"], "text": "May we?"}
+    assert service.send("POST", "/v1/notices", notice).status == 201
+    result = call(*arguments)
+    assert (result.exit_code, result.stdout, said in result.stderr) == (2, "", True)
+
+
+def test_in_an_empty_log_nothing_relied_on_any_purpose(service):
+    result = call("--purpose", "anything")
+    assert (result.exit_code, result.stdout.startswith("0 of 0 decisions")) == (0, True)
 
 
 @pytest.mark.parametrize(

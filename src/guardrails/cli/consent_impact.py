@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import closing
 
 import click
@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.text import Text
 
 from guardrails.audit.service import AuditService
-from guardrails.bootstrap import utc_now
+from guardrails.bootstrap import new_id, utc_now
 from guardrails.cli import exit_codes
 from guardrails.cli.counting import counted
 from guardrails.cli.decision_view import moment
@@ -23,8 +23,11 @@ from guardrails.cli.options import json_option, records_option
 from guardrails.cli.progress import progress_of_output
 from guardrails.cli.replay import files_of
 from guardrails.cli.terminal import output_console
+from guardrails.consent import ConsentService, NoticeService
 from guardrails.decide.impact import Impact, OfNotice, OfPurpose, OfRecord, Relying, Sought
+from guardrails.decide.ports import Transactor
 from guardrails.errors import SettingsError
+from guardrails.policyfile.problems import did_you_mean
 from guardrails.stores import open_stores, refuse_to_migrate
 
 __all__ = ["impact"]
@@ -59,12 +62,15 @@ def impact(*, notice: str | None, record: str | None, purpose: str | None, datab
     told: Counter[str] = Counter()
     console = None if as_json else output_console()
     with closing(open_stores(database, on_old_schema=refuse_to_migrate)) as transactor:
+        _demand_kept(sought, transactor)
         audit = AuditService(transactor)
         size = audit.size()
         search = Impact(transactor, files_of=lambda revision: files_of(audit, revision), now=utc_now())
         for each in search.find(sought, _read(audit, size)):
             told.update((each.effect, "open") if each.is_open else (each.effect,))
             _tell(each, console)
+    if isinstance(sought, OfPurpose) and search.decisions and not search.untold:
+        _demand_asked(sought.purpose, search.purposes)
     if not as_json:
         click.echo(_summary(told, search))
     return exit_codes.FINE
@@ -83,6 +89,39 @@ def _sought(notice: str | None, record: str | None, purpose: str | None) -> Soug
     if not notice_id and not version:
         raise click.BadParameter("names no notice", param_hint="--notice")
     return OfNotice(notice_id or None, version or None)
+
+
+def _demand_kept(sought: Sought, transactor: Transactor) -> None:
+    """Refuse to look for what was never there: nothing can have relied on it, and it is some other that is meant.
+
+    Raises NotFoundError, click.BadParameter. Of versions of no notice in particular, nothing is kept to look it up in.
+    """
+    if isinstance(sought, OfRecord):
+        ConsentService(transactor, purposes=dict, new_id=new_id).read(sought.record)
+    if not isinstance(sought, OfNotice) or sought.notice_id is None:
+        return
+    notices = NoticeService(transactor, purposes=dict)
+    versions = {each.version for each in notices.versions(sought.notice_id)}
+    if not versions:
+        said = f"no notice `{sought.notice_id}` is kept"
+        raise click.BadParameter(
+            _with_hint(said, sought.notice_id, [each.id for each in notices.every()]), param_hint="--notice"
+        )
+    if sought.version is not None and sought.version not in versions:
+        said = f"no version `{sought.version}` of notice `{sought.notice_id}` is kept"
+        raise click.BadParameter(_with_hint(said, sought.version, versions), param_hint="--notice")
+
+
+def _demand_asked(purpose: str, asked: Collection[str]) -> None:
+    """Refuse a purpose that no enforced policy asked for in any decision. Raises click.BadParameter."""
+    if purpose not in asked:
+        said = f"in no decision an enforced policy asked for a consent to `{purpose}`"
+        raise click.BadParameter(_with_hint(said, purpose, asked), param_hint="--purpose")
+
+
+def _with_hint(said: str, word: str, known: Collection[str]) -> str:
+    hint = did_you_mean(word, sorted(known))
+    return f"{said}; {hint}" if hint else said
 
 
 def _read(audit: AuditService, size: int) -> Iterator[Entry]:

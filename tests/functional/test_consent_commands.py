@@ -8,6 +8,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from guardrails.cli import main
+from stores import make_database
 
 POLICIES = """\
 apiVersion: guardrails/v1
@@ -140,6 +141,33 @@ def test_notices_are_listed_and_shown(service):
         "",
         "guardrails: no notice `privacy` like that is kept\n",
     )
+
+
+def test_notices_move_to_another_database_as_they_are_whatever_is_declared_there(service, here):
+    add("privacy", "3", "notice.txt", "--language", "de", "--purpose", "offers")
+    add("privacy", "3", "-", "--language", "en", "--purpose", "letters", input="May we?")
+    listed = run("notice", "list", "--json").stdout
+    make_database("sqlite:///other.db")
+    elsewhere = ["--database", "sqlite:///other.db"]
+    moved, again = (run("notice", "import", "-", *elsewhere, input=f"{listed}\n") for _ in range(2))
+    assert (moved.exit_code, moved.output, again.output) == (0, "2 notices kept\n", "2 notices kept\n")
+    there = [json.loads(line) for line in run("notice", "list", "--json", *elsewhere).stdout.splitlines()]
+    assert [each | {"recorded_at": None} for each in there] == [
+        json.loads(line) | {"recorded_at": None} for line in listed.splitlines()
+    ]
+
+
+def test_a_notice_that_does_not_say_what_its_hash_is_of_is_told_and_the_others_are_kept(service, here):
+    add("privacy", "3", "notice.txt", "--language", "de", "--purpose", "offers")
+    listed = run("notice", "list", "--json").stdout
+    make_database("sqlite:///other.db")
+    lines = f'{listed.replace("Ja oder", "Ja und")}no notice\n{listed.replace(""""version":"3",""", "")}{listed}'
+    result = run("notice", "import", "-", "--database", "sqlite:///other.db", input=lines)
+    assert (result.exit_code, result.stdout) == (1, "1 notice kept, 3 not\n")
+    wrong, garbage, without = result.stderr.splitlines()
+    assert wrong.startswith("<stdin>:1: hash: is not of what the notice says: that is `sha256:")
+    assert garbage.startswith("<stdin>:2: JSON is malformed")
+    assert without == "<stdin>:3: version: is required"
 
 
 def test_without_notices_the_list_says_so(service):

@@ -12,6 +12,7 @@ __all__ = ["COMMANDS", "notice"]
 
 COMMANDS: Mapping[str, Entry] = {
     "add": Entry("guardrails.cli.notice_add", "Keep a text that recipients are shown."),
+    "import": Entry("guardrails.cli.notice_import", "Keep the notices of another database.", "import_"),
     "list": Entry("guardrails.cli.notice_list", "List what is kept.", "list_notices"),
     "show": Entry("guardrails.cli.notice_show", "Show a notice, word for word."),
 }

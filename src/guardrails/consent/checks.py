@@ -33,6 +33,8 @@ Problem = tuple[str, str]
 GIVING = frozenset({"granted", "pending"})
 """The states that give a consent, or would once confirmed; all others end one, or say that there is none."""
 
+_KEEP_FIRST = "keep it first, by `POST /v1/notices` or `guardrails notice add`"
+
 _PLACES = {f"/{name}": place for place, name in enumerate(ConsentRow.__struct_fields__)}
 
 
@@ -68,7 +70,7 @@ def notice_problems(event: ConsentEvent, key: NoticeKey, found: Sequence[Notice]
         language = "" if key.language is None else f" in `{key.language}`"
         yield (
             "/notice_id",
-            f"no notice `{key.id}` of version `{key.version}`{language} is kept; `POST /v1/notices` first",
+            f"no notice `{key.id}` of version `{key.version}`{language} is kept; {_KEEP_FIRST}",
         )
     elif len(found) > 1:
         languages = ", ".join(f"`{notice.language}`" for notice in found)

@@ -7,9 +7,10 @@ from datetime import datetime
 from typing import Protocol
 
 from guardrails.consent.notice_store import NoticeStore
-from guardrails.consent.notices import Notice, NoticeKey, NoticeRequest, content_of
+from guardrails.consent.notices import Notice, NoticeKey, NoticeRequest, NoticeRow, content_of
 from guardrails.core.purposes import Purpose
 from guardrails.decide.ports import Transactor
+from guardrails.decoding import invalid
 from guardrails.errors import ConflictError
 
 __all__ = ["NoticeService"]
@@ -28,8 +29,21 @@ class NoticeService:
         Raises CandidateError where a purpose is not declared, ConflictError where its id, version and language name
         another content: also where other things were declared of its purposes then.
         """
-        content = content_of(request, self._purposes())
-        kept = self._transactor.call(_add, Notice.of(content, recorded_at=now))
+        return self._keep(Notice.of(content_of(request, self._purposes()), recorded_at=now))
+
+    def take_over(self, row: NoticeRow, *, now: datetime) -> Notice:
+        """Keep a notice as another ledger keeps it, whatever is declared here: that is what people were shown.
+
+        Returns it, or the same one where it is kept already. Raises CandidateError where the hash is not that of what
+        it says, ConflictError where its id, version and language name another content here.
+        """
+        notice = Notice.of(row.content, recorded_at=now)
+        if notice.hash != row.hash:
+            raise invalid((("/hash", f"is not of what the notice says: that is `{notice.hash}`"),))
+        return self._keep(notice)
+
+    def _keep(self, notice: Notice) -> Notice:
+        kept = self._transactor.call(_add, notice)
         assert isinstance(kept, Notice)  # noqa: S101 - the transactor raises what is an error
         return kept
 

@@ -22,7 +22,7 @@ from guardrails.core.purposes import Purpose, Sharing
 from guardrails.decoding import invalid
 from guardrails.policyfile.problems import did_you_mean, quote
 
-__all__ = ["Notice", "NoticeContent", "NoticeKey", "NoticePurpose", "NoticeRequest", "content_of"]
+__all__ = ["Notice", "NoticeContent", "NoticeKey", "NoticePurpose", "NoticeRequest", "NoticeRow", "content_of"]
 
 TEXT_LENGTH = 50_000
 PURPOSES_MOST = 50
@@ -70,6 +70,26 @@ class NoticeContent(msgspec.Struct, frozen=True, kw_only=True):
     def canonical(self) -> bytes:
         """The JSON that is hashed: names sorted, no space, UTF-8 (RFC 8785)."""
         return msgspec.json.encode(self, order="sorted")
+
+
+class NoticeRow(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A notice as another ledger keeps it: what it says, with the declarations of that time, and the hash of all that.
+
+    `recorded_at` is that ledger's own time, and is no other's.
+    """
+
+    id: Word
+    version: Word
+    language: Language
+    purposes: Annotated[tuple[NoticePurpose, ...], Meta(min_length=1, max_length=PURPOSES_MOST)]
+    text: _Text
+    hash: str
+    recorded_at: datetime | None = None
+
+    @property
+    def content(self) -> NoticeContent:
+        """All that the hash is of."""
+        return NoticeContent(**{name: getattr(self, name) for name in NoticeContent.__struct_fields__})
 
 
 class NoticeKey(msgspec.Struct, frozen=True):

@@ -7,6 +7,7 @@ import msgspec
 import pytest
 
 from guardrails.consent import Notice, NoticeRequest, NoticeService
+from guardrails.consent.notices import NoticeRow
 from guardrails.core.purposes import Purpose, Sharing, Translation
 from guardrails.errors import CandidateError, ConflictError
 from guardrails.storage.memory import MemoryTransactor
@@ -161,6 +162,28 @@ def test_requests_are_bounded(changes):
     fields = {"id": "n", "version": "3", "language": "de", "purposes": ["offers"], "text": "Ja?"} | changes
     with pytest.raises(msgspec.ValidationError):
         msgspec.convert(fields, NoticeRequest)
+
+
+def taken(notice, **changes):
+    return msgspec.convert(msgspec.to_builtins(notice) | changes, NoticeRow)
+
+
+def test_a_notice_is_taken_over_as_it_was_kept_elsewhere_whatever_is_declared_here(service, declared):
+    kept = service.add(request(), now=instant(12))
+    elsewhere = NoticeService(MemoryTransactor(memory_session), purposes=dict)
+    first = elsewhere.take_over(taken(kept), now=instant(13))
+    assert (first.content, first.hash, first.recorded_at) == (kept.content, kept.hash, instant(13))
+    assert elsewhere.take_over(taken(kept), now=instant(14)) == first
+
+
+def test_a_notice_is_not_taken_over_where_the_hash_is_of_something_else_or_another_is_kept(service):
+    kept = service.add(request(), now=instant(12))
+    with pytest.raises(CandidateError, match="`/hash`: is not of what the notice says: that is `sha256:"):
+        service.take_over(taken(kept, text="Nein?"), now=instant(13))
+    other = Notice.of(msgspec.structs.replace(kept.content, text="Nein?"), recorded_at=instant(13))
+    with pytest.raises(ConflictError, match="another version"):
+        service.take_over(taken(other), now=instant(13))
+    assert service.every() == (kept,)
 
 
 def test_a_notice_is_about_the_purposes_that_it_names(service):

@@ -4,7 +4,8 @@
     keyword_in("don't stop")     # None
 
 The reply must be the word and nothing else but punctuation and space, in any case; the words are those of 47 CFR
-64.1200(a)(10), and STOPALL, which carriers take as well (CTIA). Letters that only look different (full width, ligatures, invisible ones between them) are the same.
+64.1200(a)(10), and STOPALL, which carriers take as well (CTIA). Letters that only look different (full width,
+ligatures, invisible ones between them) are the same.
 """
 
 from __future__ import annotations

@@ -196,9 +196,9 @@ def _answer(session: Session, asked: Confirmation) -> ConsentEvent | CandidateEr
     since = known or pending
     later = session.consents.history(pending.recipient, purpose=pending.purpose, after=since.id)
     void = _void(pending, since, later)
-    if void is not None or known is not None:
-        return void or known
-    return _gone(pending, asked.declared) or _late(pending, asked) or pending
+    if void is not None:
+        return void
+    return known or _gone(pending, asked.declared) or _late(pending, asked) or pending
 
 
 def _gone(pending: ConsentEvent, declared: Mapping[str, Purpose]) -> ConflictError | None:

@@ -101,14 +101,14 @@ class ConfirmationRoom:
         found = self._awaiting(exchange, token)
         if isinstance(found, Reply):
             return found
-        granted = self._consents.confirm(found.consent.id, now=self._now(exchange))
+        granted = self._consents.confirm(found.consent.id, now=exchange.now(self._clock))
         exchange.log["consent_id"] = granted.id
         return self._confirmed(exchange, token, found, "confirmed")
 
     @as_page
     def receipt(self, exchange: Exchange, token: str) -> Reply:
         """`GET /confirm/{token}/receipt`."""
-        now = self._now(exchange)
+        now = exchange.now(self._clock)
         granted = self._consents.awaiting(self._read(token, now), now=now)
         if granted.state == "pending":
             raise NotFoundError(f"consent `{granted.id}` is not confirmed")
@@ -164,7 +164,7 @@ class ConfirmationRoom:
 
         The browser's signal is heeded before anything is confirmed: what is confirmed then is newer.
         """
-        now, catalogue = self._now(exchange), greeting(exchange)
+        now, catalogue = exchange.now(self._clock), greeting(exchange)
         try:
             found = self._consents.awaiting(self._read(token, now), now=now)
         except ConflictError:
@@ -208,6 +208,3 @@ class ConfirmationRoom:
             if error.reason == "expired":
                 raise GoneError("the link has expired") from None
             raise
-
-    def _now(self, exchange: Exchange) -> datetime:
-        return exchange.replay_at or self._clock()

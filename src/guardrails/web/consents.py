@@ -94,7 +94,7 @@ class ConsentRoom:
 
     def record(self, exchange: Exchange) -> Reply:
         """`POST /v1/consents`."""
-        request, now = self._one.read(exchange), exchange.replay_at or self._clock()
+        request, now = self._one.read(exchange), exchange.now(self._clock)
         event = self._consents.record(request, now=now)
         exchange.log["consent_id"] = event.id
         (told,) = self._told([event], now)
@@ -104,13 +104,13 @@ class ConsentRoom:
         """`POST /v1/consents/batch`."""
         requests = self._many.read(exchange)
         exchange.log["consents"] = len(requests)
-        now = exchange.replay_at or self._clock()
+        now = exchange.now(self._clock)
         results = in_place(requests, partial(self._consents.record_many, now=now))
         return results_reply(in_place(results, partial(self._told, now=now)), exchange)
 
     def confirm(self, exchange: Exchange, consent_id: str) -> Reply:
         """`POST /v1/consents/{consent_id}/confirmation`."""
-        event = self._consents.confirm(path_id(consent_id), now=exchange.replay_at or self._clock())
+        event = self._consents.confirm(path_id(consent_id), now=exchange.now(self._clock))
         exchange.log["consent_id"] = event.id
         return Reply(200, _encoder.encode(event))
 
@@ -128,7 +128,7 @@ class ConsentRoom:
     def standings(self, exchange: Exchange, recipient_id: str) -> Reply:
         """`GET /v1/recipients/{recipient_id}/consents/state`."""
         recipient, asked = path_id(recipient_id), self._standings.read(exchange)
-        now = exchange.replay_at or self._clock()
+        now = exchange.now(self._clock)
         found = self._consents.standings(recipient, now=now, as_of=asked.as_of)
         return Reply(200, _encoder.encode(RecipientStandings(recipient, asked.as_of or now, found)))
 

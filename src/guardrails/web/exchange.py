@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import secrets
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -55,6 +55,10 @@ class Exchange:
     def may(self, scope: str) -> bool:
         """Whether the caller's key has `scope`."""
         return self.scopes is None or scope in self.scopes
+
+    def now(self, clock: Callable[[], datetime]) -> datetime:
+        """The instant of this request: the one that the replay clock sets, else the clock's."""
+        return self.replay_at or clock()
 
     def read_body(self, *, limit: int) -> bytes:
         """The JSON body, at most `limit` bytes.

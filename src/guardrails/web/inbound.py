@@ -32,7 +32,7 @@ class InboundRoom:
     def receive(self, exchange: Exchange) -> Reply:
         """`POST /v1/inbound`."""
         request = self._body.read(exchange)
-        done = self._withdrawals.by_reply(request, now=exchange.replay_at or self._clock())
+        done = self._withdrawals.by_reply(request, now=exchange.now(self._clock))
         exchange.log["recognised"] = done.recognised
         exchange.log["withdrawn"] = len(done.withdrawn)
         return Reply(200, _encoder.encode(done))

@@ -56,7 +56,7 @@ class NoticeRoom:
 
     def add(self, exchange: Exchange) -> Reply:
         """`POST /v1/notices`."""
-        notice = self._notices.add(self._body.read(exchange), now=exchange.replay_at or self._clock())
+        notice = self._notices.add(self._body.read(exchange), now=exchange.now(self._clock))
         exchange.log["notice_hash"] = notice.hash
         return Reply(201, _encoder.encode(notice))
 

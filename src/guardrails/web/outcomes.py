@@ -78,7 +78,7 @@ class OutcomeRoom:
         return results_reply(in_place(told, report), exchange)
 
     def _report(self, reports: Sequence[OutcomeReport], exchange: Exchange) -> list[OutcomeResult | CandidateError]:
-        results = self._outcomes.report(reports, now=exchange.replay_at or self._clock())
+        results = self._outcomes.report(reports, now=exchange.now(self._clock))
         for report, result in zip(reports, results, strict=True):
             if not isinstance(result, CandidateError):
                 self._metrics.outcome(report.outcome)

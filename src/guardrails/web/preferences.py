@@ -55,7 +55,7 @@ class PreferenceRoom:
         """`PUT /v1/recipients/{recipient_id}/preferences`."""
         recipient = path_id(recipient_id)
         request = self._body.read(exchange)
-        now = exchange.replay_at or self._clock()
+        now = exchange.now(self._clock)
         return _reply(recipient, self._preferences.set(recipient, request, now=now))
 
     def read(self, exchange: Exchange, recipient_id: str) -> Reply:

@@ -45,7 +45,7 @@ class ReceiptRoom:
 
     def issue(self, exchange: Exchange, consent_id: str) -> Reply:
         """`GET /v1/consents/{consent_id}/receipt`."""
-        receipt = self._receipts.issue(path_id(consent_id), now=exchange.replay_at or self._clock())
+        receipt = self._receipts.issue(path_id(consent_id), now=exchange.now(self._clock))
         return Reply(200, _encoder.encode(receipt))
 
     def keys(self, exchange: Exchange) -> Reply:

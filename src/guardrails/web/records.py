@@ -45,7 +45,7 @@ class RecordRoom:
         try:
             audit = self._application.audit
             entries = audit.entries(0, audit.size())
-            now = exchange.replay_at or self._clock()
+            now = exchange.now(self._clock)
             return Reply(200, self._whole(record_of(self._application, recipient, now=now, entries=entries)))
         finally:
             self._alone.release()

@@ -70,7 +70,7 @@ class UnsubscribeRoom:
     @as_page
     def withdraw(self, exchange: Exchange, token: str) -> Reply:
         """`POST /unsubscribe/{token}`."""
-        link, now = self._read(token), self._now(exchange)
+        link, now = self._read(token), exchange.now(self._clock)
         _demand_one_click(exchange)
         withdrawn = self._withdrawals.by_click(
             link.recipient, link.purposes, link.channel, decision_id=link.decision_id, now=now
@@ -119,12 +119,9 @@ class UnsubscribeRoom:
             raise LinkError("forged")
         return self._links.read_unsubscribe(token)
 
-    def _now(self, exchange: Exchange) -> datetime:
-        return exchange.replay_at or self._clock()
-
     def _heed(self, exchange: Exchange, link: UnsubscribeLink, catalogue: Catalogue) -> Markup:
         """What to say of the browser's signal, where it has just been recorded."""
-        heard = heed_signal(exchange, self._withdrawals, link.recipient, self._now(exchange))
+        heard = heed_signal(exchange, self._withdrawals, link.recipient, exchange.now(self._clock))
         return titles_of(heard, self._purposes(), catalogue)
 
     def _titles(self, link: UnsubscribeLink, catalogue: Catalogue) -> list[Markup]:
@@ -152,8 +149,8 @@ def _demand_one_click(exchange: Exchange) -> None:
     if media_type not in FORMS or len(body) > FORM_BYTES:
         raise Refusal("malformed", f"the body must be a form, `{FIELD}={VALUE}`")
     try:
-        _, form, files = _parser.parse(io.BytesIO(body), media_type, len(body), options)
+        _, form, _ = _parser.parse(io.BytesIO(body), media_type, len(body), options)
     except (ValueError, HTTPException):
         raise Refusal("malformed", "the form can't be read") from None
-    if files or {text.strip() for text in form.getlist(FIELD)} != {VALUE}:
+    if {text.strip() for text in form.getlist(FIELD)} != {VALUE}:
         raise Refusal("malformed", f"the form must say `{FIELD}={VALUE}`")

@@ -48,7 +48,7 @@ class PreferenceLinkRoom:
         recipient, asked = path_id(recipient_id), self._query.read(exchange)
         if self._links is None:
             raise Refusal("not-found", "there are no pages: the service has no public URL (GUARDRAILS_PUBLIC_URL)")
-        now = (exchange.replay_at or self._clock()).replace(microsecond=0)
+        now = exchange.now(self._clock).replace(microsecond=0)
         link = PreferenceLink(self._links.preferences(recipient, now, asked.language), now + self._lifetime)
         return Reply(201, _encoder.encode(link))
 

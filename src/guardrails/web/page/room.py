@@ -126,7 +126,7 @@ class PageRoom:
         return Reply(200, _encoder.encode(receipt), "application/json", headers)
 
     def _visit(self, exchange: Exchange, token: str) -> Visit:
-        links, now = self._application.links, exchange.replay_at or self._clock()
+        links, now = self._application.links, exchange.now(self._clock)
         if links is None:
             raise LinkError("forged")
         link = links.read_preferences(token, now)

@@ -127,7 +127,8 @@ class ConfirmationRoom:
                 name="confirmation_page",
                 tag="pages",
                 summary="A page with a button that confirms a pending consent",
-                description="For people; it confirms nothing, since scanners follow links.",
+                description="For people; it confirms nothing, since scanners follow links. Where the browser says "
+                "`Sec-GPC: 1`, that is recorded, by a HEAD too.",
                 scope=None,
                 for_recipients=True,
                 answers="text/html",

@@ -107,7 +107,8 @@ class UnsubscribeRoom:
                 name="unsubscribe_page",
                 tag="pages",
                 summary="A page with a button that unsubscribes",
-                description="For people; it changes nothing, since scanners follow links.",
+                description="For people; it withdraws nothing, since scanners follow links. Where the browser says "
+                "`Sec-GPC: 1`, that is recorded, by a HEAD too.",
                 scope=None,
                 for_recipients=True,
                 answers="text/html",

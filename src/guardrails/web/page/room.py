@@ -257,8 +257,8 @@ class PageRoom:
                 name="preference_page",
                 tag="pages",
                 summary="The recipient's own page",
-                description="HTML without script, for the person whom the link was sent to. It changes nothing; where the "
-                "browser says `Sec-GPC: 1`, that is recorded, by a HEAD too.",
+                description="HTML without script, for the person whom the link was sent to. It changes nothing; where "
+                "the browser says `Sec-GPC: 1`, that is recorded, by a HEAD too.",
                 scope=None,
                 for_recipients=True,
                 answers="text/html",

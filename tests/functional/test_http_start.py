@@ -14,8 +14,10 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
 from guardrails.bootstrap import open_application
+from guardrails.cli import main
 from guardrails.cli.serve import _reach
 from guardrails.errors import UnansweredError
 from guardrails.settings import Settings
@@ -43,6 +45,17 @@ def test_workers_end_with_the_process_that_looks_after_them(tmp_path):
     again = Service(tmp_path, env={"GUARDRAILS_PORT": str(service.port)})
     assert again.send("GET", "/livez").status == 200
     assert again.stop() == 0
+
+
+def test_a_fault_in_loading_the_policies_is_one_line_and_no_trace(tmp_path, monkeypatch):
+    def crash(_path):
+        raise KeyError("lane")
+
+    monkeypatch.setattr("guardrails.decide.active_policies.load_policies", crash)
+    monkeypatch.chdir(tmp_path)
+    result = CliRunner().invoke(main, ["serve", "--database", "memory:", "--state-directory", "state"])
+    said = "guardrails: the policies don't load, by a fault that is not theirs: KeyError: 'lane'\n"
+    assert (result.exit_code, result.stdout, result.stderr) == (2, "", said)
 
 
 def workers(service) -> list[int]:

@@ -80,6 +80,13 @@ def test_what_was_confirmed_waits_no_more_and_another_that_waits_still_does(site
     assert confirm(site, second) == 409
 
 
+def test_what_was_confirmed_and_then_ended_by_the_signal_waits_no_more(site):
+    pending = site.consent(at=LATE, state="pending")
+    assert confirm(site, pending) == 200
+    assert [card[2] for card in cards(page_of(site))] == [True]
+    assert [card[2] for card in cards(page_of(site, headers={"Sec-GPC": "1"}))] == [False]
+
+
 def test_a_refusal_of_another_purpose_closes_nothing(site):
     site.application.policies.snapshot.policy_set.purposes.clear()
     pending = site.consent("other", at=LATE, state="pending")
@@ -128,6 +135,12 @@ def test_who_takes_back_what_they_never_gave_said_no(site, said, words):
         site.consent(**({"at": LATE, "state": state} | fields))
     told = [line for _, lines, _ in cards(page_of(site)) for line in lines]
     assert f"{words} on 19 November 2026." in told
+
+
+def test_a_no_from_before_they_agreed_is_listed_as_a_no(site):
+    site.consent(state="withdrawn", at=EARLY)
+    site.consent(at=LATE)
+    assert "10 November 2026, 12:00: said no" in page_of(site)
 
 
 def test_cards_stand_in_the_order_of_the_policies_and_keep_their_places(site):

@@ -274,6 +274,12 @@ def test_a_break_may_last_until_this_morning_while_it_is_night(site):
     assert (answer.status_code, site.chosen().paused_until) == (303, datetime(2026, 11, 20, 8, tzinfo=UTC))
 
 
+def test_ten_years_are_counted_to_the_minute(site):
+    night = "2026-11-20T03:00:00Z"
+    answer = site.send("POST", site.link(), data={"do": "pause", "until": "2036-11-17"}, at=night)
+    assert (answer.status_code, "Please choose 16 November 2036 or earlier." in answer.text) == (422, True)
+
+
 def zone_of(page):
     return re.search(r"It ends at 08:00 that day \(([^)]*)\)", page)[1], re.findall(
         r"Times are those of ([^.]*)\.", page
@@ -450,6 +456,13 @@ def test_a_break_that_began_or_ended_is_told_while_it_is_so(site):
     assert [told(follow(site, answer)) for answer in (began, ended)] == [None, "Your break is over."]
 
 
+@pytest.mark.parametrize(("do", "fields"), [("withdraw", {"purpose": "offers"}), ("pause", {"days": "7"})])
+def test_what_was_done_at_another_instant_is_not_told(site, do, fields):
+    site.consent()
+    here = site.post(do, fields=fields).headers["Location"]
+    assert told(site.send("GET", site.link() + here.replace("12%3A00%3A00Z", "12%3A01%3A00Z"))) is None
+
+
 def test_what_changes_nothing_says_so_without_leading_anywhere(site):
     site.consent()
     for do, fields in (("withdraw", {"purpose": "nope"}), ("withdraw", {}), ("toggles", {"was:sponsored": "off"})):
@@ -504,6 +517,14 @@ def test_so_do_those_of_the_pages_behind_other_links(make_site):
     link = site.application.links.unsubscribe("r-1", ["offers", "gone_now"], "email", "d-1")
     page = site.send("GET", link.removeprefix("https://notify.example.org")).text
     assert re.findall(r"<li>(.*)</li>", page)[2:] == ['<span lang="fr">Offers of others</span>', "gone now"]
+
+
+def test_who_said_no_to_a_part_of_what_a_link_is_about_still_finds_its_button(site):
+    site.consent(state="denied")
+    for purposes, has_button in ((["offers", "other"], True), (["offers"], False)):
+        link = site.application.links.unsubscribe("r-1", purposes, "email", "d-1")
+        page = site.send("GET", link.removeprefix("https://notify.example.org")).text
+        assert ("<form" in page) is has_button
 
 
 def test_sponsors_and_topics_are_listed_as_people_count(site):

@@ -54,10 +54,11 @@ def test_a_fault_lets_nothing_pass_that_the_native_engine_denies():
     assert (answer.decision.effect, codes(answer)) == ("deny", ["engine.fault"])
 
 
-def test_where_no_engine_answers_only_transactional_content_passes_in_its_lane():
+@pytest.mark.parametrize("broken", [("engine", "native"), ("scope_engine",)])
+def test_where_no_engine_answers_only_transactional_content_passes_in_its_lane(broken):
     def compile_set(policy_set):
-        compiled, broken = compiler("native")(policy_set), FaultyEngine(EngineFault("no verdicts"))
-        return msgspec.structs.replace(compiled, engine=broken, native=broken)
+        faulty = FaultyEngine(EngineFault("no verdicts"))
+        return msgspec.structs.replace(compiler("native")(policy_set), **dict.fromkeys(broken, faulty))
 
     route = Route(compile_set=compile_set)
     disguised = candidate("bad", sponsor={"id": "faulty"}, **SPONSORED_AS_TRANSACTIONAL)

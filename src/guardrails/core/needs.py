@@ -185,9 +185,9 @@ class Need(Protocol):
         """Whose answers it is made of instead of its own: `PREFERENCES`, or facts of the same policy; mostly empty."""
 
     def queries(self, candidate: Candidate, at: datetime) -> tuple[Query, ...] | None:
-        """The questions to ask; empty where time alone decides; None where the candidate lacks what they need.
+        """The questions to ask; None where the candidate lacks what they need.
 
-        Whoever shares others' answers is not asked for its questions.
+        Empty where time alone decides, and of whoever shares others' answers.
         """
 
     def value(self, answers: tuple[Answer, ...], candidate: Candidate, at: datetime) -> FactValue | None:

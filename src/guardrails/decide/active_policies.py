@@ -73,7 +73,8 @@ class ActivePolicies:
         """
         with self._reloading:
             signature = _signature(self._path)
-            if self._path is None or signature == self._seen:
+            is_seen = signature == self._seen and not isinstance(self.status.error, LoadFault)
+            if self._path is None or is_seen:
                 return False
             try:
                 with _faults_told():

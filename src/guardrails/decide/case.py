@@ -156,8 +156,24 @@ class Case:
 
     def unavailable(self, policy: Policy) -> bool:
         """Whether a room did not answer what this policy needs."""
-        facts = [fact for need in policy.needs for fact in need.shares or (need.fact,)]
-        return any(fact in self.questions and fact not in self._answers for fact in facts)
+        return any(map(self._is_unanswered, policy.needs))
+
+    @property
+    def is_degraded(self) -> bool:
+        """Whether a room did not answer what the case needs."""
+        unanswered = self.questions.keys() - self._answers.keys()
+        if not unanswered:
+            return False
+        return (self.is_unlocated and PREFERENCES in unanswered) or any(map(self._is_unanswered, self.needs))
+
+    def _is_unanswered(self, need: Need) -> bool:
+        """Whether a room owes an answer; none does where the candidate lacks a part, though others ask the same."""
+        if need.shares and need.queries(self.located, self.at) is None:
+            return False
+        asked = [fact for fact in need.shares or (need.fact,) if fact in self.questions]
+        if any(self.questions[fact] is None for fact in asked):
+            return False
+        return any(fact not in self._answers for fact in asked)
 
     def decide(self) -> tuple[dict[str, object], Combined]:
         """The facts at the case's own instant, and what the deciding engine makes of them."""

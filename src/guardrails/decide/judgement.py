@@ -30,7 +30,7 @@ def judge(case: Case, decision_id: str) -> Decision:
     zones = zones_of(_RECIPIENTS_ZONE, case.located.recipient)
     zone = zones[0] if zones else UTC
     monitored = tuple([reason_of(case, blocked, facts, zone) for blocked in combined.monitored])
-    degraded = not case.questions.keys() <= case.answers.keys()
+    degraded = case.is_degraded
     if combined.effect == "allow":
         relied = relied_on(case, combined.satisfied)
         return decision_of(

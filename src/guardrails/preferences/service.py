@@ -11,7 +11,7 @@ from guardrails.core.needs import PreferenceQuery, Preferences
 from guardrails.core.timing import CLOCK_SKEW
 from guardrails.decide.ports import Transactor
 from guardrails.preferences.store import PreferenceStore
-from guardrails.preferences.values import LIMIT, PAUSE, PreferenceEvent, PreferenceRequest, events_of
+from guardrails.preferences.values import LIMIT, PAUSE, PreferenceEvent, PreferenceRequest, events_of, preferences_of
 
 __all__ = ["PreferenceService"]
 
@@ -58,23 +58,34 @@ def _set(session: _Session, choices: list[_Choice]) -> list[Preferences]:
 
 
 def _set_one(session: _Session, choice: _Choice) -> Preferences:
-    newest = session.preferences.newest(choice.recipient)
+    query = PreferenceQuery(choice.recipient)
+    newest, chosen = session.preferences.newest(choice.recipient), session.preferences.read([query])[query]
     session.preferences.append(
         [
             msgspec.structs.replace(each, at=max(each.at, newest.get(each.name, each.at)))
-            if not choice.is_timed or _is_less_from_now(each)
+            if not choice.is_timed or _is_less_from_now(each, chosen)
             else each
             for each in choice.events
         ]
     )
-    query = PreferenceQuery(choice.recipient)
     return session.preferences.read([query])[query]
 
 
-def _is_less_from_now(event: PreferenceEvent) -> bool:
-    """Whether it asks for less, by a toggle off, a pause or a limit, and its time is as near as clocks are."""
-    asks_for_less = event.value is False or (event.value is not None and event.name.startswith((PAUSE, LIMIT)))
-    return asks_for_less and event.recorded_at - event.at <= CLOCK_SKEW
+def _is_less_from_now(event: PreferenceEvent, chosen: Preferences) -> bool:
+    """Whether it asks for less than they chose, and its time is as near as clocks are."""
+    return event.recorded_at - event.at <= CLOCK_SKEW and _is_less(event, chosen)
+
+
+def _is_less(event: PreferenceEvent, chosen: Preferences) -> bool:
+    """Whether it is a toggle off, a longer pause or a lower limit."""
+    if event.name == PAUSE:
+        until = preferences_of([(event.name, event.value)]).paused_until
+        return until is not None and (chosen.paused_until is None or until > chosen.paused_until)
+    if event.name.startswith(LIMIT):
+        (own,) = preferences_of([(event.name, event.value)]).limits.values() or (None,)
+        now = chosen.limits.get(event.name.removeprefix(LIMIT))
+        return own is not None and (now is None or own < now)
+    return event.value is False
 
 
 def _read_current(session: _Session, queries: list[PreferenceQuery]) -> list[Preferences]:

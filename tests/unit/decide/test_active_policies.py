@@ -131,6 +131,17 @@ def test_a_fault_in_loading_is_a_broken_edit_that_is_news_once_and_tried_again(f
     ]
 
 
+def test_a_fault_is_over_once_the_edit_is_taken_back(folder, monkeypatch):
+    policies = active(folder)
+    monkeypatch.setattr("guardrails.decide.active_policies.load_policies", Crash(MemoryError("no room")))
+    (folder / "b.yaml").write_text(RULE % "b", encoding="utf-8")
+    assert policies.reload_if_changed()
+    (folder / "b.yaml").unlink()
+    assert policies.reload_if_changed()
+    assert (ids(policies), policies.status.error) == (["a"], None)
+    assert not policies.reload_if_changed()
+
+
 def test_a_fault_in_compiling_is_a_broken_edit(folder):
     def compile_set(policy_set):
         if len(policy_set.policies) > 2:  # the built-in one is one of them

@@ -66,6 +66,25 @@ def test_a_candidate_without_a_topic_can_not_be_judged_by_its_toggle():
     assert (reason.code, reason.facts) == ("facts.missing", {"toggle.topics.state": None, "content.topic": None})
 
 
+def test_what_a_candidate_lacks_is_told_also_while_the_stores_are_out_of_reach():
+    route = route_of(TOPICS, THREE.replace("[recipient]", "[recipient, sponsor]"))
+    route.stores.is_down = True
+    denied = decide(route, content={"class": "sponsored"}, sponsor=None)
+    told = {reason.policy: reason.code for reason in denied.reasons}
+    assert (told["topics"], told["three"]) == ("facts.missing", "facts.missing")
+    told = {reason.policy: reason.code for reason in decide(route, "c-2", sponsor={"id": "s-1"}).reasons}
+    assert (told["topics"], told["three"]) == ("facts.unavailable", "facts.unavailable")
+
+
+def test_a_toggle_that_was_answered_by_itself_and_had_no_topic_replays_without_a_difference():
+    route = route_of(TOPICS)
+    decide(route, content={"class": "sponsored"})
+    ((index, data),) = route.application.audit.entries()
+    old = encode_entry(msgspec.structs.replace(decode_entry(data), answers={"toggle.topics.state": None}))
+    replay = Replay(files_of=route.application.audit.policy_files, compile_set=compiler("native"))
+    assert list(replay.check([(index, old)])) == []
+
+
 def test_a_pause_denies_until_its_end_exactly():
     route = route_of(PAUSE)
     end = NOW + HOUR

@@ -141,3 +141,19 @@ def test_a_pause_ends_within_ten_years(service, until):
     assert [pointer for pointer, _ in caught.value.problems] == ["/paused_until"]
     assert service.history("r-1") == ()
     assert service.set("r-1", PreferenceRequest(paused_until=NOW + LONGEST_PAUSE), now=NOW).paused_until is not None
+
+
+@pytest.mark.parametrize(
+    ("newer", "late", "holds"),
+    [
+        ({"limits": {"a": 1}}, {"limits": {"a": 5}}, {"limits": {"a": 1}}),
+        ({"limits": {"a": 5}}, {"limits": {"a": 1}}, {"limits": {"a": 1}}),
+        ({"limits": {"a": None}}, {"limits": {"a": 3}}, {"limits": {"a": 3}}),
+        ({"paused_until": instant(20)}, {"paused_until": instant(18)}, {"paused_until": instant(20)}),
+        ({"paused_until": instant(18)}, {"paused_until": instant(20)}, {"paused_until": instant(20)}),
+        ({"paused_until": instant(18)}, {"paused_until": None}, {"paused_until": instant(18)}),
+    ],
+)
+def test_what_was_said_a_moment_earlier_and_arrives_late_holds_where_it_asks_for_less(service, newer, late, holds):
+    service.set("r-1", PreferenceRequest(**newer, at=instant(11, 59, 30)), now=NOW)
+    assert service.set("r-1", PreferenceRequest(**late, at=instant(11, 59)), now=NOW) == Preferences(**holds)

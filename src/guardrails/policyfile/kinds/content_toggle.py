@@ -67,9 +67,9 @@ class ToggleNeed(msgspec.Struct, frozen=True):
         """What the toggle's name is made of."""
         return self.toggle.fields
 
-    def queries(self, _candidate: Candidate, _at: datetime) -> tuple[Query, ...]:
-        """None of its own."""
-        return ()
+    def queries(self, candidate: Candidate, _at: datetime) -> tuple[Query, ...] | None:
+        """No question of its own; None where the candidate has no such part."""
+        return None if self.toggle.name_for(candidate) is None else ()
 
     def value(self, answers: tuple[Answer, ...], candidate: Candidate, _at: datetime) -> Literal["on", "off"] | None:
         """How the toggle stands, the same at every instant; None where the candidate has no such part."""

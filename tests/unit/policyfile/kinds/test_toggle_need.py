@@ -60,6 +60,7 @@ def test_there_may_be_a_toggle_for_each_channel_topic_or_sponsor(sort, name):
 
 @pytest.mark.parametrize(("sort", "field"), [("topic", "content.topic"), ("sponsor", "sponsor.id")])
 def test_without_a_topic_or_sponsor_there_is_no_toggle(sort, field):
+    assert need_of_each(sort).queries(CANDIDATE, NOON) is None
     assert need_of_each(sort, "on").value((Preferences(),), CANDIDATE, NOON) is None
     assert need_of_each(sort).fields == (field,)
 

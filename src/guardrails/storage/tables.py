@@ -18,6 +18,7 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    text,
     true,
 )
 
@@ -31,13 +32,21 @@ __all__ = [
     "cap_tallies",
     "cap_tally_leases",
     "consent_events",
+    "conversions",
     "decisions",
+    "ledger_accounts",
+    "ledger_postings",
+    "ledger_transactions",
     "notices",
+    "offers",
+    "payment_events",
     "policy_sets",
     "preference_events",
+    "redemptions",
+    "revenues",
 ]
 
-SCHEMA_REVISION = "0004"
+SCHEMA_REVISION = "0005"
 """The newest migration; a database that is at it needs none."""
 
 METADATA = MetaData(
@@ -142,6 +151,7 @@ cap_tally_leases = Table(
     Column("lease_until", WideInteger, primary_key=True, autoincrement=False),
     Column("decision_id", Words, primary_key=True),
     Column("instant", WideInteger, nullable=False),
+    Column("sends", WideInteger, nullable=False, server_default=text("1")),  # of a budget, so many minor units
     sqlite_strict=True,
     sqlite_with_rowid=False,
 )
@@ -164,6 +174,7 @@ decisions = Table(
     Column("takes", LargeBinary, nullable=False),  # JSON
     Column("is_caps_pending", Flag, nullable=False),
     Column("recipient", Words),  # null of what was decided before it was kept
+    Column("needed_until", WideInteger),  # by its offer's token or its attribution; null: by neither
     Index("ix_decisions_due_at", "due_at"),
     sqlite_strict=True,
 )
@@ -204,6 +215,130 @@ audit_entries = Table(
     sqlite_strict=True,
 )
 
+# What can be bought or redeemed. The terms never change; `taken` are the redemptions that hold a unit of the stock.
+offers = Table(
+    "offers",
+    METADATA,
+    Column("id", Words, primary_key=True),
+    Column("terms", Words, nullable=False),  # JSON
+    Column("taken", WideInteger, nullable=False),
+    Column("withdrawn_at", WideInteger),
+    Column("recorded_at", WideInteger, nullable=False),
+    sqlite_strict=True,
+)
+
+# One conversion within one notification, step by step.
+conversions = Table(
+    "conversions",
+    METADATA,
+    Column("id", Words, primary_key=True),
+    Column("decision_id", Words, nullable=False),
+    Column("offer", Words, nullable=False),
+    Column("recipient", Words, nullable=False),
+    Column("body_hash", LargeBinary, nullable=False),
+    Column("state", Words, nullable=False),
+    Column("declared", Words, nullable=False),  # a JSON array of the steps' names
+    Column("done", Words, nullable=False),  # a JSON array of names and instants
+    Column("opened_at", WideInteger, nullable=False),
+    Column("ends_at", WideInteger, nullable=False),
+    Index("ix_conversions_decision_id", "decision_id"),
+    Index("ix_conversions_recipient", "recipient"),
+    Index("ix_conversions_ends_at", "ends_at"),
+    sqlite_strict=True,
+)
+
+redemptions = Table(
+    "redemptions",
+    METADATA,
+    Column("id", Words, primary_key=True),
+    Column("decision_id", Words, nullable=False),
+    Column("held_decision", Words, unique=True),  # null once nothing is held: then the token may be tried again
+    Column("offer", Words, nullable=False),
+    Column("recipient", Words, nullable=False),
+    Column("conversion", Words),
+    Column("body_hash", LargeBinary, nullable=False),
+    Column("state", Words, nullable=False),
+    Column("method", Words, nullable=False),
+    Column("amount_minor", WideInteger, nullable=False),
+    Column("currency", Words, nullable=False),
+    Column("details", Words, nullable=False),  # JSON: what else its later life needs
+    Column("recorded_at", WideInteger, nullable=False),
+    Column("settled_at", WideInteger),
+    Column("due_at", WideInteger),  # when it is looked at next; null where nothing is under way
+    Index("ix_redemptions_due_at", "due_at"),
+    Index("ix_redemptions_offer", "offer", "recipient"),
+    Index("ix_redemptions_recipient", "recipient"),
+    sqlite_strict=True,
+)
+
+# The ids of what payment services told us: each is taken once.
+payment_events = Table(
+    "payment_events",
+    METADATA,
+    Column("id", Words, primary_key=True),
+    Column("recorded_at", WideInteger, nullable=False),
+    Index("ix_payment_events_recorded_at", "recorded_at"),
+    sqlite_strict=True,
+)
+
+# What each account holds, on its own side of the books: never below zero.
+ledger_accounts = Table(
+    "ledger_accounts",
+    METADATA,
+    Column("account", Words, primary_key=True),
+    Column("balance", WideInteger, nullable=False),
+    sqlite_strict=True,
+    sqlite_with_rowid=False,
+)
+
+ledger_transactions = Table(
+    "ledger_transactions",
+    METADATA,
+    Column("seq", WideInteger, primary_key=True, autoincrement=True),
+    Column("id", Words, nullable=False, unique=True),
+    Column("kind", Words, nullable=False),
+    Column("refers_to", Words),  # the redemption, revenue or award that caused it
+    Column("reverses", Words, unique=True),  # the transaction that it takes back; each is taken back once
+    Column("memo", Words, nullable=False),
+    Column("at", WideInteger, nullable=False),
+    Column("recorded_at", WideInteger, nullable=False),
+    Index("ix_ledger_transactions_refers_to", "refers_to"),
+    sqlite_strict=True,
+)
+
+# Signed: what is credited is positive, what is debited negative, and those of a transaction sum to zero.
+ledger_postings = Table(
+    "ledger_postings",
+    METADATA,
+    Column("account", Words, primary_key=True),
+    Column("seq", WideInteger, primary_key=True, autoincrement=False),
+    Column("amount", WideInteger, nullable=False),
+    Index("ix_ledger_postings_seq", "seq"),
+    sqlite_strict=True,
+    sqlite_with_rowid=False,
+)
+
+# What was earned, and taken back again: a reversal is a row of its own, below zero.
+revenues = Table(
+    "revenues",
+    METADATA,
+    Column("id", Words, primary_key=True),
+    Column("body_hash", LargeBinary, nullable=False),
+    Column("amount_minor", WideInteger, nullable=False),
+    Column("currency", Words, nullable=False),
+    Column("at", WideInteger, nullable=False),
+    Column("conversion", Words, unique=True),
+    Column("reverses", Words, unique=True),
+    Column("recipient", Words),
+    Column("sponsor", Words),
+    Column("booked", Words, nullable=False),  # JSON: the model, and the part and the shares of each decision
+    Column("audit_index", WideInteger, nullable=False),
+    Column("recorded_at", WideInteger, nullable=False),
+    Index("ix_revenues_at", "at"),
+    Index("ix_revenues_recipient", "recipient"),
+    sqlite_strict=True,
+)
+
 policy_sets = Table(
     "policy_sets",
     METADATA,
@@ -213,4 +348,13 @@ policy_sets = Table(
     sqlite_strict=True,
 )
 
-APPEND_ONLY = (consent_events, notices, preference_events, audit_entries, policy_sets)
+APPEND_ONLY = (
+    consent_events,
+    notices,
+    preference_events,
+    audit_entries,
+    policy_sets,
+    ledger_transactions,
+    ledger_postings,
+    revenues,
+)

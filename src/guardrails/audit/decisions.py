@@ -286,6 +286,7 @@ def _to_row(decision: StoredDecision) -> tuple[object, ...]:
         _encode_takes(decision.takes),
         decision.is_caps_pending,
         decision.recipient,
+        _micros(decision.needed_until),
     )
 
 
@@ -306,4 +307,5 @@ def _from_row(row: Row[Any]) -> StoredDecision:
         is_caps_pending=bool(row.is_caps_pending),
         owns_candidate=row.owned_candidate is not None,
         recipient=row.recipient,
+        needed_until=_instant(row.needed_until),
     )

@@ -277,7 +277,7 @@ class SqlCaps:
             if fewer:
                 execute(_DROP_EMPTY, fewer)
         if changes.leases:
-            leases = [(*lease, instant) for lease, instant in changes.leases.items()]
+            leases = [(*lease, instant, 1) for lease, instant in changes.leases.items()]
             execute(_KEEP_LEASES, {"rows": encode_rows(leases)})
         if changes.dropped_leases:
             execute(_DROP_LEASE, [_bound(lease) for lease in changes.dropped_leases])

@@ -59,7 +59,8 @@ class StoredDecision(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     it is `reserved`, otherwise the end of its keeping. `is_caps_pending` says that the caps were out of reach when it
     changed last, so that its slots still have to be brought up to date there. `owns_candidate` is False where another
     decision answers for the candidate: it was asked for again while the stores were out of reach. `recipient` is None
-    of what was decided before recipients were kept.
+    of what was decided before recipients were kept. Until `needed_until` it is kept at least, where its offer's token
+    or its attribution may come back.
     """
 
     decision_id: str
@@ -77,6 +78,7 @@ class StoredDecision(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     is_caps_pending: bool = False
     owns_candidate: bool = True
     recipient: str | None = None
+    needed_until: datetime | None = None
 
     def holding(self) -> Holding | None:
         """What it holds of the caps in its state; None where that is nothing."""
@@ -96,6 +98,8 @@ class StoredDecision(msgspec.Struct, frozen=True, gc=False, kw_only=True):
         if self.state == "reserved" and self.lease_until is not None:
             return self.lease_until
         kept_until = max(now, self.evaluated_at) + keep
+        if self.needed_until is not None:
+            kept_until = max(kept_until, self.needed_until)
         holding = self.holding()
         return kept_until if holding is None else max(kept_until, last_needed(holding))
 

@@ -44,12 +44,14 @@ class PolicyError(GuardrailsError):
 class CandidateError(GuardrailsError):
     """A request is malformed; the caller's to mend.
 
-    `problems` holds one (JSON pointer, message) pair for each thing that is wrong, in document order.
+    `problems` holds one (JSON pointer, message) pair for each thing that is wrong, in document order. `code`, where
+    there is one, says which refusal it is, in a dotted word that stays the same: `redemption.held`.
     """
 
-    def __init__(self, message: str, *, problems: tuple[tuple[str, str], ...] = ()) -> None:
+    def __init__(self, message: str, *, problems: tuple[tuple[str, str], ...] = (), code: str | None = None) -> None:
         super().__init__(message)
         self.problems = problems
+        self.code = code
 
 
 class MalformedError(CandidateError):

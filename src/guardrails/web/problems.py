@@ -104,12 +104,13 @@ class FieldError(msgspec.Struct, frozen=True):
 
 
 class Problem(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """The body of a problem answer."""
+    """The body of a problem answer. `code`, where there is one, is the refusal's own stable word."""
 
     type: str
     title: str
     status: int
     detail: str
+    code: str | None = None
     errors: tuple[FieldError, ...] = ()
     request_id: str | None = None
 
@@ -141,6 +142,7 @@ def problem_for(error: BaseException, *, request_id: str | None = None) -> Probl
         title=known.title,
         status=known.status,
         detail=detail,
+        code=error.code if isinstance(error, CandidateError) else None,
         errors=errors,
         request_id=request_id,
     )

@@ -383,7 +383,7 @@ class CaseRun:
 
     def _whole_take(self, said: Mapping[str, Any], candidate: Candidate) -> dict[str, Any]:
         """The take that a case wants, with what follows from the cap: whose it is, how long it matters."""
-        caps = {policy.id: policy.cap for policy in self._compiled.policy_set.policies}
+        caps = {cap.id: cap for policy in self._compiled.policy_set.policies for cap in policy.caps}
         cap = caps.get(said["cap"])
         if cap is None:
             return dict(said)

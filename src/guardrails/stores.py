@@ -171,7 +171,7 @@ def rebuild_of(
 
     @lru_cache(maxsize=1)
     def needs(policy_set: PolicySet) -> dict[str, int]:
-        return {policy.cap.id: policy.cap.window.keep_seconds for policy in policy_set.policies if policy.cap}
+        return {cap.id: cap.window.keep_seconds for policy in policy_set.policies for cap in policy.caps}
 
     return CapsRebuild(transactor, redis, clock=clock, new_id=new_id, needs=lambda: needs(policies.snapshot.policy_set))
 

@@ -47,7 +47,7 @@ SPANS = st.builds(
 
 @given(compiled=st.sampled_from(list(COMPILED.values())), sends=st.lists(SPANS, min_size=2, max_size=8), data=st.data())
 def test_the_next_slot_is_the_first_instant_with_room(compiled, sends, data):
-    (rule,) = [policy.cap for policy in compiled.policy_set.policies if policy.cap is not None]
+    (rule,) = [cap for policy in compiled.policy_set.policies for cap in policy.caps]
     transactor = open_stores("memory:")
     for number, span in enumerate(sends):
         holding = Holding(decision_id=f"d-{number}", takes=rule.takes(CANDIDATE), at=NOW + span, lease_until=None)

@@ -74,7 +74,7 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     satisfied: Condition
     reason: Reason
     needs: tuple[Need, ...] = ()
-    cap: CapRule | None = None
+    caps: tuple[CapRule, ...] = ()
     obligations: tuple[ObligationRule, ...] = ()
     retry: Retry | None = None
     on_missing: OnMissing | None = None

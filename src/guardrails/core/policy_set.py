@@ -70,12 +70,12 @@ def scope_set(policy_set: PolicySet) -> PolicySet:
     """
     policies = policy_set.policies
     needing = (_stand_in(each, each.applies_to, needs=each.needs) for each in policies if each.needs)
-    counting = (_stand_in(each, each.cap.counts, cap=each.cap) for each in policies if each.cap is not None)
+    counting = (_stand_in(each, cap.counts, caps=(cap,)) for each in policies for cap in each.caps)
     return PolicySet((*needing, *counting), revision=policy_set.revision, files={})
 
 
 def _stand_in(
-    policy: Policy, applies_to: Condition, *, needs: tuple[Need, ...] = (), cap: CapRule | None = None
+    policy: Policy, applies_to: Condition, *, needs: tuple[Need, ...] = (), caps: tuple[CapRule, ...] = ()
 ) -> Policy:
     return Policy(
         ordinal=policy.ordinal,
@@ -87,7 +87,7 @@ def _stand_in(
         satisfied=TRUE,
         reason=Reason("", ""),
         needs=needs,
-        cap=cap,
+        caps=caps,
     )
 
 

@@ -90,7 +90,9 @@ class Case:
             policy for policy, verdict in zip(scope.policies, verdicts, strict=True) if verdict is not not_applicable
         ]
         self.needs: tuple[Need, ...] = tuple([need for policy in concerned for need in policy.needs])
-        self.counting: tuple[CapRule, ...] = tuple([policy.cap for policy in concerned if policy.cap is not None])
+        self.counting: tuple[CapRule, ...] = tuple(
+            [cap for policy in concerned if policy.caps for cap in policy.caps]  # most have none
+        )
         self.located = candidate
         self.questions: Questions = {need.fact: need.queries(candidate, at) for need in self.needs if not need.shares}
         self.is_unlocated = not has_zone(candidate.recipient) and any(ZONE_FIELD in need.fields for need in self.needs)

@@ -172,9 +172,11 @@ def _check(recipient: Recipient) -> None:
 
 def _caps(policies: Iterable[Policy], now: datetime) -> tuple[_Cap, ...]:
     return tuple(
-        _Cap(policy, policy.cap)
+        _Cap(policy, cap)
         for policy in policies
-        if policy.cap is not None and (not policy.cap.per or RECIPIENT in policy.cap.per) and policy.is_valid_at(now)
+        if policy.is_valid_at(now)
+        for cap in policy.caps
+        if not cap.per or RECIPIENT in cap.per
     )
 
 

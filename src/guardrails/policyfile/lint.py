@@ -155,8 +155,8 @@ def _attribute_types(subjects: Sequence[_Subject]) -> Iterator[Problem]:
     first: dict[str, tuple[FactType, str]] = {}
     for subject in subjects:
         policy = subject.policy
-        counts = policy.cap.counts if policy.cap is not None else TRUE
-        for name, type_ in _attributes(AllOf((policy.applies_to, policy.violated, counts))):
+        counts = (cap.counts for cap in policy.caps)
+        for name, type_ in _attributes(AllOf((policy.applies_to, policy.violated, *counts))):
             earlier, id_ = first.setdefault(name, (type_, policy.id))
             if earlier is not type_:
                 message = f"`{name}` is tested as {type_.value} here, and as {earlier.value} in {quote(id_)}"

@@ -67,7 +67,7 @@ def read_policy(
         satisfied=lowered.satisfied,
         reason=reason,
         needs=lowered.needs,
-        cap=lowered.cap,
+        caps=lowered.caps,
         obligations=lowered.obligations,
         retry=lowered.retry,
         on_missing=written.get("on_missing", kind.on_missing),

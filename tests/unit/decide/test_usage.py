@@ -54,7 +54,7 @@ class Room:
             "campaign": {"id": "cmp-7"},
         }
         candidate = msgspec.convert(value, Candidate)
-        rules = [policy.cap for policy in self.policy_set.policies if policy.cap is not None]
+        rules = [cap for policy in self.policy_set.policies for cap in policy.caps]
         takes = tuple(take for rule in rules for take in rule.takes(candidate))
         decision_id = f"d-{next(self._numbers)}"
         holding = Holding(decision_id=decision_id, takes=takes, at=at, lease_until=lease_until, sent_at=sent_at)

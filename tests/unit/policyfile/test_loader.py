@@ -80,9 +80,9 @@ def test_what_is_left_out_has_its_default():
 
 def test_project_stands_for_the_projects_zone():
     cap = "  - {id: c, kind: frequency_cap, limit: 1, per: [], window: {calendar: day, timezone: %s, fallback: %s}}"
-    assert Zone("Europe/Berlin", "deny") == _only(cap % ("project", "deny")).cap.window.zone
-    assert Zone("recipient", "Europe/Berlin") == _only(cap % ("recipient", "project")).cap.window.zone
-    assert Zone("Asia/Tokyo", "strictest") == _only(cap % ("Asia/Tokyo", "strictest")).cap.window.zone
+    assert Zone("Europe/Berlin", "deny") == _only(cap % ("project", "deny")).caps[0].window.zone
+    assert Zone("recipient", "Europe/Berlin") == _only(cap % ("recipient", "project")).caps[0].window.zone
+    assert Zone("Asia/Tokyo", "strictest") == _only(cap % ("Asia/Tokyo", "strictest")).caps[0].window.zone
 
 
 def test_the_project_may_stand_in_a_file_of_its_own_and_is_utc_without_one():

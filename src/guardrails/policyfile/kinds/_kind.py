@@ -48,7 +48,7 @@ class Lowered(msgspec.Struct, frozen=True, kw_only=True):
     satisfied: Condition
     reason: Reason
     needs: tuple[Need, ...] = ()
-    cap: CapRule | None = None
+    caps: tuple[CapRule, ...] = ()
     obligations: tuple[ObligationRule, ...] = ()
     retry: Retry | None = None
 

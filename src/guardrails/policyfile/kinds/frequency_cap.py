@@ -67,7 +67,7 @@ def lower(spec: Mapping[str, Any], lowering: Lowering) -> Lowered:
         satisfied=Compare(fact, FactType.NUMBER, Ordering.LT, limit),
         reason=Reason("cap.exceeded", f"at most {limit} {_in_window(spec['window'], window)}, {key_words(spec)}"),
         needs=(used,),
-        cap=cap,
+        caps=(cap,),
         retry=retry_advice(spec, lowering),
     )
     return _with_own_limit(lowered, used) if cap.personal else lowered

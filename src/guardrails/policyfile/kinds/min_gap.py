@@ -40,7 +40,7 @@ def lower(spec: Mapping[str, Any], lowering: Lowering) -> Lowered:
         satisfied=Compare(fact, FactType.NUMBER, Ordering.LT, 1),
         reason=Reason("gap.too_soon", f"at least {spec['gap']} must lie between two sends, {key_words(spec)}"),
         needs=(CapNeed(fact, cap),),
-        cap=cap,
+        caps=(cap,),
         retry=retry_advice(spec, lowering),
     )
 

@@ -113,8 +113,9 @@ def _natural(name: str) -> tuple[tuple[int, str], ...]:
 
 def _limits(policies: Iterable[Policy], chosen: Mapping[str, int]) -> Iterator[Limit]:
     for policy in policies:
-        cap = policy.cap
-        if cap is not None and cap.personal:
+        for cap in policy.caps:
+            if not cap.personal:
+                continue
             own = chosen.get(cap.id)
             shown = None if own is None or own >= cap.limit else own
             yield Limit(cap.id, policy.title or policy.id, min(cap.limit, LIMIT_MOST), *_span(cap.window), shown)

@@ -53,7 +53,7 @@ def test_fewer_than_the_limit_may_be_used(policy, outcome, facts, expected):
 def test_the_window_is_as_it_is_written(policy, window, expected, words):
     cap = policy(lines(window))
     rule = CapRule(id="p", limit=2, window=expected, per=("recipient.id",), counts=TRUE, count_on="reserved")
-    assert cap.cap == rule
+    assert cap.caps == (rule,)
     assert cap.needs == (CapNeed(FACT, rule),)
     assert cap.reason.message == f"at most 2 {words}, for each recipient"
 
@@ -61,7 +61,7 @@ def test_the_window_is_as_it_is_written(policy, window, expected, words):
 def test_the_key_names_fields(policy):
     per = "[recipient, channel, campaign, sponsor, topic, tag, content_class]"
     cap = policy(lines(per=per))
-    assert cap.cap.per == (
+    assert cap.caps[0].per == (
         "recipient.id",
         "channel",
         "campaign.id",
@@ -77,23 +77,23 @@ def test_the_key_names_fields(policy):
 
 def test_a_cap_may_be_over_everything(policy):
     cap = policy(lines(per="[]"))
-    assert cap.cap.per == ()
+    assert cap.caps[0].per == ()
     assert cap.reason.message == "at most 2 in any 24h, in all"
 
 
 def test_it_counts_what_it_applies_to_where_nothing_else_is_said(policy):
     cap = policy(lines(more="applies_to: {channel: push}\n"))
-    assert cap.cap.counts == cap.applies_to == OneOf("channel", FactType.STRING, ("push",))
+    assert cap.caps[0].counts == cap.applies_to == OneOf("channel", FactType.STRING, ("push",))
 
 
 def test_what_counts_may_differ_from_what_it_applies_to(policy):
     cap = policy(lines(more="applies_to: {channel: push}\ncounts: {lane: monetized}\n"))
-    assert cap.cap.counts == OneOf("lane", FactType.STRING, ("monetized",))
+    assert cap.caps[0].counts == OneOf("lane", FactType.STRING, ("monetized",))
 
 
 @pytest.mark.parametrize("count_on", ["reserved", "sent", "delivered"])
 def test_the_author_says_when_a_send_begins_to_count(policy, count_on):
-    assert policy(lines(more=f"count_on: {count_on}\n")).cap.count_on == count_on
+    assert policy(lines(more=f"count_on: {count_on}\n")).caps[0].count_on == count_on
 
 
 def test_it_passes_on_advice_to_the_sender(policy):
@@ -103,13 +103,13 @@ def test_it_passes_on_advice_to_the_sender(policy):
 
 @pytest.mark.parametrize("window", ["{rolling: 24h}", "{countdown: 24h}"])
 def test_rolling_and_countdown_windows_count_to_a_thousand(policy, problems, window):
-    assert policy(lines(window, limit=1000)).cap.limit == 1000
+    assert policy(lines(window, limit=1000)).caps[0].limit == 1000
     assert problems(lines(window, limit=1001)) == [(2, "out-of-bounds")]
 
 
 def test_calendar_windows_count_to_a_billion(policy, problems):
     window = "{calendar: day, timezone: project}"
-    assert policy(lines(window, limit=10**9)).cap.limit == 10**9
+    assert policy(lines(window, limit=10**9)).caps[0].limit == 10**9
     assert problems(lines(window, limit=10**9 + 1)) == [(2, "out-of-bounds")]
 
 
@@ -173,7 +173,7 @@ def test_a_personal_cap_says_which_limit_is_reached(policy, outcome, facts, expe
 
 def test_a_personal_cap_counts_as_any_and_asks_what_the_recipient_chose(policy):
     cap, plain = policy(lines(more="personal: true\n")), policy(lines(more="personal: false\n"))
-    used = CapNeed(FACT, cap.cap)
+    used = CapNeed(FACT, cap.caps[0])
     assert cap.needs == (used, PersonalNeed(LEFT, used))
     assert cap.reason.message == "at most 2 in any 24h, for each recipient, or fewer where the recipient chose so"
     assert plain == policy(lines())

@@ -22,18 +22,18 @@ def test_no_other_send_may_stand_closer_than_the_gap(policy, outcome, facts, exp
 def test_a_gap_is_a_rolling_cap_of_one(policy):
     gap = policy(LINES)
     rule = CapRule(id="p", limit=1, window=RollingWindow(7200), per=("recipient.id",), counts=TRUE, count_on="reserved")
-    assert gap.cap == rule
+    assert gap.caps == (rule,)
     assert gap.needs == (CapNeed(FACT, rule),)
 
 
 def test_it_counts_what_it_applies_to_where_nothing_else_is_said(policy):
     push = OneOf("channel", FactType.STRING, ("push",))
-    assert policy(f"{LINES}applies_to: {{channel: push}}\n").cap.counts == push
+    assert policy(f"{LINES}applies_to: {{channel: push}}\n").caps[0].counts == push
 
 
 def test_what_counts_may_be_more_than_what_it_applies_to(policy):
     lines = f"{LINES}applies_to: {{channel: push}}\ncounts: {{channel: [push, sms]}}\ncount_on: delivered\n"
-    cap = policy(lines).cap
+    cap = policy(lines).caps[0]
     assert cap.counts == OneOf("channel", FactType.STRING, ("push", "sms"))
     assert cap.count_on == "delivered"
 

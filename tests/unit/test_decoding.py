@@ -35,6 +35,15 @@ def test_a_right_value_is_decoded():
     assert DECODER.decode(json.dumps(CANDIDATE).encode()) == msgspec.convert(CANDIDATE, Candidate)
 
 
+def test_a_host_that_is_none_is_told_by_its_place():
+    port = {**CANDIDATE, "conversion": {"hosts": ["pay.example.com", "pay.example.com:8443"]}}
+    sharp_s = {**CANDIDATE, "conversion": {"hosts": ["straße.example"]}}
+    no_host = "is not the name of a host, such as `pay.example.com`, without scheme, port or path"
+    no_label = "has characters that versions of IDNA read differently; write it as an A-label, `xn--...`"
+    assert errors_of(port) == [("/conversion/hosts/1", no_host)]
+    assert errors_of(sharp_s) == [("/conversion/hosts/0", no_label)]
+
+
 def test_every_error_is_told_at_once_by_pointer():
     wrong = {
         "id": "",

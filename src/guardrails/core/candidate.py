@@ -14,16 +14,22 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta
 
+from guardrails.core.hosts import canonical_host
 from guardrails.errors import CandidateError
 
 __all__ = [
+    "Affiliate",
+    "Benefit",
     "BoundsError",
     "Campaign",
     "Candidate",
     "Content",
     "Context",
+    "Conversion",
+    "Disclosure",
     "Offer",
     "Recipient",
+    "Spend",
     "Sponsor",
     "candidate_facts",
 ]
@@ -39,9 +45,15 @@ Country = Annotated[str, Meta(pattern=r"^[A-Z]{2}(?!\n)$")]
 Region = Annotated[str, Meta(pattern=r"^[A-Z]{2}-[A-Z0-9]{1,3}(?!\n)$")]
 CountryOrRegion = Annotated[str, Meta(pattern=r"^[A-Z]{2}(-[A-Z0-9]{1,3})?(?!\n)$")]  # of a union, one pattern is lost
 Instant = Annotated[datetime, Meta(tz=True)]
+AmountMinor = Annotated[int, Meta(ge=0, le=2**53)]
+Currency = Annotated[str, Meta(pattern=r"^[A-Z]{3}(?!\n)$")]
+Told = Annotated[str, Meta(min_length=1, max_length=200, pattern=r"\S")]  # words for the recipient to read
 Lane = Literal["transactional", "monetized"]
 ContentClass = Literal["transactional", "sponsored", "affiliate", "recognition", "editorial"]
 Channel = Literal["push", "web_push", "email", "sms", "in_app", "chat", "voice"]
+BenefitForm = Literal["credits", "discount"]
+Placement = Literal["before_first_tap", "after_first_tap"]
+HostName = Annotated[str, Meta(min_length=1, max_length=500, pattern=PRINTABLE)]  # `core.hosts` judges it
 
 ATTRIBUTES_MAX = 64
 ATTRIBUTES_DEPTH = 4
@@ -91,9 +103,10 @@ class Content(_Part, frozen=True, rename={"class_": "class"}):
 
 
 class Campaign(_Part, frozen=True):
-    """The campaign it belongs to."""
+    """The campaign it belongs to, and which of its arms (variants) this is."""
 
     id: Id
+    arm: Word | None = None
 
 
 class Sponsor(_Part, frozen=True):
@@ -102,13 +115,66 @@ class Sponsor(_Part, frozen=True):
     id: Id
 
 
+class Affiliate(_Part, frozen=True):
+    """The partner who earns a share where it converts."""
+
+    id: Id
+
+
 class Offer(_Part, frozen=True):
     """What can be bought or redeemed: integer minor units and an ISO 4217 code, never a float."""
 
     id: Id
-    amount_minor: Annotated[int, Meta(ge=0, le=2**53)] | None = None
-    currency: Annotated[str, Meta(pattern=r"^[A-Z]{3}(?!\n)$")] | None = None
+    amount_minor: AmountMinor | None = None
+    currency: Currency | None = None
     expires_at: Instant | None = None
+
+
+class Benefit(_Part, frozen=True):
+    """What the recipient gets of what it earns, in basis points; as what; and the sentence that tells them."""
+
+    share_bps: Annotated[int, Meta(ge=0, le=10_000)] | None = None
+    form: BenefitForm | None = None
+    text: Annotated[str, Meta(min_length=1, max_length=500, pattern=r"\S")] | None = None
+
+
+class Spend(_Part, frozen=True):
+    """What this one send costs whoever pays for it, at most."""
+
+    amount_minor: AmountMinor
+    currency: Currency
+
+
+class Conversion(_Part, frozen=True):
+    """How it converts: the hosts that lead out of the notification (none: it never does), and how long it takes.
+
+    The hosts are canonical (`core.hosts`), however they came.
+    """
+
+    hosts: Annotated[tuple[HostName, ...], Meta(max_length=20)] | None = None
+    max_seconds: Annotated[int, Meta(ge=1, le=86_400)] | None = None
+
+    def __post_init__(self) -> None:
+        """Make the hosts canonical. Raises BoundsError where one is none."""
+        if self.hosts:
+            hosts = tuple(_host(place, text) for place, text in enumerate(self.hosts))
+            msgspec.structs.force_setattr(self, "hosts", hosts)
+
+
+def _host(place: int, text: str) -> str:
+    try:
+        return canonical_host(text)
+    except ValueError as error:
+        raise BoundsError(f"hosts.{place}", str(error)) from None
+
+
+class Disclosure(_Part, frozen=True):
+    """What is disclosed besides the words of `content.disclosure`, and where the recipient sees it."""
+
+    on_behalf_of: Told | None = None
+    paid_by: Told | None = None
+    item_label: Told | None = None
+    placement: Placement | None = None
 
 
 class Context(_Part, frozen=True):
@@ -130,8 +196,13 @@ class Candidate(_Part, frozen=True):
     send_at: Instant | None = None
     campaign: Campaign | None = None
     sponsor: Sponsor | None = None
+    affiliate: Affiliate | None = None
     offer: Offer | None = None
     context: Context | None = None
+    benefit: Benefit | None = None
+    spend: Spend | None = None
+    conversion: Conversion | None = None
+    disclosure: Disclosure | None = None
     attributes: dict[str, Any] = {}
 
     def __post_init__(self) -> None:
@@ -176,8 +247,13 @@ _PARTS = tuple(
         ("content", Content),
         ("campaign", Campaign),
         ("sponsor", Sponsor),
+        ("affiliate", Affiliate),
         ("offer", Offer),
         ("context", Context),
+        ("benefit", Benefit),
+        ("spend", Spend),
+        ("conversion", Conversion),
+        ("disclosure", Disclosure),
     )
 )
 """Of each part, the field under which policies know it and the attribute that holds it."""

@@ -317,6 +317,12 @@ CAP_PARTS: Mapping[str, Callable[[Candidate], str | tuple[str, ...] | None]] = {
     "sponsor.id": lambda candidate: None if candidate.sponsor is None else candidate.sponsor.id,
     "content.topic": lambda candidate: candidate.content.topic,
     "content.class": lambda candidate: candidate.content.class_,
+    "context.kind": lambda candidate: None if candidate.context is None else candidate.context.kind,
+    "context.id": lambda candidate: None if candidate.context is None else candidate.context.id,
+    "offer.id": lambda candidate: None if candidate.offer is None else candidate.offer.id,
+    "affiliate.id": lambda candidate: None if candidate.affiliate is None else candidate.affiliate.id,
+    "spend.currency": lambda candidate: None if candidate.spend is None else candidate.spend.currency,
+    "offer.currency": lambda candidate: None if candidate.offer is None else candidate.offer.currency,
     _TAGS: lambda candidate: candidate.content.tags,  # last: `cap_keys` makes a key of each
 }
 """What a cap's key may be made of. The order is part of every key that is stored: add at the end, before the tags."""

@@ -45,6 +45,8 @@ class Field(msgspec.Struct, frozen=True):
 LANES = ("transactional", "monetized")
 CONTENT_CLASSES = ("transactional", "sponsored", "affiliate", "recognition", "editorial")
 CHANNELS = ("push", "web_push", "email", "sms", "in_app", "chat", "voice")
+BENEFIT_FORMS = ("credits", "discount")
+PLACEMENTS = ("before_first_tap", "after_first_tap")
 
 _S, _N, _T, _L = FactType.STRING, FactType.NUMBER, FactType.TIMESTAMP, FactType.STRINGS
 
@@ -63,7 +65,9 @@ VOCABULARY: Mapping[str, Field] = {
     "content.disclosure": Field(_S, "the words that say who pays, as the recipient will see them"),
     "content.steps": Field(_N, "how many steps from opening to conversion"),
     "campaign.id": Field(_S, "the campaign it belongs to"),
+    "campaign.arm": Field(_S, "which arm (variant) of the campaign it is"),
     "sponsor.id": Field(_S, "who pays for it"),
+    "affiliate.id": Field(_S, "the partner who earns a share where it converts"),
     "offer.id": Field(_S, "the offer it carries"),
     "offer.amount_minor": Field(_N, "the offer's price in minor units of its currency"),
     "offer.currency": Field(_S, "ISO 4217 code of the offer's price", form="[A-Z]{3}", example="EUR"),
@@ -71,6 +75,17 @@ VOCABULARY: Mapping[str, Field] = {
     "context.kind": Field(_S, "what in the recipient's life it is tied to, such as `booking`"),
     "context.id": Field(_S, "the id of that thing"),
     "context.at": Field(_T, "when that thing takes place"),
+    "benefit.share_bps": Field(_N, "the recipient's share of what it earns, in basis points: 10000 is all of it"),
+    "benefit.form": Field(_S, "what the recipient gets it as", BENEFIT_FORMS),
+    "benefit.text": Field(_S, "the sentence that tells the recipient of their share"),
+    "spend.amount_minor": Field(_N, "what this send costs who pays for it, at most, in minor units of its currency"),
+    "spend.currency": Field(_S, "ISO 4217 code of that cost", form="[A-Z]{3}", example="EUR"),
+    "conversion.hosts": Field(_L, "the hosts that it leads to outside the notification, in lower case; empty: nowhere"),
+    "conversion.max_seconds": Field(_N, "how many seconds converting takes at most"),
+    "disclosure.on_behalf_of": Field(_S, "on whose behalf it is sent, as the recipient will see it"),
+    "disclosure.paid_by": Field(_S, "who pays for it, by the name that the recipient will see"),
+    "disclosure.item_label": Field(_S, "the label on the item itself, such as `Ad`"),
+    "disclosure.placement": Field(_S, "where the disclosure is seen", PLACEMENTS),
 }
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, tzinfo
+from typing import Literal
 
 import msgspec
 
@@ -15,14 +16,30 @@ from guardrails.core.needs import Need
 from guardrails.core.policy import Policy, Reason
 from guardrails.core.purposes import DEFAULT_LANGUAGE, Purpose
 
-__all__ = ["PolicySet", "Project", "Selected", "scope_set"]
+__all__ = ["Attribution", "PolicySet", "Project", "Selected", "scope_set"]
+
+
+class Attribution(msgspec.Struct, frozen=True):
+    """Which decisions revenue is attributed to: those not longer ago than `window_seconds`, of the same `across`.
+
+    By `model` the last of them gets all of it, or all get the same.
+    """
+
+    window_seconds: int = 7 * 86_400
+    model: Literal["last_touch", "linear"] = "last_touch"
+    across: Literal["sponsor", "campaign", "offer"] = "sponsor"
 
 
 class Project(msgspec.Struct, frozen=True):
-    """What holds for a whole set: the `zone` that `project` means, and the `language` (BCP 47) of its texts."""
+    """What holds for a whole set: the `zone` that `project` means, and the `language` (BCP 47) of its texts.
+
+    `contexts` are the kinds of context (`context.kind`) that it declares.
+    """
 
     zone: tzinfo = UTC
     language: str = DEFAULT_LANGUAGE
+    contexts: tuple[str, ...] = ()
+    attribution: Attribution = Attribution()
 
 
 class Selected(msgspec.Struct, frozen=True):

@@ -24,12 +24,11 @@ from zoneinfo import ZoneInfo
 import msgspec
 
 from guardrails.core.policy import Policy
-from guardrails.core.policy_set import PolicySet, Project
-from guardrails.core.purposes import DEFAULT_LANGUAGE
-from guardrails.core.zones import zone_named
+from guardrails.core.policy_set import PolicySet
 from guardrails.policyfile.document import Document, Marks, Reporter
-from guardrails.policyfile.policy_reader import check_zone_name, read_policy
+from guardrails.policyfile.policy_reader import read_policy
 from guardrails.policyfile.problems import PolicyProblems, Problem, quote
+from guardrails.policyfile.project_reader import project_zone, read_project
 from guardrails.policyfile.purpose_reader import Declared, read_purposes
 from guardrails.policyfile.schema_problems import validate_file
 from guardrails.policyfile.set_checks import (
@@ -45,7 +44,6 @@ from guardrails.policyfile.yaml_reader import LARGEST_FILE, read_yaml
 __all__ = ["load_policies", "load_policy_files", "policy_entries", "policy_paths", "purpose_entries"]
 
 SUFFIXES = (".yaml", ".yml")
-DEFAULT_ZONE = "UTC"
 
 
 def load_policies(path: Path | str) -> PolicySet:
@@ -101,11 +99,10 @@ def _load(files: Mapping[str, str | bytes], problems: list[Problem], *, where: s
     is_complete = not problems
     for report in reports:
         validate_file(report.document.value, report)
-    written = _project(reports)
-    project = Project(_project_zone(written), _project_language(written))
-    declared = read_purposes(reports, is_complete=is_complete, language=project.language)
+    written, zone, project, contexts = read_project(reports)
+    declared = read_purposes(reports, is_complete=is_complete, language=project.language, contexts=contexts)
     entries = _entries(reports)
-    policies = _read_policies(entries, _project_zone(written), declared)
+    policies = _read_policies(entries, zone, declared)
     check_ids(entries)
     check_overrides(entries, is_complete=is_complete)
     check_benefits(policies, entries, declared.purposes, declared.entries)
@@ -141,37 +138,6 @@ def _raise_any(problems: Iterable[Problem], reports: Iterable[Reporter]) -> None
         raise PolicyProblems(found)
 
 
-def _project(reports: Iterable[Reporter]) -> Mapping[str, Any]:
-    """What the one file that has a `project` says there; nothing where its zone is none."""
-    project: Mapping[str, Any] = {}
-    place = ""
-    for report in reports:
-        document = report.document
-        written = document.value.get("project")
-        if not isinstance(written, dict):
-            continue
-        if place:
-            report.key_problem("duplicate-project", f"the set has a `project` already, at {place}", ("project",))
-            continue
-        line, column = document.place(("project",), of_key=True)
-        place = f"{document.file}:{line}:{column}"
-        check_zone_name(written.get("timezone"), ("project", "timezone"), report)
-        name = written.get("timezone", DEFAULT_ZONE)
-        project = written if isinstance(name, str) and zone_named(name) else {}
-    return project
-
-
-def _project_zone(project: Mapping[str, Any]) -> ZoneInfo:
-    zone = zone_named(project.get("timezone", DEFAULT_ZONE))
-    assert zone is not None  # noqa: S101 - `_project` lets no other name through
-    return zone
-
-
-def _project_language(project: Mapping[str, Any]) -> str:
-    language = project.get("language")
-    return language if isinstance(language, str) else DEFAULT_LANGUAGE
-
-
 def _entries(reports: Iterable[Reporter]) -> list[Entry]:
     """Every policy that is a mapping, in policy order; others are reported."""
     entries: list[Entry] = []
@@ -197,7 +163,7 @@ def _builtin(kind: str, *, ordinal: int) -> Policy:
     title = "Built in; an enforced policy of this kind replaces it"
     written = {"id": f"{RESERVED_PREFIX}{kind.replace('_', '-')}", "kind": kind, "title": title}
     nowhere = Reporter(Document("", written, Marks((1, 1)), ()))
-    policy = read_policy(written, (), nowhere, ordinal=ordinal, project_zone=_project_zone({}))
+    policy = read_policy(written, (), nowhere, ordinal=ordinal, project_zone=project_zone({}))
     assert policy is not None  # noqa: S101 - the kind's own tests lower an empty mapping
     return msgspec.structs.replace(policy, builtin=True)
 

@@ -1,4 +1,4 @@
-"""The purposes that a set declares: each read into a `Purpose`, or its problems.
+"""What a set declares for its policies to name: purposes, each read into a `Purpose` or its problems, and contexts.
 
 A purpose with problems is declared all the same: policies that name it have no problem of their own.
 """
@@ -21,12 +21,23 @@ __all__ = ["NOTHING_DECLARED", "Declared", "read_purposes"]
 
 
 class Declared:
-    """What the set declares, by id, in order. `is_complete` where nothing that stands there went unread."""
+    """The purposes that the set declares, by id, in order. `is_complete` where nothing that stands there went unread.
 
-    def __init__(self, entries: Mapping[str, Entry], purposes: Mapping[str, Purpose], *, is_complete: bool) -> None:
+    `contexts` are the kinds of context it declares; None where a file that may say so was not read.
+    """
+
+    def __init__(
+        self,
+        entries: Mapping[str, Entry],
+        purposes: Mapping[str, Purpose],
+        *,
+        is_complete: bool,
+        contexts: tuple[str, ...] | None = (),
+    ) -> None:
         self.entries = entries
         self.purposes = purposes
         self.is_complete = is_complete
+        self.contexts = contexts
 
     def lacks(self, purpose_id: str) -> bool:
         """Whether it is sure that purposes are declared, and this one is not."""
@@ -36,11 +47,18 @@ class Declared:
 NOTHING_DECLARED = Declared({}, {}, is_complete=True)
 
 
-def read_purposes(reports: Sequence[Reporter], *, is_complete: bool, language: str = DEFAULT_LANGUAGE) -> Declared:
+def read_purposes(
+    reports: Sequence[Reporter],
+    *,
+    is_complete: bool,
+    language: str = DEFAULT_LANGUAGE,
+    contexts: tuple[str, ...] | None = None,
+) -> Declared:
     """Every purpose of a set that is written in `language`, where all of its files are read if `is_complete`.
 
-    Reports what is wrong with them.
+    With them go the `contexts` that its project declares. Reports what is wrong with the purposes.
     """
+    contexts = contexts if is_complete else None
     entries: dict[str, Entry] = {}
     purposes: dict[str, Purpose] = {}
     for entry in _written(reports):
@@ -55,7 +73,7 @@ def read_purposes(reports: Sequence[Reporter], *, is_complete: bool, language: s
             if purpose is not None:
                 purposes[entry.id] = purpose
     is_complete = is_complete and all(isinstance(_list(report), list) for report in reports)
-    return Declared(entries, purposes, is_complete=is_complete)
+    return Declared(entries, purposes, is_complete=is_complete, contexts=contexts)
 
 
 def _written(reports: Iterable[Reporter]) -> Iterator[Entry]:

@@ -87,6 +87,7 @@ _FORMS: Mapping[str, Schema] = {
         **_form("notice version", ".*[0-9].*", "versions are ordered by the numbers in them: `3`, `2026-03`, `1.10`"),
         "maxLength": 100,
     },
+    "context_kind": {"title": "kind of context", "type": "string", "minLength": 1, "maxLength": 100},
     "zone_name": _form("time zone", _ZONE_NAME, "a zone is an IANA name such as `Europe/Berlin`"),
 }
 
@@ -242,6 +243,40 @@ _FILE_PROPERTIES: Mapping[str, Schema] = {
                 "default": DEFAULT_LANGUAGE,
                 "description": "What titles and purposes are written in: a tag such as `de`.",
             },
+            "contexts": {
+                "type": "array",
+                "items": _text(100, "A kind of context, such as `booking`."),
+                "minItems": 1,
+                "maxItems": 100,
+                "uniqueItems": True,
+                "description": "The kinds of context (`context.kind`) that policies may tie a moment to.",
+            },
+            "attribution": {
+                "type": "object",
+                "properties": {
+                    "window": {
+                        "$ref": "#/$defs/duration",
+                        "default": "7d",
+                        "description": "How long after a notification was decided revenue may be attributed to it.",
+                    },
+                    "model": {
+                        "enum": ["last_touch", "linear"],
+                        "default": "last_touch",
+                        "description": (
+                            "Who gets it where several are eligible: the last of them all of it (`last_touch`), or "
+                            "each the same (`linear`)."
+                        ),
+                    },
+                    "across": {
+                        "enum": ["sponsor", "campaign", "offer"],
+                        "default": "sponsor",
+                        "description": "What the notification and the revenue must have in common.",
+                    },
+                },
+                "minProperties": 1,
+                "additionalProperties": False,
+                "description": "Which notifications revenue is attributed to.",
+            },
         },
         "minProperties": 1,
         "additionalProperties": False,
@@ -302,7 +337,7 @@ def file_schema() -> dict[str, Any]:
         },
         "required": ["apiVersion"],
         "additionalProperties": False,
-        "$defs": {"zone_name": {"type": "string"}},
+        "$defs": {"zone_name": {"type": "string"}, "duration": _FORMS["duration"]},
     }
 
 

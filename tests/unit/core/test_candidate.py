@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from guardrails.core.candidate import Candidate, candidate_facts, effective_time
-from guardrails.core.facts import CHANNELS, CONTENT_CLASSES, LANES, VOCABULARY
+from guardrails.core.facts import BENEFIT_FORMS, CHANNELS, CONTENT_CLASSES, LANES, PLACEMENTS, VOCABULARY
 from guardrails.errors import CandidateError
 
 NOW = datetime(2026, 12, 1, 12, tzinfo=UTC)
@@ -37,10 +37,20 @@ FULL = {
         "disclosure": "Sponsored by Acme Air",
         "steps": 2,
     },
-    "campaign": {"id": "cmp-7"},
+    "campaign": {"id": "cmp-7", "arm": "b"},
     "sponsor": {"id": "acme-air"},
+    "affiliate": {"id": "partner-3"},
     "offer": {"id": "o-1", "amount_minor": 1500, "currency": "EUR", "expires_at": "2026-12-01T12:00:00Z"},
     "context": {"kind": "booking", "id": "b-9", "at": "2026-12-01T18:00:00Z"},
+    "benefit": {"share_bps": 1000, "form": "credits", "text": "You get a tenth of what we earn"},
+    "spend": {"amount_minor": 40, "currency": "EUR"},
+    "conversion": {"hosts": ["pay.example.com"], "max_seconds": 180},
+    "disclosure": {
+        "on_behalf_of": "Acme Air",
+        "paid_by": "Acme Air",
+        "item_label": "Ad",
+        "placement": "before_first_tap",
+    },
     "attributes": {},
 }
 
@@ -78,6 +88,19 @@ def test_the_words_of_the_vocabulary_are_those_that_a_candidate_may_use():
     assert set(by_name["lane"].values) == set(LANES)
     assert set(by_name["channel"].values) == set(CHANNELS)
     assert set(by_name["content"].fields[0].type.values) == set(CONTENT_CLASSES)
+    schema = msgspec.json.schema(Candidate)["$defs"]
+    assert schema["Benefit"]["properties"]["form"]["anyOf"][0]["enum"] == sorted(BENEFIT_FORMS)
+    assert schema["Disclosure"]["properties"]["placement"]["anyOf"][0]["enum"] == sorted(PLACEMENTS)
+
+
+def test_hosts_are_facts_in_their_one_form_and_none_at_all_is_one_too():
+    written = ["Pay.Example.COM.", "bücher.example"]
+    facts = candidate_facts(decode({**LEAST, "conversion": {"hosts": written}}))
+    assert facts["conversion.hosts"] == ("pay.example.com", "xn--bcher-kva.example")
+    assert candidate_facts(decode({**LEAST, "conversion": {"hosts": []}}))["conversion.hosts"] == ()
+    assert "conversion.hosts" not in candidate_facts(decode({**LEAST, "conversion": {"max_seconds": 60}}))
+    decoded = decode({**LEAST, "conversion": {"hosts": written}})
+    assert decoded == msgspec.convert(msgspec.to_builtins(decoded), Candidate)
 
 
 def nested(depth):
@@ -106,6 +129,25 @@ def nested(depth):
         {"offer": {"id": "o", "amount_minor": 15.0000001}},
         {"offer": {"id": "o", "amount_minor": -1}},
         {"offer": {"id": "o", "currency": "eur"}},
+        {"campaign": {"id": "c", "arm": ""}},
+        {"affiliate": {}},
+        {"benefit": {"share_bps": 10_001}},
+        {"benefit": {"share_bps": -1}},
+        {"benefit": {"form": "money"}},
+        {"benefit": {"text": " "}},
+        {"spend": {"amount_minor": 1}},
+        {"spend": {"currency": "EUR"}},
+        {"spend": {"amount_minor": -1, "currency": "EUR"}},
+        {"spend": {"amount_minor": 2**53 + 1, "currency": "EUR"}},
+        {"conversion": {"hosts": ["pay.example.com:8443"]}},
+        {"conversion": {"hosts": ["pay.example.com", "https://pay.example.com"]}},
+        {"conversion": {"hosts": ["*.example.com"]}},
+        {"conversion": {"hosts": ["a.example"] * 21}},
+        {"conversion": {"max_seconds": 0}},
+        {"conversion": {"max_seconds": 86_401}},
+        {"conversion": {"max_seconds": 1.5}},
+        {"disclosure": {"paid_by": ""}},
+        {"disclosure": {"placement": "somewhere"}},
         {"offer": {"id": "o", "expires_at": "2026-12-01T12:00:00"}},
         {"offer": {"id": "o", "expires_at": "9999-12-31T23:59:59Z"}},
         {"context": {"kind": "b", "at": "0001-01-01T00:00:00Z"}},

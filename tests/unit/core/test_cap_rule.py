@@ -2,11 +2,20 @@
 
 from datetime import UTC, datetime, timedelta
 
+import msgspec
 import pytest
 
 from guardrails.core.candidate import Campaign, Candidate, Content, Recipient, Sponsor
 from guardrails.core.cap_needs import CapNeed
-from guardrails.core.cap_rule import LISTED_TIMES, CalendarWindow, CapRule, CountdownWindow, RollingWindow, cap_keys
+from guardrails.core.cap_rule import (
+    CAP_PARTS,
+    LISTED_TIMES,
+    CalendarWindow,
+    CapRule,
+    CountdownWindow,
+    RollingWindow,
+    cap_keys,
+)
 from guardrails.core.needs import CapCheck, Take, Usage, UsageQuery
 from guardrails.core.timing import Zone
 from guardrails.core.zones import zone_named
@@ -66,6 +75,27 @@ def usage(*hours, older=0, around=NOON):
 )
 def test_a_key_is_the_values_of_its_parts_in_one_order(per, keys):
     assert keys == cap_keys(per, candidate())
+
+
+def test_a_key_may_be_made_of_what_is_tied_to_sold_and_paid():
+    parts = {
+        "context": {"kind": "booking", "id": "b-9"},
+        "offer": {"id": "o-1", "currency": "EUR"},
+        "affiliate": {"id": "p-3"},
+        "spend": {"amount_minor": 5, "currency": "JPY"},
+    }
+    sold = msgspec.convert(msgspec.to_builtins(candidate()) | parts, Candidate)
+    per = ("context.kind", "context.id", "offer.id", "affiliate.id", "spend.currency", "offer.currency")
+    assert cap_keys(per, sold) == ('["booking","b-9","o-1","p-3","JPY","EUR"]',)
+    assert cap_keys(tuple(reversed(per)), sold) == cap_keys(per, sold)
+    assert [cap_keys((part,), candidate()) for part in per] == [None] * 6
+
+
+def test_the_tags_stay_last_in_a_key():
+    assert list(CAP_PARTS)[-1] == "content.tags"
+    assert list(CAP_PARTS)[:6] == [
+        "recipient.id", "channel", "campaign.id", "sponsor.id", "content.topic", "content.class",
+    ]  # fmt: skip
 
 
 def test_a_tag_that_is_named_twice_is_one_key():

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from guardrails.core.conditions import TRUE, FactType, OneOf
-from guardrails.core.policy_set import Project
+from guardrails.core.policy_set import Attribution, Project
 from guardrails.core.purposes import Purpose, Sharing
 from guardrails.core.timing import Zone
 from guardrails.core.zones import zone_named
@@ -83,6 +83,25 @@ def test_project_stands_for_the_projects_zone():
     assert Zone("Europe/Berlin", "deny") == _only(cap % ("project", "deny")).caps[0].window.zone
     assert Zone("recipient", "Europe/Berlin") == _only(cap % ("recipient", "project")).caps[0].window.zone
     assert Zone("Asia/Tokyo", "strictest") == _only(cap % ("Asia/Tokyo", "strictest")).caps[0].window.zone
+
+
+def test_the_project_declares_contexts_and_how_revenue_is_attributed():
+    said = "contexts: [booking, trip], attribution: {window: 30d, model: linear, across: offer}"
+    project = _load(f"{RULE}project: {{{said}}}\n").project
+    assert project.contexts == ("booking", "trip")
+    assert project.attribution == Attribution(30 * 86_400, "linear", "offer")
+
+
+@pytest.mark.parametrize(
+    ("said", "attribution"),
+    [
+        ("timezone: UTC", Attribution(7 * 86_400, "last_touch", "sponsor")),
+        ("attribution: {across: campaign}", Attribution(7 * 86_400, "last_touch", "campaign")),
+        ("attribution: {window: 1d}", Attribution(86_400, "last_touch", "sponsor")),
+    ],
+)
+def test_what_a_project_leaves_open_of_attribution_has_its_default(said, attribution):
+    assert _load(f"{RULE}project: {{{said}}}\n").project.attribution == attribution
 
 
 def test_the_project_may_stand_in_a_file_of_its_own_and_is_utc_without_one():

@@ -57,7 +57,7 @@ from guardrails.errors import CandidateError, DependencyError, SettingsError
 from guardrails.policyfile.loader import load_policy_files
 from guardrails.preferences import PreferenceService
 from guardrails.settings import EngineName, Settings
-from guardrails.signing import Links, SigningKeys
+from guardrails.signing import Links, SigningKeys, Tokens
 from guardrails.storage.migrate import migrate
 from guardrails.stores import DEADLINE, open_redis, open_stores, rebuild_of
 
@@ -125,6 +125,7 @@ class Application:
     preferences: PreferenceService
     receipts: Receipts
     signing_keys: Callable[[], SigningKeys]
+    tokens: Callable[[], Tokens]
     links: Links | None
     audit: AuditService
     housekeeping: Housekeeping
@@ -292,6 +293,7 @@ def build_application(
             transactor, keys=outside.keys, purposes=purposes, controller=outside.controller, new_id=make_id
         ),
         signing_keys=outside.keys,
+        tokens=cache(lambda: Tokens(outside.keys())),
         links=outside.links,
         audit=AuditService(transactor),
         housekeeping=Housekeeping(transactor, keep=terms.keep),

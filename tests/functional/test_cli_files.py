@@ -292,7 +292,7 @@ def test_a_database_keeps_decisions_and_replay_finds_no_difference(here):
     result = run("replay")
     assert (result.exit_code, result.stdout) == (0, "3 decisions replayed, 0 differences\n")
     said = json.loads(run("replay", "--json", "--from", "1", "--to", "2").stdout)
-    assert said == {"decisions": 1, "skipped": 0, "older": 0, "differences": []}
+    assert said == {"decisions": 1, "skipped": 0, "older": 0, "events": 0, "differences": []}
     assert run("replay", "--from", "7").stdout == "0 decisions replayed, 0 differences\n"
 
 

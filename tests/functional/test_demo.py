@@ -107,7 +107,7 @@ def test_every_decision_of_the_demo_comes_out_the_same_again(once):
     )
     assert (replay.returncode, json.loads(replay.stdout)) == (
         0,
-        {"decisions": LIMIT, "skipped": 0, "older": 0, "differences": []},
+        {"decisions": LIMIT, "skipped": 0, "older": 0, "events": 0, "differences": []},
     )
 
 

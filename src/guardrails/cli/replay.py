@@ -46,7 +46,7 @@ def replay(*, database: str, start: int, stop: int | None, as_json: bool) -> int
 
     There must be none. A difference means that the log, or the software, is not what it was. Decisions that a fault
     or an outage made can't be decided again; they are counted as skipped. Of those that an older release recorded,
-    what it recorded is compared.
+    what it recorded is compared. Entries that other rooms wrote, such as redemptions, are counted as events.
     """
     require_records(database)
     transactor = open_stores(database, on_old_schema=refuse_to_migrate)
@@ -60,7 +60,7 @@ def replay(*, database: str, start: int, stop: int | None, as_json: bool) -> int
     finally:
         transactor.close()
     if as_json:
-        counts = {"decisions": again.decisions, "skipped": again.skipped, "older": again.older}
+        counts = {"decisions": again.decisions, "skipped": again.skipped, "older": again.older, "events": again.events}
         print_json(counts | {"differences": differences})
     else:
         _show(again, differences, output_console())
@@ -101,6 +101,8 @@ def _show(again: Replay, differences: list[Difference], console: Console) -> Non
     said = f"{counted(again.decisions, 'decision')} replayed, {counted(len(differences), 'difference')}"
     skipped = f", {again.skipped:,} skipped" if again.skipped else ""
     console.print(f"{said}{skipped}", style="bold red" if differences else "bold green")
+    if again.events:
+        console.print(f"{counted(again.events, 'event')} passed over: they decide nothing", style="dim")
     if again.older:
         recorded = f"{counted(again.older, 'decision')} recorded by an older release"
         less = "which wrote less of leases, slots and consents: all that it wrote was compared"

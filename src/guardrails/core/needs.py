@@ -4,8 +4,9 @@ A *need* names one fact. It says which questions to ask (`queries`), turns the a
 instant (`value`), and says when that value may next change by time alone (`next_change`). The last two are pure, so
 the same answers give the fact at any other instant: that is what makes `retry_at` exact and replay possible.
 
-The rooms answer three kinds of question, in bulk. A need that asks nothing (quiet hours) depends on time only. What
-several needs are made of is asked for once: they *share* the answers, as those to what the recipient chose.
+The rooms answer four kinds of question, in bulk. A need that asks nothing (quiet hours) depends on time only. What
+several needs are made of is asked for once: they *share* the answers, as those to what the recipient chose, or to what
+was registered of the offer.
 """
 
 from __future__ import annotations
@@ -20,13 +21,18 @@ from guardrails.core.conditions import FactType
 from guardrails.core.facts import FactValue
 
 __all__ = [
+    "OFFER",
     "PREFERENCES",
     "Answer",
+    "BenefitTerms",
     "CapCheck",
     "ConsentQuery",
     "ConsentState",
     "ConsentStatus",
     "Need",
+    "OfferQuery",
+    "OfferStatus",
+    "OfferTerms",
     "PreferenceQuery",
     "Preferences",
     "Query",
@@ -41,8 +47,12 @@ PREFERENCES = "preferences"
 INVARIANT: no fact that a policy reads is called so. Those have three parts: the concern, the policy's id, the fact.
 """
 
+OFFER = "offer"
+"""Names the question for what was registered of the candidate's offer: asked once a case. As for `PREFERENCES`."""
+
 ConsentStatus = Literal["granted", "withdrawn", "denied", "expired"]
 CountOn = Literal["reserved", "sent", "delivered"]
+OfferStatus = Literal["unregistered", "live", "withdrawn", "sold_out"]
 
 
 # `gc=False`, here and on every value that a decision makes several of: what is frozen can be part of no cycle, so the
@@ -96,6 +106,47 @@ class Preferences(_Value, frozen=True):
     timezone: str | None = None
 
 
+class OfferQuery(_Value, frozen=True):
+    """What was registered of this offer?"""
+
+    offer: str
+
+
+class BenefitTerms(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
+    """What of the revenue goes to the recipient: `share_bps` of 10,000, the form, and the sentence that says so."""
+
+    share_bps: int
+    form: Literal["credits", "discount"]
+    text: str | None = None
+
+
+class OfferTerms(_Value, frozen=True):
+    """The registered terms of an offer; `status` alone where there are none.
+
+    `amount_minor` is in minor units of `currency` (ISO 4217). It can be had from `begins_at` on and until `ends_at`
+    (half-open; None: no such bound), which `status` says nothing of: it changes by what people do, not by time.
+    `commission_bps` of the price, and `affiliate_bps` of the revenue, are of 10,000. `steps` are the names of those
+    from opening to conversion, `session_seconds` how long these may take, and `lifetime_seconds` how long a token of
+    the offer lives at most.
+    """
+
+    status: OfferStatus
+    amount_minor: int | None = None
+    currency: str | None = None
+    begins_at: datetime | None = None
+    ends_at: datetime | None = None
+    title: str | None = None
+    sponsor: str | None = None
+    campaign: str | None = None
+    affiliate: str | None = None
+    affiliate_bps: int | None = None
+    commission_bps: int | None = None
+    steps: tuple[str, ...] | None = None
+    session_seconds: int | None = None
+    lifetime_seconds: int | None = None
+    benefit: BenefitTerms | None = None
+
+
 class UsageQuery(_Value, frozen=True, cache_hash=True):
     """Which sends count under `key` of the cap `cap`, from `since` on?
 
@@ -131,8 +182,8 @@ class Usage(_Value, frozen=True):
     split: datetime | None = None
 
 
-Query = ConsentQuery | PreferenceQuery | UsageQuery
-Answer = ConsentState | Preferences | Usage
+Query = ConsentQuery | PreferenceQuery | OfferQuery | UsageQuery
+Answer = ConsentState | Preferences | OfferTerms | Usage
 
 
 class Take(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
@@ -182,7 +233,10 @@ class Need(Protocol):
 
     @property
     def shares(self) -> tuple[str, ...]:
-        """Whose answers it is made of instead of its own: `PREFERENCES`, or facts of the same policy; mostly empty."""
+        """Whose answers it is made of instead of its own: `PREFERENCES`, `OFFER`, or facts of the same policy.
+
+        Mostly empty.
+        """
 
     def queries(self, candidate: Candidate, at: datetime) -> tuple[Query, ...] | None:
         """The questions to ask; None where the candidate lacks what they need.

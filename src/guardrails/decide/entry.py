@@ -1,13 +1,14 @@
 """Audit entries: what is written before the answer leaves, and all that is needed to decide again.
 
 A decision's entry holds the candidate, the instant, the revision and the rooms' answers. Everything else follows
-from these by pure computation; `replay` does it and compares.
+from these by pure computation; `replay` does it and compares. Other rooms record what took place there as events.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
+from typing import Any
 
 import msgspec
 
@@ -15,7 +16,7 @@ from guardrails.core.candidate import Candidate
 from guardrails.core.decision import Decision
 from guardrails.core.needs import Answer, Take
 
-__all__ = ["DecisionEntry", "Entry", "OutcomeEntry", "decode_entry", "encode_entry"]
+__all__ = ["DecisionEntry", "Entry", "EventEntry", "OutcomeEntry", "decode_entry", "encode_entry"]
 
 
 class DecisionEntry(msgspec.Struct, frozen=True, gc=False, kw_only=True, tag="decision", tag_field="type"):
@@ -53,7 +54,19 @@ class OutcomeEntry(msgspec.Struct, frozen=True, gc=False, kw_only=True, tag="out
     delivered_at: datetime | None = None
 
 
-Entry = DecisionEntry | OutcomeEntry
+class EventEntry(msgspec.Struct, frozen=True, gc=False, kw_only=True, tag="event", tag_field="type"):
+    """What took place in another room at `at`, such as a redemption: its name, dotted, and what it says of itself.
+
+    `decision_id` is the decision that allowed what led to it, where one did. Whoever reads decisions passes it over.
+    """
+
+    event: str
+    at: datetime
+    decision_id: str | None = None
+    body: dict[str, Any] = {}
+
+
+Entry = DecisionEntry | OutcomeEntry | EventEntry
 
 _encoder = msgspec.json.Encoder()
 _decoder: msgspec.json.Decoder[Entry] = msgspec.json.Decoder(Entry)

@@ -16,11 +16,14 @@ from typing import Any, Protocol, TypeVar
 
 import msgspec
 
+from guardrails.core.claims import AttributionClaims, OfferClaims
 from guardrails.core.facts import Facts
 from guardrails.core.index import Selection
 from guardrails.core.needs import (
     ConsentQuery,
     ConsentState,
+    OfferQuery,
+    OfferTerms,
     PreferenceQuery,
     Preferences,
     Take,
@@ -40,8 +43,10 @@ __all__ = [
     "Engine",
     "EngineFactory",
     "Handler",
+    "OfferReader",
     "PolicyArchive",
     "PreferenceReader",
+    "SendTokens",
     "Session",
     "StoredDecision",
     "Transactor",
@@ -116,6 +121,13 @@ class PreferenceReader(Protocol):
 
     def read(self, queries: Sequence[PreferenceQuery], /) -> Mapping[PreferenceQuery, Preferences]:
         """The recipient's toggles for each question; every question is answered. Raises DependencyError."""
+
+
+class OfferReader(Protocol):
+    """Answers what was registered of offers, in one round trip for all."""
+
+    def read(self, queries: Sequence[OfferQuery], /) -> Mapping[OfferQuery, OfferTerms]:
+        """The terms for each question; every question is answered: `unregistered` is one. Raises DependencyError."""
 
 
 class CapStore(Protocol):
@@ -260,6 +272,22 @@ class UnsubscribeLinks(Protocol):
 
     def unsubscribe(self, recipient: str, purposes: Sequence[str], channel: str, decision_id: str, /) -> str:
         """The URL that withdraws these purposes on this channel; the decision is the one that allowed the message."""
+
+
+class SendTokens(Protocol):
+    """Makes the signed tokens that an allow carries. Signing takes some 20 us; the rest is made ahead."""
+
+    def pseudonym(self, recipient: str, /) -> str:
+        """What tokens call the recipient."""
+
+    def token_id(self, decision_id: str, /) -> str:
+        """The id of the decision's offer token."""
+
+    def offer(self, claims: OfferClaims, /) -> str:
+        """The token by which the offer is redeemed."""
+
+    def attribution(self, claims: AttributionClaims, /) -> str:
+        """The token by which revenue is attributed."""
 
 
 class Engine(Protocol):

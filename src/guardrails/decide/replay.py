@@ -13,7 +13,7 @@ import msgspec
 from guardrails.core.decision import Decision
 from guardrails.core.policy_set import PolicySet
 from guardrails.decide.case import Case, Compiled, open_case
-from guardrails.decide.entry import DecisionEntry, decode_entry
+from guardrails.decide.entry import DecisionEntry, EventEntry, decode_entry
 from guardrails.decide.judgement import judge, takes_of
 from guardrails.decide.obligations import UNSUBSCRIBE
 from guardrails.decide.older_entries import (
@@ -42,7 +42,8 @@ class Difference(msgspec.Struct, frozen=True):
 class Replay:
     """Recomputes entries. Compiles each revision once.
 
-    `skipped` counts decisions that a fault or an outage made, `older` those that a release wrote which recorded less.
+    `skipped` counts decisions that a fault or an outage made, `older` those that a release wrote which recorded less,
+    `events` the entries of other rooms, which are passed over.
     """
 
     def __init__(
@@ -54,6 +55,7 @@ class Replay:
         self.decisions = 0
         self.skipped = 0
         self.older = 0
+        self.events = 0
 
     def check(self, entries: Iterable[tuple[int, bytes]]) -> Iterator[Difference]:
         """Yield every difference between what the entries say and what follows from them, in log order."""
@@ -64,6 +66,7 @@ class Replay:
                 yield Difference(index, "", "entry", data.decode(errors="replace"), str(error))
                 continue
             if not isinstance(entry, DecisionEntry):
+                self.events += isinstance(entry, EventEntry)
                 continue
             self.decisions += 1
             is_older = is_of_first_release(data)

@@ -56,9 +56,13 @@ class KeyPair(msgspec.Struct, frozen=True, kw_only=True, tag_field="kty", tag="O
 
     def private_key(self) -> OKPKey:
         """What signs. Raises ValueError for a retired one."""
+        return OKPKey.import_key({"kty": "OKP", "crv": self.crv, "x": self.x, "d": _text(self.private_octets())})
+
+    def private_octets(self) -> bytes:
+        """The private half. Raises ValueError for a retired one."""
         if self.d is UNSET:
             raise ValueError(f"key `{self.kid}` is retired")
-        return OKPKey.import_key({"kty": "OKP", "crv": self.crv, "x": self.x, "d": self.d})
+        return _octets(self.d)
 
     def retired(self) -> KeyPair:
         """The same without its private half."""

@@ -12,7 +12,7 @@ import pytest
 from guardrails.audit import AuditService
 from guardrails.bootstrap import compiler, open_application
 from guardrails.core.needs import PREFERENCES, PreferenceQuery, Preferences, Usage, UsageQuery
-from guardrails.decide.entry import DecisionEntry, decode_entry
+from guardrails.decide.entry import DecisionEntry, EventEntry, decode_entry, encode_entry
 from guardrails.decide.older_entries import answers_to, with_preferences
 from guardrails.decide.replay import Replay
 from guardrails.errors import EngineFault
@@ -33,6 +33,14 @@ def test_what_was_recorded_can_be_computed_again(route):
     replay = Replay(files_of=route.application.audit.policy_files, compile_set=compiler("native"))
     assert list(replay.check(route.application.audit.entries())) == []
     assert (replay.decisions, replay.skipped) == (5, 0)
+
+
+def test_what_took_place_in_other_rooms_is_counted_and_passed_over():
+    event = EventEntry(event="redemption.settled", at=NOW, decision_id="d-1", body={"amount_minor": 1250})
+    replay = Replay(files_of=lambda _: None, compile_set=compiler("native"))
+    assert list(replay.check([(0, encode_entry(event))])) == []
+    assert (replay.decisions, replay.events) == (0, 1)
+    assert decode_entry(encode_entry(event)) == event
 
 
 def test_replay_tells_what_was_recorded_otherwise(route):

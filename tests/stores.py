@@ -21,6 +21,7 @@ from guardrails.audit import (
 from guardrails.caps import MemoryCaps, SqlCaps
 from guardrails.consent import MemoryConsents, MemoryNotices, SqlConsents, SqlNotices
 from guardrails.decide.ports import StoredDecision, Transactor
+from guardrails.offers import MemoryOffers, SqlOffers
 from guardrails.preferences import MemoryPreferences, SqlPreferences
 from guardrails.storage.memory import Journal
 from guardrails.storage.transactors import open_transactor
@@ -35,6 +36,7 @@ class Session:
     decisions: Any
     audit: Any
     policies: Any
+    offers: Any
 
 
 def sql_session(connection: Connection) -> Session:
@@ -46,6 +48,7 @@ def sql_session(connection: Connection) -> Session:
         SqlDecisions(connection),
         SqlAuditLog(connection),
         SqlPolicyArchive(connection),
+        SqlOffers(connection),
     )
 
 
@@ -58,6 +61,7 @@ def memory_session(journal: Journal) -> Session:
         MemoryDecisions(journal),
         MemoryAuditLog(journal),
         MemoryPolicyArchive(journal),
+        MemoryOffers(journal),
     )
 
 

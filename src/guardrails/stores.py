@@ -38,6 +38,8 @@ from guardrails.decide.ports import (
     Transactor,
 )
 from guardrails.errors import DependencyError, SettingsError
+from guardrails.offers import MemoryOffers, SqlOffers
+from guardrails.offers.offer_store import OfferStore
 from guardrails.preferences import MemoryPreferences, SqlPreferences
 from guardrails.settings import CAPS_IN_DATABASE, Settings
 from guardrails.storage.connections import BUSY_SECONDS, Database
@@ -69,6 +71,7 @@ class _Session:
         decisions: DecisionStore,
         audit: AuditLog,
         policies: PolicyArchive,
+        offers: OfferStore,
     ) -> None:
         self.consents = consents
         self.notices = notices
@@ -77,6 +80,7 @@ class _Session:
         self.decisions = decisions
         self.audit = audit
         self.policies = policies
+        self.offers = offers
 
 
 def open_stores(
@@ -125,6 +129,7 @@ def _sql_session(redis: RedisGateway | None, connection: Connection) -> Session:
         decisions=decisions,
         audit=SqlAuditLog(connection),
         policies=SqlPolicyArchive(connection),
+        offers=SqlOffers(connection),
     )
 
 
@@ -185,4 +190,5 @@ def _memory_session(journal: Journal) -> Session:
         decisions=MemoryDecisions(journal),
         audit=MemoryAuditLog(journal),
         policies=MemoryPolicyArchive(journal),
+        offers=MemoryOffers(journal),
     )

@@ -1,1 +1,8 @@
 """Offers: what can be bought or redeemed, and everything that becomes of it."""
+
+from __future__ import annotations
+
+from guardrails.offers.offer_store import MemoryOffers, SqlOffers
+from guardrails.offers.values import Offer, OfferRequest
+
+__all__ = ["MemoryOffers", "Offer", "OfferRequest", "SqlOffers"]

@@ -1,0 +1,165 @@
+"""Offers: what can be bought or redeemed. The terms of an offer never change: they are what people were shown.
+
+    {"id": "upgrade-sea-view", "title": "Sea view tonight", "amount_minor": 1900, "currency": "EUR",
+     "sponsor": {"id": "hotel-meridian"}, "stock": 20, "payment": "wallet"}
+
+Amounts are in minor units of an ISO 4217 currency, shares in basis points: 10,000 are all of it. Here is what an offer
+must be to make sense by itself; whether it may be sent is for policies to say.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import Meta
+
+from guardrails.core.candidate import PRINTABLE, YEARS, BoundsError, Id, Instant
+from guardrails.core.needs import BenefitTerms, OfferTerms
+
+__all__ = ["UNREGISTERED", "Affiliate", "Benefit", "Named", "Offer", "OfferId", "OfferRequest", "Payment"]
+
+AMOUNT_MOST = 2**53
+COUNT_MOST = 2**31 - 1
+ALL_BPS = 10_000
+SESSION_SECONDS = 300
+LIFETIME_SECONDS = 86_400
+LIFETIME_MOST_SECONDS = 30 * 86_400
+STEPS = ("view", "confirm", "pay")
+
+OfferId = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._~-]{0,63}(?!\n)$")]
+"""An id that stands in tokens and paths as it is."""
+
+Step = Annotated[str, Meta(pattern=r"^[a-z][a-z0-9_-]{0,31}(?!\n)$")]
+Payment = Literal["wallet", "provider", "none"]
+
+_Bps = Annotated[int, Meta(ge=0, le=ALL_BPS)]
+
+
+class _Part(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A part of an offer: frozen, and without room for unknown fields."""
+
+
+class Named(_Part, frozen=True):
+    """A sponsor or a campaign, by its id."""
+
+    id: Id
+
+
+class Affiliate(_Part, frozen=True):
+    """Who led the recipient here, and the share of the revenue that is theirs."""
+
+    id: Id
+    share_bps: _Bps = 0
+
+
+class Benefit(_Part, frozen=True):
+    """What the recipient gets of the revenue: credited to their wallet, or given in the price already.
+
+    `text` is the sentence that tells them.
+    """
+
+    share_bps: _Bps
+    form: Literal["credits", "discount"] = "credits"
+    text: Annotated[str, Meta(min_length=1, max_length=500, pattern=r"\S")] | None = None
+
+
+class OfferRequest(_Part, frozen=True):
+    """The terms of an offer.
+
+    It can be had from `begins_at` on and until `ends_at` (half-open; null: no such bound), `stock` times in all (null:
+    as often as asked for) and `per_recipient` times by one recipient. `steps` lead from opening to conversion, within
+    `session_seconds`. A token of the offer lives for `lifetime_seconds` at most. `commission_bps` of the price are what
+    the platform earns with each; the affiliate and the recipient have their shares of that, and the rest is the
+    platform's own.
+    """
+
+    id: OfferId
+    title: Annotated[str, Meta(min_length=1, max_length=100, pattern=PRINTABLE)]
+    amount_minor: Annotated[int, Meta(ge=0, le=AMOUNT_MOST)]
+    currency: Annotated[str, Meta(pattern=r"^[A-Z]{3}(?!\n)$")]
+    sponsor: Named
+    payment: Payment = "wallet"
+    begins_at: Instant | None = None
+    ends_at: Instant | None = None
+    stock: Annotated[int, Meta(ge=1, le=COUNT_MOST)] | None = None
+    per_recipient: Annotated[int, Meta(ge=1, le=COUNT_MOST)] = 1
+    steps: Annotated[tuple[Step, ...], Meta(min_length=1, max_length=3)] = STEPS
+    session_seconds: Annotated[int, Meta(ge=30, le=3600)] = SESSION_SECONDS
+    lifetime_seconds: Annotated[int, Meta(ge=60, le=LIFETIME_MOST_SECONDS)] = LIFETIME_SECONDS
+    campaign: Named | None = None
+    affiliate: Affiliate | None = None
+    benefit: Benefit | None = None
+    commission_bps: _Bps = 0
+
+    def __post_init__(self) -> None:
+        """What no type can state. Raises BoundsError."""
+        _check_time(self.begins_at, "begins_at")
+        _check_time(self.ends_at, "ends_at")
+        if self.begins_at is not None and self.ends_at is not None and self.begins_at >= self.ends_at:
+            raise BoundsError("ends_at", "does not lie after `begins_at`")
+        if len(set(self.steps)) < len(self.steps):
+            raise BoundsError("steps", "names a step twice")
+        if (self.payment == "none") != (self.amount_minor == 0):
+            raise BoundsError("payment", "is `none` where the offer costs nothing, and only there")
+        if self.affiliate is not None and self.benefit is not None:
+            shares = self.affiliate.share_bps + self.benefit.share_bps
+            if shares > ALL_BPS:
+                raise BoundsError("benefit.share_bps", f"and the affiliate's are {shares}, more than all: {ALL_BPS}")
+
+
+class Offer(msgspec.Struct, frozen=True, kw_only=True):
+    """An offer as it is kept. `taken` are the redemptions that hold a unit of its stock; settled ones do."""
+
+    terms: OfferRequest
+    recorded_at: datetime
+    taken: int = 0
+    withdrawn_at: datetime | None = None
+
+    @property
+    def id(self) -> str:
+        """The offer's id."""
+        return self.terms.id
+
+    @property
+    def left(self) -> int | None:
+        """How many can still be had; None where there is no end to them."""
+        return None if self.terms.stock is None else max(self.terms.stock - self.taken, 0)
+
+    @property
+    def status(self) -> Literal["live", "withdrawn", "sold_out"]:
+        """What people have made of it; its times are another matter."""
+        if self.withdrawn_at is not None:
+            return "withdrawn"
+        return "sold_out" if self.left == 0 else "live"
+
+    @property
+    def answer(self) -> OfferTerms:
+        """The answer to a policy's question."""
+        terms, benefit = self.terms, self.terms.benefit
+        return OfferTerms(
+            status=self.status,
+            amount_minor=terms.amount_minor,
+            currency=terms.currency,
+            begins_at=terms.begins_at,
+            ends_at=terms.ends_at,
+            title=terms.title,
+            sponsor=terms.sponsor.id,
+            campaign=None if terms.campaign is None else terms.campaign.id,
+            affiliate=None if terms.affiliate is None else terms.affiliate.id,
+            affiliate_bps=None if terms.affiliate is None else terms.affiliate.share_bps,
+            commission_bps=terms.commission_bps,
+            steps=terms.steps,
+            session_seconds=terms.session_seconds,
+            lifetime_seconds=terms.lifetime_seconds,
+            benefit=None if benefit is None else BenefitTerms(benefit.share_bps, benefit.form, benefit.text),
+        )
+
+
+UNREGISTERED = OfferTerms(status="unregistered")
+
+
+def _check_time(instant: datetime | None, field: str) -> None:
+    if instant is not None and instant.year not in YEARS:
+        raise BoundsError(field, f"lies outside the years {YEARS.start} to {YEARS.stop - 1}")

@@ -11,12 +11,13 @@ after the deed are `unknown`: nothing is booked and nothing let go of on a guess
       declined    the wallet: there is not enough; the redemption is declined and holds nothing
       pending     a payment service: nothing was sent yet, `carry_on` does it
     carry_on (outside any unit, by whoever finds the redemption due; again after a crash)
-      done        `step` is done: after `authorise` comes `capture`; after `capture` it is settled, after `void` released
+      done        `step` is done: after `authorise` comes `capture`; `capture` settles it, `void` releases it
       declined    no money is held or taken, and none will be: what is held for it can be let go of
                   (of a `refund`: it was not given; the payment stands as it was)
       abandoned   it is not worth going on, and money may be held: `void` comes next, and stock is kept until then
       pending     it is being done; ask again after `retry_after_seconds`, or be told by an event before
-      unknown     ask again after `retry_after_seconds`, with one attempt more
+      unknown     it may be done, or not; ask again after `retry_after_seconds`
+                  (after either with one attempt more; a new step begins with 0 again)
     take_back, carry_back: the same two for a refund (`step` is `refund`)
 
 The step of a result may be another than the one that was asked for, where the payment turns out to be further: asked to
@@ -53,7 +54,7 @@ class Payment(msgspec.Struct, frozen=True, kw_only=True):
 
     `id` is the redemption's. `sponsor` is whom the money goes to. `amount_minor` is in minor units of `currency`
     (ISO 4217). `reference` is the payment service's own name for the payment, once it said one. `attempts` counts the
-    `unknown` results of this step so far; it starts at 0 with each step.
+    results of this step so far that were `pending` or `unknown`; it starts at 0 with each step.
     """
 
     id: str

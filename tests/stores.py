@@ -10,6 +10,7 @@ from typing import Any
 
 from sqlalchemy import Connection
 
+from guardrails.attribution import MemoryRevenues, SqlRevenues
 from guardrails.audit import (
     MemoryAuditLog,
     MemoryDecisions,
@@ -37,6 +38,7 @@ class Session:
     audit: Any
     policies: Any
     offers: Any
+    revenues: Any
 
 
 def sql_session(connection: Connection) -> Session:
@@ -49,6 +51,7 @@ def sql_session(connection: Connection) -> Session:
         SqlAuditLog(connection),
         SqlPolicyArchive(connection),
         SqlOffers(connection),
+        SqlRevenues(connection),
     )
 
 
@@ -62,6 +65,7 @@ def memory_session(journal: Journal) -> Session:
         MemoryAuditLog(journal),
         MemoryPolicyArchive(journal),
         MemoryOffers(journal),
+        MemoryRevenues(journal),
     )
 
 

@@ -327,14 +327,15 @@ revenues = Table(
     Column("amount_minor", WideInteger, nullable=False),
     Column("currency", Words, nullable=False),
     Column("at", WideInteger, nullable=False),
-    Column("conversion", Words, unique=True),
+    Column("conversion", Words),  # of those that are not taken back, one each
     Column("reverses", Words, unique=True),
     Column("recipient", Words),
     Column("sponsor", Words),
     Column("booked", Words, nullable=False),  # JSON: the model, and the part and the shares of each decision
     Column("audit_index", WideInteger, nullable=False),
     Column("recorded_at", WideInteger, nullable=False),
-    Index("ix_revenues_at", "at"),
+    Index("ix_revenues_conversion", "conversion"),
+    Index("ix_revenues_recorded_at", "recorded_at", "audit_index"),
     Index("ix_revenues_recipient", "recipient"),
     sqlite_strict=True,
 )

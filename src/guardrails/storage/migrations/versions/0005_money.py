@@ -146,9 +146,9 @@ def _create_revenues() -> None:
         sa.Column("audit_index", _WIDE, nullable=False),
         sa.Column("recorded_at", _WIDE, nullable=False),
         sa.PrimaryKeyConstraint("id", name="pk_revenues"),
-        sa.UniqueConstraint("conversion", name="uq_revenues_conversion"),
         sa.UniqueConstraint("reverses", name="uq_revenues_reverses"),
         sqlite_strict=True,
     )
-    op.create_index("ix_revenues_at", "revenues", ["at"])
+    op.create_index("ix_revenues_conversion", "revenues", ["conversion"])
+    op.create_index("ix_revenues_recorded_at", "revenues", ["recorded_at", "audit_index"])
     op.create_index("ix_revenues_recipient", "revenues", ["recipient"])

@@ -74,3 +74,116 @@ class _Session:
     policies: PolicyArchive
     offers: OfferStore
     revenues: RevenueStore
+
+
+def open_stores(
+    url: str,
+    *,
+    redis: RedisGateway | None = None,
+    deadline: timedelta = DEADLINE,
+    on_old_schema: Callable[[Connection], None] = migrate,
+) -> Transactor:
+    """The stores at `url`: `memory:`, `sqlite:///path` or `postgresql://...`, made and migrated with the first call.
+
+    Whoever only reads says `refuse_to_migrate` for `on_old_schema`: the first call raises SettingsError then where the
+    schema is an older release's, or there is none. The caps live in `redis`, where it is given; the rest does not.
+    Neither a database that others hold nor one that hangs is given up before the `deadline` of a decision. Raises
+    SettingsError where the URL is none of these.
+    """
+    seconds = deadline.total_seconds()
+    return open_transactor(
+        url,
+        sql_session=partial(_sql_session, redis),
+        memory_session=_memory_session,
+        busy_seconds=max(BUSY_SECONDS, seconds),
+        hang_seconds=max(HANG_SECONDS, HANGS_AFTER_DEADLINES * seconds),
+        on_old_schema=on_old_schema,
+    )
+
+
+def take_caps_back(settings: Settings) -> Filled | None:
+    """Have the caps live in the database, where the settings say that they do and they have lived in Redis so far.
+
+    Returns with what it was filled, if so. Raises what opening the database does.
+    """
+    if settings.caps_url != CAPS_IN_DATABASE or settings.database_url == "memory:":
+        return None
+    with closing(Database(settings.database_url)) as database, database.unit() as connection:
+        return take_back(connection, SqlDecisions(connection))
+
+
+def _sql_session(redis: RedisGateway | None, connection: Connection) -> Session:
+    decisions = SqlDecisions(connection)
+    return _Session(
+        consents=SqlConsents(connection),
+        notices=SqlNotices(connection),
+        preferences=SqlPreferences(connection),
+        caps=SqlCaps(connection) if redis is None else _redis_caps(redis, connection, decisions),
+        decisions=decisions,
+        audit=SqlAuditLog(connection),
+        policies=SqlPolicyArchive(connection),
+        offers=SqlOffers(connection),
+        revenues=SqlRevenues(connection),
+    )
+
+
+# What needs the extra `redis` is not even loaded where nobody asked for it.
+
+
+def open_redis(url: str, settings: Settings) -> RedisGateway:
+    """Redis for the caps, whether or not it can be reached now.
+
+    Raises SettingsError where there is no database beside it, its client isn't installed, or the URL is none.
+    """
+    if settings.database_url == "memory:":
+        raise SettingsError("caps live in Redis beside a database that they can be filled from; `memory:` keeps none")
+    try:
+        from guardrails.caps.redis import RedisGateway  # noqa: PLC0415
+    except ImportError as error:
+        raise SettingsError(
+            f"caps in Redis need its client: install `notification-guardrails[redis]` ({error})"
+        ) from error
+    gateway = RedisGateway(
+        url, deadline_seconds=settings.deadline_ms / 1000, uses_server_time=not settings.replay_clock
+    )
+    with suppress(DependencyError):  # out of reach now: decisions say so until it is back
+        gateway.check()
+    return gateway
+
+
+def _redis_caps(redis: RedisGateway, connection: Connection, decisions: DecisionStore) -> CapStore:
+    from guardrails.caps.redis import RedisCaps  # noqa: PLC0415
+
+    return RedisCaps(redis, connection, decisions=decisions)
+
+
+def rebuild_of(
+    transactor: Transactor,
+    redis: RedisGateway,
+    policies: ActivePolicies,
+    *,
+    clock: Callable[[], datetime],
+    new_id: Callable[[], str],
+) -> CapsRebuild:
+    """What fills the caps in Redis from the decisions, as far back as the active policies ask."""
+    from guardrails.caps.redis import CapsRebuild  # noqa: PLC0415
+
+    @lru_cache(maxsize=1)
+    def needs(policy_set: PolicySet) -> dict[str, int]:
+        return {cap.id: cap.window.keep_seconds for policy in policy_set.policies for cap in policy.caps}
+
+    return CapsRebuild(transactor, redis, clock=clock, new_id=new_id, needs=lambda: needs(policies.snapshot.policy_set))
+
+
+def _memory_session(journal: Journal) -> Session:
+    return _Session(
+        consents=MemoryConsents(journal),
+        notices=MemoryNotices(journal),
+        preferences=MemoryPreferences(journal),
+        caps=MemoryCaps(journal),
+        decisions=MemoryDecisions(journal),
+        audit=MemoryAuditLog(journal),
+        policies=MemoryPolicyArchive(journal),
+        offers=MemoryOffers(journal),
+        revenues=MemoryRevenues(journal),
+    )

@@ -22,7 +22,7 @@ from guardrails.audit import (
 from guardrails.caps import MemoryCaps, SqlCaps
 from guardrails.consent import MemoryConsents, MemoryNotices, SqlConsents, SqlNotices
 from guardrails.decide.ports import StoredDecision, Transactor
-from guardrails.offers import MemoryOffers, SqlOffers
+from guardrails.offers import MemoryOffers, MemoryPaymentEvents, SqlOffers, SqlPaymentEvents
 from guardrails.preferences import MemoryPreferences, SqlPreferences
 from guardrails.storage.memory import Journal
 from guardrails.storage.transactors import open_transactor
@@ -38,6 +38,7 @@ class Session:
     audit: Any
     policies: Any
     offers: Any
+    payment_events: Any
     revenues: Any
 
 
@@ -51,6 +52,7 @@ def sql_session(connection: Connection) -> Session:
         SqlAuditLog(connection),
         SqlPolicyArchive(connection),
         SqlOffers(connection),
+        SqlPaymentEvents(connection),
         SqlRevenues(connection),
     )
 
@@ -65,6 +67,7 @@ def memory_session(journal: Journal) -> Session:
         MemoryAuditLog(journal),
         MemoryPolicyArchive(journal),
         MemoryOffers(journal),
+        MemoryPaymentEvents(journal),
         MemoryRevenues(journal),
     )
 

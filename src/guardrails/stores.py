@@ -41,8 +41,9 @@ from guardrails.decide.ports import (
     Transactor,
 )
 from guardrails.errors import DependencyError, SettingsError
-from guardrails.offers import MemoryOffers, SqlOffers
+from guardrails.offers import MemoryOffers, MemoryPaymentEvents, SqlOffers, SqlPaymentEvents
 from guardrails.offers.offer_store import OfferStore
+from guardrails.offers.payment_event_store import PaymentEventStore
 from guardrails.preferences import MemoryPreferences, SqlPreferences
 from guardrails.settings import CAPS_IN_DATABASE, Settings
 from guardrails.storage.connections import BUSY_SECONDS, Database
@@ -73,6 +74,7 @@ class _Session:
     audit: AuditLog
     policies: PolicyArchive
     offers: OfferStore
+    payment_events: PaymentEventStore
     revenues: RevenueStore
 
 

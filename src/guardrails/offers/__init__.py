@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from guardrails.offers.offer_store import MemoryOffers, SqlOffers
+from guardrails.offers.payment_event_store import MemoryPaymentEvents, SqlPaymentEvents
 from guardrails.offers.values import Offer, OfferRequest
 
-__all__ = ["MemoryOffers", "Offer", "OfferRequest", "SqlOffers"]
+__all__ = ["MemoryOffers", "MemoryPaymentEvents", "Offer", "OfferRequest", "SqlOffers", "SqlPaymentEvents"]

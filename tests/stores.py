@@ -23,6 +23,7 @@ from guardrails.caps import MemoryCaps, SqlCaps
 from guardrails.consent import MemoryConsents, MemoryNotices, SqlConsents, SqlNotices
 from guardrails.decide.ports import StoredDecision, Transactor
 from guardrails.offers import MemoryOffers, MemoryPaymentEvents, SqlOffers, SqlPaymentEvents
+from guardrails.offers.conversion_store import MemoryConversions, SqlConversions
 from guardrails.preferences import MemoryPreferences, SqlPreferences
 from guardrails.storage.memory import Journal
 from guardrails.storage.transactors import open_transactor
@@ -38,6 +39,7 @@ class Session:
     audit: Any
     policies: Any
     offers: Any
+    conversions: Any
     payment_events: Any
     revenues: Any
 
@@ -52,6 +54,7 @@ def sql_session(connection: Connection) -> Session:
         SqlAuditLog(connection),
         SqlPolicyArchive(connection),
         SqlOffers(connection),
+        SqlConversions(connection),
         SqlPaymentEvents(connection),
         SqlRevenues(connection),
     )
@@ -67,6 +70,7 @@ def memory_session(journal: Journal) -> Session:
         MemoryAuditLog(journal),
         MemoryPolicyArchive(journal),
         MemoryOffers(journal),
+        MemoryConversions(journal),
         MemoryPaymentEvents(journal),
         MemoryRevenues(journal),
     )

@@ -41,7 +41,8 @@ from guardrails.decide.ports import (
     Transactor,
 )
 from guardrails.errors import DependencyError, SettingsError
-from guardrails.offers import MemoryOffers, MemoryPaymentEvents, SqlOffers, SqlPaymentEvents
+from guardrails.offers import MemoryOffers, SqlOffers
+from guardrails.offers.conversion_store import ConversionStore, MemoryConversions, SqlConversions
 from guardrails.offers.offer_store import OfferStore
 from guardrails.offers.payment_event_store import PaymentEventStore
 from guardrails.preferences import MemoryPreferences, SqlPreferences
@@ -74,6 +75,7 @@ class _Session:
     audit: AuditLog
     policies: PolicyArchive
     offers: OfferStore
+    conversions: ConversionStore
     payment_events: PaymentEventStore
     revenues: RevenueStore
 
@@ -125,6 +127,7 @@ def _sql_session(redis: RedisGateway | None, connection: Connection) -> Session:
         audit=SqlAuditLog(connection),
         policies=SqlPolicyArchive(connection),
         offers=SqlOffers(connection),
+        conversions=SqlConversions(connection),
         revenues=SqlRevenues(connection),
     )
 
@@ -187,5 +190,6 @@ def _memory_session(journal: Journal) -> Session:
         audit=MemoryAuditLog(journal),
         policies=MemoryPolicyArchive(journal),
         offers=MemoryOffers(journal),
+        conversions=MemoryConversions(journal),
         revenues=MemoryRevenues(journal),
     )

@@ -236,11 +236,12 @@ conversions = Table(
     Column("offer", Words, nullable=False),
     Column("recipient", Words, nullable=False),
     Column("body_hash", LargeBinary, nullable=False),
-    Column("state", Words, nullable=False),
     Column("declared", Words, nullable=False),  # a JSON array of the steps' names
+    Column("is_paid", Flag, nullable=False),  # it converts when its payment settles, and else with its last step
     Column("done", Words, nullable=False),  # a JSON array of names and instants
     Column("opened_at", WideInteger, nullable=False),
     Column("ends_at", WideInteger, nullable=False),
+    Column("converted_at", WideInteger),
     Index("ix_conversions_decision_id", "decision_id"),
     Index("ix_conversions_recipient", "recipient"),
     Index("ix_conversions_ends_at", "ends_at"),

@@ -14,6 +14,7 @@ depends_on = None
 
 _WIDE = sa.BigInteger().with_variant(sa.Integer, "sqlite")
 _WORDS = sa.Text().with_variant(sa.Text(collation="C"), "postgresql")
+_FLAG = sa.Boolean().with_variant(sa.Integer, "sqlite")
 
 
 def upgrade() -> None:
@@ -46,11 +47,12 @@ def _create_offers() -> None:
         sa.Column("offer", _WORDS, nullable=False),
         sa.Column("recipient", _WORDS, nullable=False),
         sa.Column("body_hash", sa.LargeBinary, nullable=False),
-        sa.Column("state", _WORDS, nullable=False),
         sa.Column("declared", _WORDS, nullable=False),
+        sa.Column("is_paid", _FLAG, nullable=False),
         sa.Column("done", _WORDS, nullable=False),
         sa.Column("opened_at", _WIDE, nullable=False),
         sa.Column("ends_at", _WIDE, nullable=False),
+        sa.Column("converted_at", _WIDE),
         sa.PrimaryKeyConstraint("id", name="pk_conversions"),
         sqlite_strict=True,
     )

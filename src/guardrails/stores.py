@@ -44,7 +44,7 @@ from guardrails.errors import DependencyError, SettingsError
 from guardrails.offers import MemoryOffers, SqlOffers
 from guardrails.offers.conversion_store import ConversionStore, MemoryConversions, SqlConversions
 from guardrails.offers.offer_store import OfferStore
-from guardrails.offers.payment_event_store import PaymentEventStore
+from guardrails.offers.payment_event_store import MemoryPaymentEvents, PaymentEventStore, SqlPaymentEvents
 from guardrails.preferences import MemoryPreferences, SqlPreferences
 from guardrails.settings import CAPS_IN_DATABASE, Settings
 from guardrails.storage.connections import BUSY_SECONDS, Database
@@ -128,6 +128,7 @@ def _sql_session(redis: RedisGateway | None, connection: Connection) -> Session:
         policies=SqlPolicyArchive(connection),
         offers=SqlOffers(connection),
         conversions=SqlConversions(connection),
+        payment_events=SqlPaymentEvents(connection),
         revenues=SqlRevenues(connection),
     )
 
@@ -191,5 +192,6 @@ def _memory_session(journal: Journal) -> Session:
         policies=MemoryPolicyArchive(journal),
         offers=MemoryOffers(journal),
         conversions=MemoryConversions(journal),
+        payment_events=MemoryPaymentEvents(journal),
         revenues=MemoryRevenues(journal),
     )

@@ -22,8 +22,14 @@ from guardrails.audit import (
 from guardrails.caps import MemoryCaps, SqlCaps
 from guardrails.consent import MemoryConsents, MemoryNotices, SqlConsents, SqlNotices
 from guardrails.decide.ports import StoredDecision, Transactor
-from guardrails.offers import MemoryOffers, MemoryPaymentEvents, SqlOffers, SqlPaymentEvents
-from guardrails.offers.conversion_store import MemoryConversions, SqlConversions
+from guardrails.offers import (
+    MemoryConversions,
+    MemoryOffers,
+    MemoryPaymentEvents,
+    SqlConversions,
+    SqlOffers,
+    SqlPaymentEvents,
+)
 from guardrails.preferences import MemoryPreferences, SqlPreferences
 from guardrails.storage.memory import Journal
 from guardrails.storage.transactors import open_transactor

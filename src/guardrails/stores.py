@@ -41,8 +41,15 @@ from guardrails.decide.ports import (
     Transactor,
 )
 from guardrails.errors import DependencyError, SettingsError
-from guardrails.offers import MemoryOffers, SqlOffers
-from guardrails.offers.conversion_store import ConversionStore, MemoryConversions, SqlConversions
+from guardrails.offers import (
+    MemoryConversions,
+    MemoryOffers,
+    MemoryPaymentEvents,
+    SqlConversions,
+    SqlOffers,
+    SqlPaymentEvents,
+)
+from guardrails.offers.conversion_store import ConversionStore
 from guardrails.offers.offer_store import OfferStore
 from guardrails.offers.payment_event_store import MemoryPaymentEvents, PaymentEventStore, SqlPaymentEvents
 from guardrails.preferences import MemoryPreferences, SqlPreferences
@@ -127,6 +134,7 @@ def _sql_session(redis: RedisGateway | None, connection: Connection) -> Session:
         audit=SqlAuditLog(connection),
         policies=SqlPolicyArchive(connection),
         offers=SqlOffers(connection),
+        payment_events=SqlPaymentEvents(connection),
         conversions=SqlConversions(connection),
         payment_events=SqlPaymentEvents(connection),
         revenues=SqlRevenues(connection),
@@ -191,6 +199,7 @@ def _memory_session(journal: Journal) -> Session:
         audit=MemoryAuditLog(journal),
         policies=MemoryPolicyArchive(journal),
         offers=MemoryOffers(journal),
+        payment_events=MemoryPaymentEvents(journal),
         conversions=MemoryConversions(journal),
         payment_events=MemoryPaymentEvents(journal),
         revenues=MemoryRevenues(journal),

@@ -51,7 +51,7 @@ from guardrails.offers import (
 )
 from guardrails.offers.conversion_store import ConversionStore
 from guardrails.offers.offer_store import OfferStore
-from guardrails.offers.payment_event_store import MemoryPaymentEvents, PaymentEventStore, SqlPaymentEvents
+from guardrails.offers.payment_event_store import PaymentEventStore
 from guardrails.preferences import MemoryPreferences, SqlPreferences
 from guardrails.settings import CAPS_IN_DATABASE, Settings
 from guardrails.storage.connections import BUSY_SECONDS, Database
@@ -136,7 +136,6 @@ def _sql_session(redis: RedisGateway | None, connection: Connection) -> Session:
         offers=SqlOffers(connection),
         payment_events=SqlPaymentEvents(connection),
         conversions=SqlConversions(connection),
-        payment_events=SqlPaymentEvents(connection),
         revenues=SqlRevenues(connection),
     )
 
@@ -201,6 +200,5 @@ def _memory_session(journal: Journal) -> Session:
         offers=MemoryOffers(journal),
         payment_events=MemoryPaymentEvents(journal),
         conversions=MemoryConversions(journal),
-        payment_events=MemoryPaymentEvents(journal),
         revenues=MemoryRevenues(journal),
     )

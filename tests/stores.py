@@ -22,6 +22,7 @@ from guardrails.audit import (
 from guardrails.caps import MemoryCaps, SqlCaps
 from guardrails.consent import MemoryConsents, MemoryNotices, SqlConsents, SqlNotices
 from guardrails.decide.ports import StoredDecision, Transactor
+from guardrails.ledger import MemoryLedger, SqlLedger
 from guardrails.offers import (
     MemoryConversions,
     MemoryOffers,
@@ -45,6 +46,7 @@ class Session:
     audit: Any
     policies: Any
     offers: Any
+    ledger: Any
     conversions: Any
     payment_events: Any
     revenues: Any
@@ -60,6 +62,7 @@ def sql_session(connection: Connection) -> Session:
         SqlAuditLog(connection),
         SqlPolicyArchive(connection),
         SqlOffers(connection),
+        SqlLedger(connection),
         SqlConversions(connection),
         SqlPaymentEvents(connection),
         SqlRevenues(connection),
@@ -76,6 +79,7 @@ def memory_session(journal: Journal) -> Session:
         MemoryAuditLog(journal),
         MemoryPolicyArchive(journal),
         MemoryOffers(journal),
+        MemoryLedger(journal),
         MemoryConversions(journal),
         MemoryPaymentEvents(journal),
         MemoryRevenues(journal),

@@ -41,6 +41,7 @@ from guardrails.decide.ports import (
     Transactor,
 )
 from guardrails.errors import DependencyError, SettingsError
+from guardrails.ledger import LedgerStore, MemoryLedger, SqlLedger
 from guardrails.offers import (
     MemoryConversions,
     MemoryOffers,
@@ -85,6 +86,7 @@ class _Session:
     conversions: ConversionStore
     payment_events: PaymentEventStore
     revenues: RevenueStore
+    ledger: LedgerStore
 
 
 def open_stores(
@@ -134,7 +136,7 @@ def _sql_session(redis: RedisGateway | None, connection: Connection) -> Session:
         audit=SqlAuditLog(connection),
         policies=SqlPolicyArchive(connection),
         offers=SqlOffers(connection),
-        payment_events=SqlPaymentEvents(connection),
+        ledger=SqlLedger(connection),
         conversions=SqlConversions(connection),
         revenues=SqlRevenues(connection),
     )
@@ -198,7 +200,7 @@ def _memory_session(journal: Journal) -> Session:
         audit=MemoryAuditLog(journal),
         policies=MemoryPolicyArchive(journal),
         offers=MemoryOffers(journal),
-        payment_events=MemoryPaymentEvents(journal),
+        ledger=MemoryLedger(journal),
         conversions=MemoryConversions(journal),
         revenues=MemoryRevenues(journal),
     )

@@ -10,6 +10,7 @@ from __future__ import annotations
 from sqlalchemy import (
     BigInteger,
     Boolean,
+    CheckConstraint,
     Column,
     Index,
     Integer,
@@ -51,6 +52,7 @@ SCHEMA_REVISION = "0005"
 
 METADATA = MetaData(
     naming_convention={
+        "ck": "ck_%(table_name)s_%(constraint_name)s",
         "pk": "pk_%(table_name)s",
         "uq": "uq_%(table_name)s_%(column_0_name)s",
         "ix": "ix_%(column_0_label)s",
@@ -286,8 +288,11 @@ payment_events = Table(
 ledger_accounts = Table(
     "ledger_accounts",
     METADATA,
-    Column("account", Words, primary_key=True),
+    Column("account", Words, primary_key=True),  # a JSON array of kind, owner and unit
+    Column("kind", Words, nullable=False),
+    Column("unit", Words, nullable=False),
     Column("balance", WideInteger, nullable=False),
+    CheckConstraint("balance >= 0", name="balance"),
     sqlite_strict=True,
     sqlite_with_rowid=False,
 )
@@ -295,14 +300,13 @@ ledger_accounts = Table(
 ledger_transactions = Table(
     "ledger_transactions",
     METADATA,
-    Column("seq", WideInteger, primary_key=True, autoincrement=True),
+    Column("seq", WideInteger, primary_key=True, autoincrement=False),  # 1, 2, 3 ...: none is missing
     Column("id", Words, nullable=False, unique=True),
     Column("kind", Words, nullable=False),
     Column("refers_to", Words),  # the redemption, revenue or award that caused it
     Column("reverses", Words, unique=True),  # the transaction that it takes back; each is taken back once
-    Column("memo", Words, nullable=False),
+    Column("memo", Words, nullable=False),  # JSON
     Column("at", WideInteger, nullable=False),
-    Column("recorded_at", WideInteger, nullable=False),
     Index("ix_ledger_transactions_refers_to", "refers_to"),
     sqlite_strict=True,
 )

@@ -27,9 +27,11 @@ from guardrails.offers import (
     MemoryConversions,
     MemoryOffers,
     MemoryPaymentEvents,
+    MemoryRedemptions,
     SqlConversions,
     SqlOffers,
     SqlPaymentEvents,
+    SqlRedemptions,
 )
 from guardrails.preferences import MemoryPreferences, SqlPreferences
 from guardrails.storage.memory import Journal
@@ -48,6 +50,7 @@ class Session:
     offers: Any
     ledger: Any
     conversions: Any
+    redemptions: Any
     payment_events: Any
     revenues: Any
 
@@ -64,6 +67,7 @@ def sql_session(connection: Connection) -> Session:
         SqlOffers(connection),
         SqlLedger(connection),
         SqlConversions(connection),
+        SqlRedemptions(connection),
         SqlPaymentEvents(connection),
         SqlRevenues(connection),
     )
@@ -81,6 +85,7 @@ def memory_session(journal: Journal) -> Session:
         MemoryOffers(journal),
         MemoryLedger(journal),
         MemoryConversions(journal),
+        MemoryRedemptions(journal),
         MemoryPaymentEvents(journal),
         MemoryRevenues(journal),
     )

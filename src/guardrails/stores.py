@@ -46,13 +46,16 @@ from guardrails.offers import (
     MemoryConversions,
     MemoryOffers,
     MemoryPaymentEvents,
+    MemoryRedemptions,
     SqlConversions,
     SqlOffers,
     SqlPaymentEvents,
+    SqlRedemptions,
 )
 from guardrails.offers.conversion_store import ConversionStore
 from guardrails.offers.offer_store import OfferStore
 from guardrails.offers.payment_event_store import PaymentEventStore
+from guardrails.offers.redemption_store import RedemptionStore
 from guardrails.preferences import MemoryPreferences, SqlPreferences
 from guardrails.settings import CAPS_IN_DATABASE, Settings
 from guardrails.storage.connections import BUSY_SECONDS, Database
@@ -84,6 +87,7 @@ class _Session:
     policies: PolicyArchive
     offers: OfferStore
     conversions: ConversionStore
+    redemptions: RedemptionStore
     payment_events: PaymentEventStore
     revenues: RevenueStore
     ledger: LedgerStore
@@ -138,6 +142,8 @@ def _sql_session(redis: RedisGateway | None, connection: Connection) -> Session:
         offers=SqlOffers(connection),
         ledger=SqlLedger(connection),
         conversions=SqlConversions(connection),
+        redemptions=SqlRedemptions(connection),
+        payment_events=SqlPaymentEvents(connection),
         revenues=SqlRevenues(connection),
     )
 
@@ -202,5 +208,7 @@ def _memory_session(journal: Journal) -> Session:
         offers=MemoryOffers(journal),
         ledger=MemoryLedger(journal),
         conversions=MemoryConversions(journal),
+        redemptions=MemoryRedemptions(journal),
+        payment_events=MemoryPaymentEvents(journal),
         revenues=MemoryRevenues(journal),
     )

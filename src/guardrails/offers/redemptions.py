@@ -1,0 +1,244 @@
+"""Redemptions: an offer taken up by one recipient, from the token to the money, and back where that is asked for.
+
+    reserved -> authorised -> settled -> (refunding ->) refunded | charged_back
+    reserved | authorised -> declined | released
+
+What payment methods tell is folded into the redemption by `apply`, a pure function: a result that it is past already
+changes nothing, so that results may come twice, late and out of order.
+
+INVARIANT: stock, the token and the recipient's limit are held from `reserved` on until no money is held or was taken
+any more (`HOLDING`), and for ever where it settled.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import Meta
+
+from guardrails.core.candidate import Id, Instant
+from guardrails.offers.payments import Payment, PaymentResult, PaymentStep
+from guardrails.offers.values import Payment as MethodName
+
+__all__ = [
+    "GRACE",
+    "HOLDING",
+    "Redemption",
+    "RedemptionRequest",
+    "RedemptionState",
+    "RefundKind",
+    "RefundRequest",
+    "apply",
+    "begin_refund",
+]
+
+RedemptionState = Literal[
+    "reserved", "authorised", "settled", "refunding", "refunded", "charged_back", "declined", "released"
+]
+RefundKind = Literal["refund", "chargeback"]
+
+HOLDING: frozenset[RedemptionState] = frozenset({"reserved", "authorised", "settled", "refunding"})
+"""The states that hold a unit of stock, the token, and one of the recipient's redemptions."""
+
+GRACE = timedelta(seconds=20)
+"""Whoever carries a payment on is left so long before others take it for dead and do; doing it twice does no harm."""
+
+RETRY_SECONDS = 1.0
+RETRY_MOST_SECONDS = 300.0
+RETRY_DOUBLINGS = 10
+
+RedemptionId = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._~-]{0,63}(?!\n)$")]
+
+
+class RedemptionRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Redeem a token for this recipient, as the payment of their `conversion` where one was opened.
+
+    With an `id` of the caller's the request can be sent again. Without one the token itself is what tells it again.
+    """
+
+    recipient: Id
+    id: RedemptionId | None = None
+    conversion: Id | None = None
+
+
+class RefundRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Give the money back; or, of a `chargeback`, know that the bank or the payment service took it back."""
+
+    kind: RefundKind = "refund"
+    reason: Annotated[str, Meta(min_length=1, max_length=500, pattern=r"\S")] | None = None
+
+
+class Redemption(msgspec.Struct, frozen=True, kw_only=True):
+    """A redemption as it is kept.
+
+    `amount_minor` is in minor units of `currency` (ISO 4217). `step` is what is asked of the payment method next, for
+    the time after `attempts` that had no answer; None where nothing is. `due_at` is when whoever finds it does so.
+    `reason` is a stable code that says why the last step was declined; `taken_back_as` and `why` are of the refund.
+    """
+
+    id: str
+    decision_id: str
+    offer: str
+    recipient: str
+    sponsor: str
+    state: RedemptionState
+    method: MethodName
+    amount_minor: int
+    currency: str
+    body_hash: bytes
+    recorded_at: datetime
+    conversion: str | None = None
+    step: PaymentStep | None = None
+    attempts: int = 0
+    reference: str | None = None
+    reason: str | None = None
+    taken_back_as: RefundKind | None = None
+    why: str | None = None
+    settled_at: datetime | None = None
+    due_at: datetime | None = None
+
+    @property
+    def is_holding(self) -> bool:
+        """Whether it holds a unit of stock, and its token."""
+        return self.state in HOLDING
+
+    @property
+    def payment(self) -> Payment:
+        """What is asked of its payment method next. Raises ValueError where nothing is."""
+        if self.step is None:
+            raise ValueError(f"nothing is asked for of redemption {self.id}")
+        return Payment(
+            id=self.id,
+            offer=self.offer,
+            recipient=self.recipient,
+            sponsor=self.sponsor,
+            amount_minor=self.amount_minor,
+            currency=self.currency,
+            step=self.step,
+            reference=self.reference,
+            attempts=self.attempts,
+        )
+
+    @property
+    def view(self) -> RedemptionView:
+        """What callers are told."""
+        names = RedemptionView.__struct_fields__
+        return RedemptionView(**{name: getattr(self, name) for name in names})
+
+
+class RedemptionView(msgspec.Struct, frozen=True, kw_only=True):
+    """A redemption. `reserved`, `authorised` and `refunding` are under way; all else is how it ended.
+
+    `amount_minor` is in minor units of `currency`. `reference` is the payment service's own name for the payment.
+    """
+
+    id: str
+    decision_id: str
+    offer: str
+    recipient: str
+    conversion: str | None
+    state: RedemptionState
+    method: MethodName
+    amount_minor: int
+    currency: str
+    reference: str | None
+    reason: str | None
+    recorded_at: Instant
+    settled_at: Instant | None
+
+
+def apply(redemption: Redemption, result: PaymentResult, now: datetime) -> Redemption:
+    """The redemption after a step of its payment came to this; the same one where it is past that already."""
+    if redemption.state in {"reserved", "authorised"}:
+        changed = _apply_to_payment(redemption, result, now)
+    elif redemption.state in {"settled", "refunding"}:
+        changed = _apply_to_refund(redemption, result, now)
+    else:
+        return redemption
+    if changed is redemption or result.reference is None:
+        return changed
+    return msgspec.structs.replace(changed, reference=result.reference)
+
+
+def begin_refund(redemption: Redemption, request: RefundRequest, now: datetime) -> Redemption:
+    """The settled redemption, once its refund is asked for."""
+    return msgspec.structs.replace(
+        redemption,
+        state="refunding",
+        step="refund",
+        attempts=0,
+        reason=None,
+        taken_back_as=request.kind,
+        why=request.reason,
+        due_at=now + GRACE,
+    )
+
+
+def _apply_to_payment(redemption: Redemption, result: PaymentResult, now: datetime) -> Redemption:
+    state, step = result.state, result.step
+    if step in {"refund", "chargeback"}:  # of what was captured, unless it is nothing that happened
+        return _taken_back(_settled(redemption, now), step) if state == "done" else redemption
+    if state == "abandoned":
+        return _asking(redemption, "void", now)
+    if state == "done" and step == "capture":
+        return _settled(redemption, now)
+    if state == "done" and step == "authorise":
+        if redemption.step != "authorise":  # it is past that: captured or voided next
+            return redemption
+        return _asking(msgspec.structs.replace(redemption, state="authorised"), "capture", now)
+    if state in {"done", "declined"}:
+        if step == "authorise" and redemption.state == "authorised":
+            return redemption
+        return _ended(redemption, "released" if step == "void" else "declined", result.reason)
+    return _later(redemption, result, now)
+
+
+def _apply_to_refund(redemption: Redemption, result: PaymentResult, now: datetime) -> Redemption:
+    if result.step == "chargeback" and result.state == "done":
+        return _taken_back(redemption, "chargeback")
+    if result.step != "refund":
+        return redemption
+    if result.state == "done":
+        return _taken_back(redemption, redemption.taken_back_as or "refund")
+    if redemption.state == "settled":  # it was declined before, or is told of by nobody who was asked
+        return redemption
+    if result.state == "declined":
+        return msgspec.structs.replace(
+            redemption, state="settled", step=None, attempts=0, due_at=None, reason=result.reason
+        )
+    return _later(redemption, result, now)
+
+
+def _asking(redemption: Redemption, step: PaymentStep, now: datetime) -> Redemption:
+    if redemption.step == step:
+        return msgspec.structs.replace(redemption, due_at=now + GRACE)
+    return msgspec.structs.replace(redemption, step=step, attempts=0, due_at=now + GRACE)
+
+
+def _settled(redemption: Redemption, now: datetime) -> Redemption:
+    return msgspec.structs.replace(
+        redemption, state="settled", step=None, attempts=0, due_at=None, reason=None, settled_at=now
+    )
+
+
+def _ended(redemption: Redemption, state: RedemptionState, reason: str | None) -> Redemption:
+    return msgspec.structs.replace(redemption, state=state, step=None, attempts=0, due_at=None, reason=reason)
+
+
+def _taken_back(redemption: Redemption, kind: str) -> Redemption:
+    state: RedemptionState = "charged_back" if kind == "chargeback" else "refunded"
+    taken_back_as: RefundKind = "chargeback" if kind == "chargeback" else "refund"
+    return msgspec.structs.replace(
+        redemption, state=state, step=None, attempts=0, due_at=None, reason=None, taken_back_as=taken_back_as
+    )
+
+
+def _later(redemption: Redemption, result: PaymentResult, now: datetime) -> Redemption:
+    """Asked again later: of what had no answer, with one attempt more."""
+    attempts = redemption.attempts + (result.state == "unknown" and result.step == redemption.step)
+    seconds = result.retry_after_seconds
+    if seconds is None:
+        seconds = min(RETRY_SECONDS * 2 ** min(attempts, RETRY_DOUBLINGS), RETRY_MOST_SECONDS)
+    return msgspec.structs.replace(redemption, attempts=attempts, due_at=now + timedelta(seconds=seconds))

@@ -45,7 +45,16 @@ TALLIED = st.builds(
     MOMENTS,
     st.sampled_from([0, 600]),
 )
-TAKES = st.lists(LISTED | TALLIED, max_size=4, unique_by=lambda take: (take.cap, take.key, take.owner)).map(tuple)
+SUMMED_KEYS = st.sampled_from([("spent", "k-1"), ("spent", ODD)])
+SUMMED = st.builds(
+    lambda named, moment, amount: Take(*named, moment, keep_seconds=600, is_tallied=True, amount_minor=amount),
+    SUMMED_KEYS,
+    MOMENTS,
+    st.sampled_from([1, 250, 10**14 + 1]),
+)
+TAKES = st.lists(LISTED | TALLIED | SUMMED, max_size=4, unique_by=lambda take: (take.cap, take.key, take.owner)).map(
+    tuple
+)
 HOLDINGS = st.builds(
     Holding,
     decision_id=st.just(""),
@@ -75,7 +84,10 @@ LISTING = st.builds(
 SPLIT = st.builds(
     lambda named, since, split: UsageQuery(*named, since, 0, split=split), TALLIED_KEYS, INSTANTS, INSTANTS
 )
-QUERIES = st.lists(LISTING | SPLIT, max_size=10)
+SUM = st.builds(
+    lambda named, since, split: UsageQuery(*named, since, 0, split=split, sums=True), SUMMED_KEYS, INSTANTS, INSTANTS
+)
+QUERIES = st.lists(LISTING | SPLIT | SUM, max_size=10)
 
 
 class Stores:
@@ -143,8 +155,8 @@ def counted_at(take, holding) -> datetime | None:
 
 def recount(holdings, query, now) -> Usage:
     """What every slot of every decision makes of the question."""
-    instants = sorted(
-        at
+    counted = sorted(
+        (at, take.amount)
         for holding in holdings
         if holding is not None and (holding.lease_until is None or holding.lease_until > now)
         for take in holding.takes
@@ -153,12 +165,12 @@ def recount(holdings, query, now) -> Usage:
         if (at := counted_at(take, holding)) is not None
     )
     if query.split is None:
-        times = [at for at in instants if at >= query.since]
+        times = [at for at, _ in counted if at >= query.since]
         older = max(0, len(times) - query.newest)
         return Usage(older, tuple(times[older:]))
-    quarters = [at - (at - instant(0)) % QUARTER for at in instants]  # each counts whole
-    older = sum(query.since < start + QUARTER and start < query.split for start in quarters)
-    later = sum(query.split < start + QUARTER for start in quarters)
+    quarters = [(at - (at - instant(0)) % QUARTER, amount) for at, amount in counted]  # each counts whole
+    older = sum(amount for start, amount in quarters if query.since < start + QUARTER and start < query.split)
+    later = sum(amount for start, amount in quarters if query.split < start + QUARTER)
     return Usage(older=older, later=later, split=query.split)
 
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from bisect import bisect_left, insort
-from collections.abc import Iterator, Mapping, MutableMapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, MutableMapping, Sequence
 from datetime import datetime
 from itertools import islice, takewhile
 from typing import Any, TypeVar
 
-from guardrails.caps.slot import Changes, TallySpan, most_older, tally_span
+from guardrails.caps.slot import Changes, TallySpan, most_older, tallied_from, tally_span
 from guardrails.core.needs import Usage, UsageQuery
 from guardrails.decide.holdings import Reservation, Settlement
 from guardrails.storage.instants import from_micros, to_micros
@@ -64,7 +64,7 @@ class MemoryCaps:
         self._journal = journal
         self._slots: dict[str, dict[CapKey, _InOrder[int | None]]] = {}
         self._quarters: dict[CapKey, dict[int, tuple[int, int]]] = {}
-        self._leases: dict[CapKey, _InOrder[int]] = {}
+        self._leases: dict[CapKey, _InOrder[tuple[int, int]]] = {}
 
     def read(self, queries: Sequence[UsageQuery], now: datetime, /) -> Mapping[UsageQuery, Usage]:
         """The usage for each question."""
@@ -83,9 +83,13 @@ class MemoryCaps:
         """Bring slots up to date; `before` must be what the store has (`caps.slot.Changes`)."""
         self._write(Changes(settlements))
 
-    def keys_of(self, owner: str, /) -> Sequence[tuple[str, str]]:
+    def keys_of(self, owner: str, tallied: Collection[str] = (), /) -> Sequence[tuple[str, str]]:
         """Cap and key of everything that is kept for a recipient."""
-        return sorted(key for key, slots in self._slots.get(owner, {}).items() if slots)
+        listed = [key for key, slots in self._slots.get(owner, {}).items() if slots]
+        start = tallied_from(owner)
+        return sorted(
+            [*listed, *((cap, key) for cap, key in self._quarters if cap in tallied and key.startswith(start))]
+        )
 
     def probe(self) -> None:
         """Nothing can be wanting."""
@@ -116,7 +120,8 @@ class MemoryCaps:
         sends = [(quarter, count) for quarter, (count, _) in self._quarters.get(key, {}).items()]
         leases = self._leases.get(key, _InOrder())
         # Reservations whose lease ran out and that nobody has settled yet.
-        sends += ((leases[lease], -1) for lease in takewhile(lambda lease: lease[0] <= now, leases))
+        ended = (leases[lease] for lease in takewhile(lambda lease: lease[0] <= now, leases))
+        sends += ((instant, -amount) for instant, amount in ended)
         older = sum(count for instant, count in sends if span.start <= instant < span.end)
         later = sum(count for instant, count in sends if span.later <= instant)
         return Usage(older=max(0, older), later=max(0, later), split=query.split)
@@ -139,9 +144,9 @@ class MemoryCaps:
                     put(quarters, quarter, (sends + more, max(kept, keep_until)))
                 else:
                     self._drop(self._quarters, (cap, key), quarter)
-        for lease, instant in changes.leases.items():
+        for lease, counted in changes.leases.items():
             leases = self._leases.setdefault((lease.cap, lease.key), _InOrder())
-            put(leases, (lease.lease_until, lease.decision_id), instant)
+            put(leases, (lease.lease_until, lease.decision_id), counted)
         for lease in changes.dropped_leases:
             self._drop(self._leases, (lease.cap, lease.key), (lease.lease_until, lease.decision_id))
 

@@ -14,6 +14,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import NamedTuple
 
+import msgspec
+
 from guardrails.core.cap_rule import LISTED_TIMES
 from guardrails.core.needs import Take, UsageQuery
 from guardrails.decide.holdings import Holding, Settlement, instant_of
@@ -29,6 +31,7 @@ __all__ = [
     "instant_micros",
     "most_older",
     "quarter_of",
+    "tallied_from",
     "tally_span",
 ]
 
@@ -36,6 +39,7 @@ QUARTER_MICROS = 15 * 60 * MICROS_PER_SECOND
 """A quarter of an hour: every calendar day of every zone has begun on one since 1972."""
 
 _UNBOUNDED = 2**62
+_encode = msgspec.json.Encoder().encode
 
 
 class SlotKey(NamedTuple):
@@ -57,7 +61,7 @@ class QuarterKey(NamedTuple):
 
 
 class LeaseKey(NamedTuple):
-    """What names a lease on a tallied key. Its value is the instant that the reservation is counted at."""
+    """What names a lease on a tallied key. Its value: the instant that the reservation is counted at, and how much."""
 
     cap: str
     key: str
@@ -79,12 +83,12 @@ class TallySpan(NamedTuple):
 class _Footprint:
     """Everything that one holding has in a store."""
 
-    __slots__ = ("keep_until", "leases", "slots")
+    __slots__ = ("counts", "leases", "slots")
 
     def __init__(self, holding: Holding | None) -> None:
         self.slots: dict[SlotKey, int | None] = {}
-        self.leases: dict[LeaseKey, int] = {}
-        self.keep_until: dict[QuarterKey, int] = {}
+        self.leases: dict[LeaseKey, tuple[int, int]] = {}
+        self.counts: dict[QuarterKey, tuple[int, int]] = {}
         if holding is None:
             return
         lease_until = None if holding.lease_until is None else to_micros(holding.lease_until)
@@ -97,16 +101,18 @@ class _Footprint:
                 continue
             quarter = quarter_of(instant)
             ends = quarter + QUARTER_MICROS + take.keep_seconds * MICROS_PER_SECOND
-            self.keep_until[QuarterKey(take.cap, take.key, quarter)] = ends
+            amount = take.amount
+            self.counts[QuarterKey(take.cap, take.key, quarter)] = (amount, ends)
             if lease_until is not None:
-                self.leases[LeaseKey(take.cap, take.key, lease_until, holding.decision_id)] = instant
+                self.leases[LeaseKey(take.cap, take.key, lease_until, holding.decision_id)] = (instant, amount)
 
 
 class Changes:
     """What settlements, in order, change in a store: added up, so that each row is written once.
 
     What is in `slots` or `leases` is to be there with that value, what is in `dropped_slots` or `dropped_leases` is to
-    be there no longer. `counts` says by how many a quarter grows or shrinks, and until when it is kept at least.
+    be there no longer. `counts` says by how much a quarter grows or shrinks, and until when it is kept at least: by how
+    many sends, or minor units where its key sums amounts.
 
     INVARIANT: `before` is what the store has of the decision. Slots and leases are the decision's own, so that the same
     settlement again changes nothing of them; a quarter knows no more than a number, and would count it twice. A store
@@ -116,7 +122,7 @@ class Changes:
     def __init__(self, settlements: Iterable[Settlement]) -> None:
         self.slots: dict[SlotKey, int | None] = {}
         self.dropped_slots: dict[SlotKey, None] = {}
-        self.leases: dict[LeaseKey, int] = {}
+        self.leases: dict[LeaseKey, tuple[int, int]] = {}
         self.dropped_leases: dict[LeaseKey, None] = {}
         self._counts: dict[QuarterKey, tuple[int, int]] = {}
         for settlement in settlements:
@@ -127,7 +133,7 @@ class Changes:
 
     @property
     def counts(self) -> dict[QuarterKey, tuple[int, int]]:
-        """By how many each quarter changes, and until when it is kept, as far as it changes."""
+        """By how much each quarter changes, and until when it is kept, as far as it changes."""
         return {key: (sends, keep_until) for key, (sends, keep_until) in self._counts.items() if sends != 0}
 
     def _take_off(self, before: _Footprint, after: _Footprint) -> None:
@@ -137,18 +143,18 @@ class Changes:
         for lease in before.leases.keys() - after.leases.keys():
             self.leases.pop(lease, None)
             self.dropped_leases[lease] = None
-        for quarter, keep_until in before.keep_until.items():
-            self._count(quarter, -1, keep_until)
+        for quarter, (amount, keep_until) in before.counts.items():
+            self._count(quarter, -amount, keep_until)
 
     def _put(self, after: _Footprint) -> None:
         for slot, lease_until in after.slots.items():
             self.dropped_slots.pop(slot, None)
             self.slots[slot] = lease_until
-        for lease, instant in after.leases.items():
+        for lease, counted in after.leases.items():
             self.dropped_leases.pop(lease, None)
-            self.leases[lease] = instant
-        for quarter, keep_until in after.keep_until.items():
-            self._count(quarter, +1, keep_until)
+            self.leases[lease] = counted
+        for quarter, (amount, keep_until) in after.counts.items():
+            self._count(quarter, +amount, keep_until)
 
     def _count(self, quarter: QuarterKey, more: int, keep_until: int) -> None:
         sends, known = self._counts.get(quarter, (0, keep_until))
@@ -166,6 +172,11 @@ def tally_span(query: UsageQuery) -> TallySpan | None:
         return None
     split = to_micros(query.split)
     return TallySpan(quarter_of(to_micros(query.since)), split + -split % QUARTER_MICROS, quarter_of(split))
+
+
+def tallied_from(owner: str) -> str:
+    """How every tallied key begins that holds this recipient and more: as a JSON array whose first value they are."""
+    return f"[{_encode(owner).decode()},"
 
 
 def most_older(query: UsageQuery) -> int:

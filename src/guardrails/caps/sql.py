@@ -8,7 +8,7 @@ nothing has to be checked when slots are taken.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 
 from sqlalchemy import (
@@ -34,7 +34,16 @@ from sqlalchemy import (
     tuple_,
 )
 
-from guardrails.caps.slot import Changes, LeaseKey, QuarterKey, SlotKey, TallySpan, most_older, tally_span
+from guardrails.caps.slot import (
+    Changes,
+    LeaseKey,
+    QuarterKey,
+    SlotKey,
+    TallySpan,
+    most_older,
+    tallied_from,
+    tally_span,
+)
 from guardrails.core.needs import Usage, UsageQuery
 from guardrails.decide.holdings import Reservation, Settlement
 from guardrails.errors import DependencyError
@@ -83,7 +92,7 @@ def _sends(quarters: ColumnElement[bool], instants: ColumnElement[bool]) -> Colu
         .correlate(_spans)
     )
     ended = (
-        select(func.count(leases.instant))
+        select(func.coalesce(func.sum(leases.sends), 0))
         .where(leases.cap == _spans.c.cap, leases.key == _spans.c.key, leases.lease_until <= bindparam("now"), instants)
         .correlate(_spans)
     )
@@ -132,7 +141,7 @@ _DROP_SLOT = _drop(cap_slots)
 _LEASE_IS_NEW = "DO UPDATE SET lease_until = excluded.lease_until"
 
 _leases = _rows_of(cap_tally_leases)
-_KEEP_LEASES = _upsert(cap_tally_leases, _leases, "instant = excluded.instant")
+_KEEP_LEASES = _upsert(cap_tally_leases, _leases, "instant = excluded.instant, sends = excluded.sends")
 _DROP_LEASE = _drop(cap_tally_leases)
 
 _counts = _rows_of(cap_tallies)
@@ -168,6 +177,16 @@ _KEYS = (
     .where(cap_slots.c.owner == bindparam("owner"))
     .distinct()
     .order_by(cap_slots.c.cap, cap_slots.c.key)
+)
+_AFTER_COMMA = chr(ord(",") + 1)  # keys are compared byte by byte
+_TALLIED_KEYS = (
+    select(cap_tallies.c.key)
+    .where(
+        cap_tallies.c.cap == bindparam("of"),
+        cap_tallies.c.key >= bindparam("start"),
+        cap_tallies.c.key < bindparam("beyond"),
+    )
+    .distinct()
 )
 _EPOCH = select(cap_epochs.c.only).limit(1)
 
@@ -219,9 +238,14 @@ class SqlCaps:
         """Bring slots up to date. `before` must be what the store has (`caps.slot.Changes`)."""
         self._write(Changes(settlements))
 
-    def keys_of(self, owner: str, /) -> Sequence[tuple[str, str]]:
+    def keys_of(self, owner: str, tallied: Collection[str] = (), /) -> Sequence[tuple[str, str]]:
         """Cap and key of everything that is kept for a recipient."""
-        return [(cap, key) for cap, key in self._connection.execute(_KEYS, {"owner": owner})]
+        found = [(cap, key) for cap, key in self._connection.execute(_KEYS, {"owner": owner})]
+        start = tallied_from(owner)
+        for cap in tallied:
+            asked = {"of": cap, "start": start, "beyond": f"{start[:-1]}{_AFTER_COMMA}"}
+            found += [(cap, key) for (key,) in self._connection.execute(_TALLIED_KEYS, asked)]
+        return sorted(found) if tallied else found
 
     def probe(self) -> None:
         """They are written with whatever else the unit writes, so it only matters that they are here."""
@@ -277,7 +301,7 @@ class SqlCaps:
             if fewer:
                 execute(_DROP_EMPTY, fewer)
         if changes.leases:
-            leases = [(*lease, instant, 1) for lease, instant in changes.leases.items()]
+            leases = [(*lease, *counted) for lease, counted in changes.leases.items()]
             execute(_KEEP_LEASES, {"rows": encode_rows(leases)})
         if changes.dropped_leases:
             execute(_DROP_LEASE, [_bound(lease) for lease in changes.dropped_leases])

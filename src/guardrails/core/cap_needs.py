@@ -12,7 +12,7 @@ from typing import ClassVar, cast
 import msgspec
 
 from guardrails.core.candidate import Candidate
-from guardrails.core.cap_rule import CalendarWindow, CapRule, cap_keys
+from guardrails.core.cap_rule import CapRule, cap_keys
 from guardrails.core.conditions import FactType
 from guardrails.core.needs import PREFERENCES, Answer, CapCheck, Preferences, Query, UsageQuery
 from guardrails.core.timing import ZONE_FIELD
@@ -31,9 +31,7 @@ class CapNeed(msgspec.Struct, frozen=True, dict=True):
     @cached_property
     def fields(self) -> tuple[str, ...]:
         """What the key is made of and, for a calendar of the recipient's, their zone."""
-        window = self.rule.window
-        zoned = isinstance(window, CalendarWindow) and window.zone.name == "recipient"
-        return (*self.rule.per, ZONE_FIELD) if zoned else self.rule.per
+        return (*self.rule.per, ZONE_FIELD) if self.rule.is_zoned else self.rule.per
 
     def queries(self, candidate: Candidate, at: datetime) -> tuple[UsageQuery, ...] | None:
         """One question a key (for a tallied key: one a zone); None where a part of the key or the zone is missing."""

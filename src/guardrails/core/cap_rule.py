@@ -190,6 +190,11 @@ class CapRule(msgspec.Struct, frozen=True, kw_only=True, dict=True):
         """Whether its keys are one recipient's each."""
         return RECIPIENT in self.per
 
+    @cached_property
+    def is_zoned(self) -> bool:
+        """Whether its windows are calendar ones in the recipient's zone."""
+        return isinstance(self.window, CalendarWindow) and self.window.zone.name == "recipient"
+
     def limit_for(self, chosen: Preferences) -> int:
         """The limit that holds for a recipient who chose so: their own where it is lower, never more than `limit`."""
         own = chosen.limits.get(self.id) if self.personal else None

@@ -156,7 +156,8 @@ class UsageQuery(_Value, frozen=True, cache_hash=True):
     `LISTED_TIMES`, which no limit of such a cap exceeds: a busy key is not to cost more than others.
 
     Where `split` is set, the key is tallied (`Take.is_tallied`) and only two numbers are asked for: how many count
-    before `split`, and how many from it on. A quarter of an hour that is asked for in part may count whole.
+    before `split`, and how many from it on. A quarter of an hour that is asked for in part may count whole. Of a key
+    that `sums` amounts (`Take.amount_minor`), both numbers are minor units.
     """
 
     cap: str
@@ -166,12 +167,14 @@ class UsageQuery(_Value, frozen=True, cache_hash=True):
     by: Literal["counted_at", "until"] = "counted_at"
     owner: str | None = None
     split: datetime | None = None
+    sums: bool = False
 
 
 class Usage(_Value, frozen=True):
     """`older` sends at or after `since`, and then `times`, the newest ones, ascending.
 
-    Of a tallied key: `older` sends at or after `since` and before `split`, and `later` ones from `split` on.
+    Of a tallied key: `older` sends at or after `since` and before `split`, and `later` ones from `split` on; of one
+    that sums amounts, so many minor units.
 
     A reservation whose lease runs counts like a send: what is promised is taken.
     """
@@ -193,6 +196,9 @@ class Take(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     the recipient whose key it is, None where recipients share it. `keep_seconds` after the instant that questions
     compare it by, no question of the cap can ask for it any more. A key `is_tallied` where it is shared and its windows
     are calendar ones: it may hold millions of sends, and no question asks for more than their number.
+
+    `amount_minor` is how much is taken of a cap that sums amounts, whose keys are all tallied and sum nothing else;
+    None is one send. INVARIANT: another send of the same decision never takes another amount under the same key.
     """
 
     cap: str
@@ -202,12 +208,18 @@ class Take(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     owner: str | None = None
     keep_seconds: int = 0
     is_tallied: bool = False
+    amount_minor: int | None = None
+
+    @property
+    def amount(self) -> int:
+        """By how much a tally grows: minor units, or one send."""
+        return 1 if self.amount_minor is None else self.amount_minor
 
 
 class CapCheck(msgspec.Struct, frozen=True, gc=False):
     """What must still hold when an allow takes its slots: fewer than `limit` sends count in `start <= instant < end`.
 
-    `query` is the question whose answer the allow rests on.
+    `query` is the question whose answer the allow rests on; where that `sums`, fewer minor units than `limit` count.
     """
 
     query: UsageQuery

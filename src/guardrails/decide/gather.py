@@ -73,7 +73,7 @@ class Ledger:
             for query in self._usages.get((take.cap, take.key), ()):
                 usage = self._answers[query]
                 if isinstance(usage, Usage) and instant >= query.since:
-                    self._answers[query] = _with_one_more(query, usage, instant)
+                    self._answers[query] = _with_more(query, usage, instant, take)
 
 
 def gather(
@@ -120,9 +120,9 @@ def _sort(
                 consents[query] = None  # type: ignore[index]
 
 
-def _with_one_more(query: UsageQuery, usage: Usage, instant: datetime) -> Usage:
+def _with_more(query: UsageQuery, usage: Usage, instant: datetime, take: Take) -> Usage:
     if query.split is not None:
-        before, after = (1, 0) if instant < query.split else (0, 1)
+        before, after = (take.amount, 0) if instant < query.split else (0, take.amount)
         return Usage(usage.older + before, later=usage.later + after, split=usage.split)
     times = list(usage.times)
     insort(times, instant)

@@ -8,6 +8,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
+from guardrails.core.amount_rule import LeftNeed
 from guardrails.core.candidate import Candidate
 from guardrails.core.cap_needs import CapNeed, PersonalNeed
 from guardrails.core.decision import Decision, Effect
@@ -20,6 +21,9 @@ from guardrails.decide.reliance import records_of, relied_on
 from guardrails.decide.retry import retry_at
 
 __all__ = ["checks_of", "decision_of", "judge", "takes_of"]
+
+_CAPPED = (CapNeed, PersonalNeed, LeftNeed)
+"""The needs whose facts say that there is room."""
 
 _RECIPIENTS_ZONE = Zone("recipient", "deny")
 
@@ -70,8 +74,9 @@ def checks_of(case: Case) -> tuple[CapCheck, ...]:
     checks: list[CapCheck] = []
     for policy in case.combined_at(at).satisfied:
         for need in policy.needs:
-            if isinstance(need, CapNeed | PersonalNeed):
-                asked = questions.get(need.used.fact if isinstance(need, PersonalNeed) else need.fact)
+            if isinstance(need, _CAPPED):
+                # Those that share the answers to others' questions name those last.
+                asked = questions.get(need.shares[-1] if need.shares else need.fact)
                 checks += need.checks(asked or (), case.answers_to(need) or (), located, at)
     return tuple(checks)
 

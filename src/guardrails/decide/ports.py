@@ -10,7 +10,7 @@ be run more than once for the same items (after a conflict or a failed neighbour
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Protocol, TypeVar
 
@@ -157,8 +157,11 @@ class CapStore(Protocol):
         still end up as `after` says, but the count of a tallied key may be wrong.
         """
 
-    def keys_of(self, owner: str, /) -> Sequence[tuple[str, str]]:
-        """Cap and key, in this order, of everything that is kept for a recipient."""
+    def keys_of(self, owner: str, tallied: Collection[str] = (), /) -> Sequence[tuple[str, str]]:
+        """Cap and key, in this order, of everything that is kept for a recipient.
+
+        A tallied key tells nobody but the recipient that it begins with: `tallied` are the caps to look through.
+        """
 
     def probe(self) -> None:
         """Find out whether slots could be taken now, wherever they are kept, by a write that changes nothing."""

@@ -47,7 +47,7 @@ def changes(*moves: tuple[Holding | None, Holding | None]) -> Changes:
 def test_a_new_holding_is_written_down_with_its_lease():
     new = changes((None, HELD))
     assert new.slots == {OWNED_SLOT: to_micros(LEASE), COUNTDOWN_SLOT: to_micros(LEASE)}
-    assert new.leases == {TALLY_LEASE: to_micros(TEN)}
+    assert new.leases == {TALLY_LEASE: (to_micros(TEN), 1)}
     assert new.counts == {QUARTER: (1, KEEP_UNTIL)}
     assert (new.dropped_slots, new.dropped_leases) == ({}, {})
 
@@ -73,7 +73,7 @@ def test_of_moves_to_and_fro_the_last_one_stands():
     assert (gone.slots, gone.counts, gone.leases) == ({}, {}, {})
     back = changes((HELD, None), (None, HELD))
     assert back.slots == {OWNED_SLOT: to_micros(LEASE), COUNTDOWN_SLOT: to_micros(LEASE)}
-    assert back.leases == {TALLY_LEASE: to_micros(TEN)}
+    assert back.leases == {TALLY_LEASE: (to_micros(TEN), 1)}
     assert (back.dropped_slots, back.counts, back.dropped_leases) == ({}, {}, {})
 
 
@@ -82,6 +82,15 @@ def test_a_quarter_adds_up_and_is_kept_for_the_longest():
     held = [Holding(decision_id=f"d-{n}", takes=(TALLIED,), at=TEN, lease_until=LEASE) for n in range(3)]
     held[1] = replace(held[1], takes=(longer,))
     assert changes(*((None, each) for each in held)).counts == {QUARTER: (3, to_micros(instant(11, 15)))}
+
+
+def test_of_a_key_that_sums_amounts_quarters_and_leases_hold_how_much():
+    spent = replace(TALLIED, amount_minor=250)
+    held = [Holding(decision_id=f"d-{n}", takes=(spent,), at=TEN, lease_until=LEASE) for n in range(2)]
+    two = changes(*((None, each) for each in held))
+    assert two.counts == {QUARTER: (500, KEEP_UNTIL)}
+    assert set(two.leases.values()) == {(to_micros(TEN), 250)}
+    assert changes((None, held[0]), (None, held[1]), (held[0], None)).counts == {QUARTER: (250, KEEP_UNTIL)}
 
 
 def test_a_countdown_that_would_end_after_all_time_ends_with_it():

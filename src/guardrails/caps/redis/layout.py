@@ -12,18 +12,30 @@ its hash tag, `{g17}`, so that a call which stays within one shard never touches
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, NamedTuple
 from zlib import crc32
 
 from guardrails.caps.redis.scripts import ScriptName
 
-__all__ = ["SHARDS", "Call", "Calls", "epoch_of", "epoch_pattern", "name_of", "parts_of", "shard_of", "tag"]
+__all__ = [
+    "SHARDS",
+    "Call",
+    "Calls",
+    "epoch_of",
+    "epoch_pattern",
+    "index_name_of",
+    "name_of",
+    "parts_of",
+    "shard_of",
+    "tag",
+]
 
 SHARDS = 256
 """How many parts the keys are dealt out to: many more than a cluster has nodes, and few enough to ask each."""
 
 _PREFIX = "guardrails"
 _MARKER = "marker"
+_SUMS = "$"
 
 
 class Call:
@@ -55,8 +67,11 @@ class Call:
             prefix = self._prefixes[shard] = f"{_PREFIX}:{{{tag(shard)}}}:{self._epoch}:"
         return prefix
 
-    def cap_place(self, cap: str, key: str, owner: str | None) -> int:
-        """The place of the slots under a cap's key; the next one is that of their leases."""
+    def cap_place(self, cap: str, key: str, owner: str | None, *, sums: bool = False) -> int:
+        """The place of the slots under a cap's key; the next is that of their leases.
+
+        Of a key that `sums` amounts there follow the sums, and the days that there are any of (see prelude.lua).
+        """
         named = (cap, key, owner or "")
         place = self._places.get(named)
         if place is None:
@@ -64,6 +79,9 @@ class Call:
             name = f"{len(named[2])}:{named[2]}:{name_of(cap, key)}"
             place = self._places[named] = self._add(f"{prefix}slots:{name}")
             self._add(f"{prefix}leases:{name}")
+            if sums:
+                self._add(f"{prefix}sums:{name}")
+                self._add(f"{prefix}days:{name}")
         return place
 
     def index_place(self, owner: str) -> int:
@@ -117,10 +135,24 @@ def name_of(cap: str, key: str) -> str:
     return f"{len(cap)}:{cap}:{key}"
 
 
-def parts_of(name: str) -> tuple[str, str]:
-    """Cap and key by their name."""
-    length, _, rest = name.partition(":")
-    return rest[: int(length)], rest[int(length) + 1 :]
+def index_name_of(cap: str, key: str, *, sums: bool) -> str:
+    """The name of a cap's key in the index of its recipient, which is to say whether it `sums` amounts."""
+    return f"{_SUMS if sums else ''}{name_of(cap, key)}"
+
+
+class Indexed(NamedTuple):
+    """What a name in an index says."""
+
+    cap: str
+    key: str
+    sums: bool
+
+
+def parts_of(name: str) -> Indexed:
+    """What a name in an index says."""
+    sums = name.startswith(_SUMS)
+    length, _, rest = name.removeprefix(_SUMS).partition(":")
+    return Indexed(rest[: int(length)], rest[int(length) + 1 :], sums)
 
 
 def epoch_pattern(lineage: str) -> str:

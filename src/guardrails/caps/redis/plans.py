@@ -9,7 +9,7 @@ from typing import Any, Literal
 import msgspec
 
 from guardrails.caps.redis.keeps import SLACK, Keeps, keep_seconds
-from guardrails.caps.redis.layout import Call, Calls, name_of, shard_of
+from guardrails.caps.redis.layout import Call, Calls, index_name_of, shard_of
 from guardrails.caps.slot import instant_micros
 from guardrails.core.needs import CapCheck, Take, UsageQuery
 from guardrails.decide.holdings import Holding, Reservation
@@ -81,9 +81,10 @@ class Placement(msgspec.Struct, frozen=True, kw_only=True):
 def add_question(calls: Calls, query: UsageQuery) -> tuple[Call, int]:
     """Ask; the call, and the place in its result, that the answer will be found at."""
     call = calls.at(shard_of(query.cap, query.key, query.owner))
-    place = call.cap_place(query.cap, query.key, query.owner)
+    place = call.cap_place(query.cap, query.key, query.owner, sums=query.sums)
     split = None if query.split is None else to_micros(query.split)
-    call.items.append((place, to_micros(query.since), _or_false(split), query.newest))
+    question = (place, to_micros(query.since), _or_false(split), query.newest)
+    call.items.append((*question, True) if query.sums else question)
     return call, len(call.items) - 1
 
 
@@ -93,9 +94,10 @@ def add_placement(calls: Calls, placement: Placement, keeps: Keeps) -> None:
     for check in placement.checks:
         query = check.query
         call = calls.at(shard_of(query.cap, query.key, query.owner))
-        place = call.cap_place(query.cap, query.key, query.owner)
+        place = call.cap_place(query.cap, query.key, query.owner, sums=query.sums)
         checks, _ = parts.setdefault(call, ([], []))
-        checks.append((place, to_micros(check.start), to_micros(check.end), check.limit))
+        told = (place, to_micros(check.start), to_micros(check.end), check.limit)
+        checks.append((*told, True) if query.sums else told)
     for take, instant in placement.slots:
         call = calls.at(shard_of(take.cap, take.key, take.owner))
         _, slots = parts.setdefault(call, ([], []))
@@ -105,14 +107,16 @@ def add_placement(calls: Calls, placement: Placement, keeps: Keeps) -> None:
         call.items.append((placement.decision_id, _or_false(placement.lease_until), checks, slots))
 
 
-def _slot(call: Call, take: Take, instant: int | None, keep: int) -> tuple[int, int | Literal[False], int, int, str]:
-    return (
-        call.cap_place(take.cap, take.key, take.owner),
+def _slot(call: Call, take: Take, instant: int | None, keep: int) -> tuple[Any, ...]:
+    sums = take.amount_minor is not None
+    slot = (
+        call.cap_place(take.cap, take.key, take.owner, sums=sums),
         _or_false(instant),
         keep,
         0 if take.owner is None else call.index_place(take.owner),
-        name_of(take.cap, take.key),
+        index_name_of(take.cap, take.key, sums=sums),
     )
+    return (*slot, take.amount_minor) if sums else slot
 
 
 def _key(take: Take) -> tuple[str | None, str, str]:

@@ -9,7 +9,7 @@ Redis is no part of the transaction, so what is written there may only ever err 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import partial
 
@@ -79,14 +79,14 @@ class RedisCaps:
             for move in at_once:
                 self.behind.leave(move.placement)
 
-    def keys_of(self, owner: str, /) -> Sequence[tuple[str, str]]:
-        """Cap and key of everything that is kept for a recipient and counts."""
+    def keys_of(self, owner: str, _tallied: Collection[str] = (), /) -> Sequence[tuple[str, str]]:
+        """Cap and key of everything that is kept for a recipient and counts, tallied or not."""
         epoch = self._current()
         call = self.gateway.calls("names", epoch.name).at(shard_of("", "", owner))
         call.index_place(owner)
         names: list[bytes] = self.gateway.run([call], epoch.servers)[call].result
         keys = sorted(parts_of(name.decode()) for name in names)
-        queries = [UsageQuery(cap, key, _EVER, 0, owner=owner) for cap, key in keys]
+        queries = [UsageQuery(each.cap, each.key, _EVER, 0, owner=owner, sums=each.sums) for each in keys]
         usages = self._read(epoch, None, queries)
         return [(query.cap, query.key) for query in queries if usages[query].older]
 

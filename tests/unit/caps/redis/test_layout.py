@@ -7,14 +7,18 @@ from hypothesis import strategies as st
 from redis.crc import key_slot
 
 from guardrails.caps.redis.epochs import lineage_of, number_of
-from guardrails.caps.redis.layout import SHARDS, Call, Calls, epoch_of, name_of, parts_of, shard_of, tag
+from guardrails.caps.redis.layout import SHARDS, Call, Calls, epoch_of, index_name_of, name_of, parts_of, shard_of, tag
 
 TEXT = st.text()
 
 
-@given(cap=TEXT, key=TEXT)
-def test_a_name_is_taken_apart_as_it_was_put_together(cap, key):
-    assert parts_of(name_of(cap, key)) == (cap, key)
+@given(cap=TEXT, key=TEXT, sums=st.booleans())
+def test_a_name_is_taken_apart_as_it_was_put_together(cap, key, sums):
+    assert parts_of(index_name_of(cap, key, sums=sums)) == (cap, key, sums)
+
+
+def test_a_name_of_before_there_were_sums_is_one_of_sends():
+    assert parts_of(name_of("cap", "k")) == ("cap", "k", False)
 
 
 @given(st.lists(st.tuples(TEXT, TEXT, TEXT), min_size=2, max_size=2, unique=True))

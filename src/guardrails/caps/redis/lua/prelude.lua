@@ -17,6 +17,10 @@
 --
 -- Under a cap's key there are two sorted sets, at the places p and p + 1: its slots, decision ids by the instant that
 -- questions compare, and the leases of those that are only reserved, decision ids by the end of the lease.
+--
+-- A key that sums amounts holds ids with their amounts in front, `250:d-1`, and two more: at p + 2 a hash, the sum of
+-- each quarter of an hour (q1987200) and of each day in UTC (d20700) that is not 0, reservations included, whatever their
+-- lease; at p + 3 a sorted set of those days. INVARIANT: what is in the slots is in the sums.
 
 local call, plan = cjson.decode(ARGV[1]), cjson.decode(ARGV[2])
 local clock = redis.call('TIME')
@@ -50,11 +54,58 @@ local function key(place)
 end
 
 local ended_leases = {}
+local is_summed = {} -- by place; set by the scripts before anything is asked of the key
+local QUARTER, QUARTERS_OF_DAY = 900000000, 96
+
+local function quarter_of(instant)
+  return math.floor(instant / QUARTER)
+end
+
+local function day_of(quarter)
+  return math.floor(quarter / QUARTERS_OF_DAY)
+end
+
+local function field(letter, number)
+  return string.format('%s%.0f', letter, number)
+end
+
+local function amount_of(member)
+  return tonumber(string.match(member, '^%d+'))
+end
+
+-- Make the sums at an instant greater by an amount, or less.
+local function add(p, instant, amount)
+  local quarter = quarter_of(instant)
+  local day = day_of(quarter)
+  for _, name in ipairs({field('q', quarter), field('d', day)}) do
+    if redis.call('HINCRBY', key(p + 2), name, string.format('%.0f', amount)) == 0 then
+      redis.call('HDEL', key(p + 2), name)
+    end
+  end
+  if redis.call('HEXISTS', key(p + 2), field('d', day)) == 1 then
+    redis.call('ZADD', key(p + 3), day, field('', day))
+  else
+    redis.call('ZREM', key(p + 3), field('', day))
+  end
+end
+
+-- Take a slot out of its sums, if it is in them.
+local function take_off(p, member)
+  local instant = redis.call('ZSCORE', key(p), member)
+  if instant then
+    add(p, tonumber(instant), -amount_of(member))
+  end
+end
 
 -- What has been ended for so long that nobody has to find it any more is forgotten.
 local function forget_ended(p)
   local long_ago = server_time - call.grace
   local forgotten = redis.call('ZRANGEBYSCORE', key(p + 1), '-inf', long_ago)
+  if is_summed[p] then
+    for _, member in ipairs(forgotten) do
+      take_off(p, member)
+    end
+  end
   for first = 1, #forgotten, 1000 do -- as many as the stack surely holds
     redis.call('ZREM', key(p), unpack(forgotten, first, math.min(first + 999, #forgotten)))
   end
@@ -81,7 +132,7 @@ local function ended_at(p)
     local instant = tonumber(redis.call('ZSCORE', key(p), id))
     if instant then
       ended.number = ended.number + 1
-      ended.ids[id] = true
+      ended.ids[id] = instant
       ended.instants[ended.number] = instant
     end
   end
@@ -103,8 +154,55 @@ local function number_before(instants, instant)
   return low
 end
 
--- How many slots count with from <= instant < to; to == nil: without end.
+-- What the quarters hold with first <= quarter < beyond; beyond == nil: without end.
+local function summed(p, first, beyond)
+  local from_day, to_day = day_of(first + QUARTERS_OF_DAY - 1), beyond and day_of(beyond)
+  local fields = {}
+  local function add_quarters(from, to)
+    for quarter = from, to - 1 do
+      fields[#fields + 1] = field('q', quarter)
+    end
+  end
+  if to_day and to_day <= from_day then
+    add_quarters(first, beyond)
+  else
+    add_quarters(first, from_day * QUARTERS_OF_DAY)
+    local last = to_day and string.format('(%.0f', to_day) or '+inf'
+    for _, day in ipairs(redis.call('ZRANGEBYSCORE', key(p + 3), from_day, last)) do
+      fields[#fields + 1] = 'd' .. day
+    end
+    if to_day then
+      add_quarters(to_day * QUARTERS_OF_DAY, beyond)
+    end
+  end
+  local total = 0
+  for start = 1, #fields, 1000 do -- as many as the stack surely holds
+    for _, sum in ipairs(redis.call('HMGET', key(p + 2), unpack(fields, start, math.min(start + 999, #fields)))) do
+      total = total + (tonumber(sum) or 0)
+    end
+  end
+  return total
+end
+
+-- How much counts with from <= instant < to, in whole quarters of an hour; to == nil: without end.
+local function sum(p, from, to)
+  local first, beyond = quarter_of(from), to and -quarter_of(-to)
+  local ended = ended_at(p) -- first: it forgets some
+  local total = summed(p, first, beyond)
+  for member, instant in pairs(ended.ids) do
+    local quarter = quarter_of(instant)
+    if quarter >= first and not (beyond and quarter >= beyond) then
+      total = total - amount_of(member)
+    end
+  end
+  return math.max(0, total)
+end
+
+-- How many slots count with from <= instant < to, or how much; to == nil: without end.
 local function count(p, from, to)
+  if is_summed[p] then
+    return sum(p, from, to)
+  end
   local ended = ended_at(p) -- first: it forgets some
   local number = redis.call('ZCOUNT', key(p), from, to and string.format('(%.17g', to) or '+inf')
   local ended_before = to and number_before(ended.instants, to) or ended.number

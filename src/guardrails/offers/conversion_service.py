@@ -1,0 +1,184 @@
+"""Open conversion sessions, take their steps, read them, and forget them some time after they ended.
+
+What is refused leaves no trace in the stores: whoever asked counts and logs it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import Protocol
+
+import msgspec
+
+from guardrails.core.needs import OfferQuery, OfferTerms
+from guardrails.decide.ports import AuditLog, OfferReader, Transactor
+from guardrails.errors import CandidateError, ConflictError, NotFoundError
+from guardrails.offers.conversion_store import ConversionStore
+from guardrails.offers.conversion_unit import ConversionUnit
+from guardrails.offers.conversions import (
+    KEPT,
+    Conversion,
+    ConversionRequest,
+    KeptConversion,
+    StepReport,
+    refuse_opening,
+    take_step,
+)
+from guardrails.offers.token_checks import OfferTokens, TokenChecked, check_token
+
+__all__ = ["Changed", "Conversions"]
+
+STEP_SESSIONS = 500
+"""So many sessions are forgotten in one unit."""
+
+
+class Changed(msgspec.Struct, frozen=True):
+    """A session as it stands now. `is_new`: by this request, and not by the same one before."""
+
+    conversion: Conversion
+    is_new: bool
+
+
+class Conversions:
+    """All conversion sessions. `tokens` gives what reads offer tokens, when there is one to read."""
+
+    def __init__(self, transactor: Transactor, *, tokens: Callable[[], OfferTokens], new_id: Callable[[], str]) -> None:
+        self._transactor = transactor
+        self._tokens = tokens
+        self._new_id = new_id
+
+    def open(self, request: ConversionRequest, *, now: datetime) -> Changed:
+        """Open a session; the same request again, known by its `id`, returns the first one.
+
+        Raises, with its code, why not: ConflictError where the token is another recipient's or has no room for another
+        session, GoneError where it has expired, CandidateError where it is none of ours.
+        """
+        token = check_token(self._tokens(), request.token, recipient=request.recipient, now=now)
+        return _changed(self._transactor.call(_open, _Opening(request.id or self._new_id(), request, token, now)))
+
+    def step(self, conversion_id: str, report: StepReport, *, now: datetime) -> Changed:
+        """Take a step. Raises NotFoundError, or with its code why it is not taken."""
+        return _changed(self._transactor.call(_step, _Stepping(conversion_id, report, now)))
+
+    def find(self, conversion_id: str, *, now: datetime) -> Conversion:
+        """The session of this id. Raises NotFoundError."""
+        kept = self._transactor.call(_find, conversion_id)
+        if kept is None:
+            raise _unknown(conversion_id)
+        return kept.at(now)
+
+    def forget(self, now: datetime) -> int:
+        """Forget a few sessions that ended long enough before `now`; returns how many: at 0 none are left."""
+        return self._transactor.call(_forget, now - KEPT, size=STEP_SESSIONS)
+
+
+class _Session(Protocol):
+    offers: OfferReader
+    conversions: ConversionStore
+    audit: AuditLog
+
+
+class _Opening(msgspec.Struct, frozen=True):
+    id: str
+    request: ConversionRequest
+    token: TokenChecked
+    now: datetime
+
+    @property
+    def body_hash(self) -> bytes:
+        return hashlib.sha256(msgspec.json.encode((self.request.token, self.request.recipient))).digest()
+
+
+class _Stepping(msgspec.Struct, frozen=True):
+    id: str
+    report: StepReport
+    now: datetime
+
+
+def _changed(result: Changed | CandidateError) -> Changed:
+    assert isinstance(result, Changed)  # noqa: S101 - the transactor raises what is an error
+    return result
+
+
+def _open(session: _Session, openings: list[_Opening]) -> list[Changed | CandidateError]:
+    unit = ConversionUnit(session)
+    told = [each.token.claims for each in openings if each.token.claims is not None]
+    unit.read(
+        (each.request.id for each in openings if each.request.id is not None),
+        decision_ids={each.decision_id: None for each in told},
+    )
+    queries = {each.offer: OfferQuery(each.offer) for each in told}
+    answers = session.offers.read(list(queries.values())) if queries else {}
+    terms = {offer: answers[query] for offer, query in queries.items()}
+    results = [_open_one(unit, each, terms) for each in openings]
+    unit.write()
+    return results
+
+
+def _open_one(unit: ConversionUnit, opening: _Opening, terms: dict[str, OfferTerms]) -> Changed | CandidateError:
+    first = unit.find(opening.id)
+    if first is not None:
+        return Changed(first.at(opening.now), is_new=False) if first.body_hash == opening.body_hash else _taken(first)
+    claims, refusal = opening.token.claims, opening.token.refusal
+    if claims is None or refusal is not None:
+        assert refusal is not None  # noqa: S101 - a token without claims is refused
+        return refusal
+    of_offer = terms[claims.offer]
+    if of_offer.session_seconds is None or of_offer.steps is None or of_offer.status == "withdrawn":
+        return ConflictError(f"offer `{claims.offer}` is {of_offer.status}", code=f"offer.{of_offer.status}")
+    refusal = refuse_opening(unit.of_decision(claims.decision_id), opening.now)
+    if refusal is not None:
+        return refusal
+    kept = KeptConversion(
+        id=opening.id,
+        decision_id=claims.decision_id,
+        offer=claims.offer,
+        recipient=opening.request.recipient,
+        body_hash=opening.body_hash,
+        declared=of_offer.steps,
+        is_paid=claims.amount_minor > 0,
+        opened_at=opening.now,
+        ends_at=min(opening.now + timedelta(seconds=of_offer.session_seconds), claims.expires_at),
+    )
+    unit.add(kept)
+    return Changed(kept.at(opening.now), is_new=True)
+
+
+def _step(session: _Session, steppings: list[_Stepping]) -> list[Changed | CandidateError]:
+    unit = ConversionUnit(session)
+    unit.read({each.id: None for each in steppings})
+    results = [_step_one(unit, each) for each in steppings]
+    unit.write()
+    return results
+
+
+def _step_one(unit: ConversionUnit, stepping: _Stepping) -> Changed | CandidateError:
+    kept = unit.find(stepping.id)
+    if kept is None:
+        return _unknown(stepping.id)
+    after = take_step(kept, stepping.report, stepping.now)
+    if isinstance(after, CandidateError):
+        return after
+    if after is not kept:
+        unit.step(after)
+    return Changed(after.at(stepping.now), is_new=after is not kept)
+
+
+def _find(session: _Session, ids: list[str]) -> list[KeptConversion | None]:
+    found = session.conversions.by_id(ids)
+    return [found.get(each) for each in ids]
+
+
+def _forget(session: _Session, ends: list[datetime]) -> list[int]:
+    return [session.conversions.forget(before, STEP_SESSIONS) for before in ends]
+
+
+def _taken(first: KeptConversion) -> ConflictError:
+    message = f"conversion `{first.id}` was opened with another token, or for another recipient"
+    return ConflictError(message, problems=(("/id", message),), code="conversion.id_taken")
+
+
+def _unknown(id_: str) -> NotFoundError:
+    return NotFoundError(f"no conversion `{id_}` is kept")

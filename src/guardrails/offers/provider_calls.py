@@ -62,6 +62,8 @@ class SignedCalls:
             raise NoAnswerError(f"status {answer.status}", retry_after_seconds=_retry_after(answer))
         if len(said) > ANSWER_BYTES:
             raise NoAnswerError(f"the answer is larger than {ANSWER_BYTES} bytes")
+        if answer.length:
+            raise NoAnswerError(f"the answer ended {answer.length} bytes early")
         return said
 
     def _connection(self) -> http.client.HTTPConnection:

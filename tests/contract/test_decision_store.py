@@ -7,7 +7,7 @@ import pytest
 
 from guardrails.core.needs import Take
 from guardrails.decide.holdings import HOLDING_STATES, ReservationState
-from guardrails.decide.ports import StoredDecision
+from guardrails.decide.ports import Span, StoredDecision
 from guardrails.errors import ConflictError
 from stores import instant, stored_decision
 
@@ -266,3 +266,22 @@ def test_the_allows_of_a_recipient_keep_up_with_what_becomes_of_them(do, insert,
 def test_recipients_are_told_apart_whatever_script_they_are_in(do, insert):
     insert(*(stored_decision(number, recipient=id_) for number, id_ in enumerate(IDS)))
     assert [of_recipient(do, id_) for id_ in IDS] == [[f"d-{number}"] for number in range(len(IDS))]
+
+
+def test_the_allows_of_several_recipients_within_spans_of_time_are_found_at_once(do, insert):
+    hours = {1: 10, 2: 12, 3: 11, 4: 12, 5: 13}
+    insert(
+        *(stored_decision(number, recipient="r-1", evaluated_at=instant(hour)) for number, hour in hours.items()),
+        stored_decision(6, recipient="r-2", evaluated_at=instant(11)),
+        stored_decision(7, recipient="r-1", evaluated_at=instant(11), lease_until=None, state="none"),
+    )
+    first, all_day = Span("r-1", instant(10), instant(12)), Span("r-1", instant(0), instant(23))
+    other, nobody = Span("r-2", instant(10), instant(11)), Span("r-3", instant(0), instant(23))
+    asked = [first, all_day, other, nobody, first]
+    found = do(lambda session: session.decisions.allows_within(asked, 3))
+    assert {span: ids(allows) for span, allows in found.items()} == {
+        first: ["d-2", "d-4", "d-3"],
+        all_day: ["d-5", "d-2", "d-4"],
+        other: ["d-6"],
+        nobody: [],
+    }

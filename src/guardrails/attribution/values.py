@@ -12,7 +12,8 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
-from guardrails.core.candidate import BoundsError, Id, Instant
+from guardrails.core.candidate import YEARS, BoundsError, Id, Instant
+from guardrails.core.money import AMOUNT_MOST, CURRENCIES
 
 __all__ = [
     "OWN_IDS",
@@ -26,7 +27,6 @@ __all__ = [
     "Why",
 ]
 
-AMOUNT_MOST = 2**53
 TOKEN_LENGTH = 4000
 
 OWN_IDS = "redemption:"
@@ -62,7 +62,11 @@ class RevenueRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     conversion: Id | None = None
 
     def __post_init__(self) -> None:
-        """Refuse what names nothing, or the same in two ways. Raises BoundsError."""
+        """Refuse what is no currency or instant, and what names nothing or the same twice. Raises BoundsError."""
+        if self.currency not in CURRENCIES:
+            raise BoundsError("currency", f"`{self.currency}` is no currency that is paid in (ISO 4217)")
+        if self.at is not None and self.at.year not in YEARS:
+            raise BoundsError("at", f"lies outside the years {YEARS.start} to {YEARS.stop - 1}")
         if self.id.startswith(OWN_IDS):
             raise BoundsError("id", f"begins with `{OWN_IDS}`, as only the revenue of redemptions does")
         by_name = (self.recipient, self.sponsor, self.campaign, self.offer) != (None, None, None, None)

@@ -13,12 +13,12 @@ from datetime import datetime
 from typing import Any
 
 import msgspec
-from sqlalchemy import BigInteger, Connection, Integer, Row, Text, bindparam, delete, false, select, true, update
+from sqlalchemy import BigInteger, Connection, Integer, Row, Text, bindparam, delete, false, func, select, true, update
 from sqlalchemy.exc import IntegrityError
 
 from guardrails.core.needs import Take
 from guardrails.decide.holdings import HOLDING_STATES
-from guardrails.decide.ports import StoredDecision
+from guardrails.decide.ports import Span, StoredDecision
 from guardrails.errors import ConflictError
 from guardrails.storage.inserts import insert_rows
 from guardrails.storage.instants import from_micros, to_micros
@@ -101,6 +101,14 @@ class MemoryDecisions:
         allows = [each for each in self._by_id.values() if each.recipient == recipient and each.lease_until is not None]
         allows.sort(key=lambda each: each.decision_id)
         return sorted(allows, key=lambda each: each.evaluated_at, reverse=True)[:most]
+
+    def allows_within(self, spans: Sequence[Span], most: int, /) -> Mapping[Span, Sequence[StoredDecision]]:
+        """At most `most` allows of each span, the newest first."""
+        return {span: self._within(span)[:most] for span in spans}
+
+    def _within(self, span: Span) -> list[StoredDecision]:
+        allows = self.of_recipient(span.recipient, len(self._by_id))
+        return [each for each in allows if span.after < each.evaluated_at <= span.until]
 
     def _put(self, decision: StoredDecision) -> None:
         self._journal.put(self._by_id, decision.decision_id, decision)
@@ -191,6 +199,29 @@ _OF_RECIPIENT = (
     .limit(bindparam("most"))
 )
 
+_spans = json_rows("spans", place=Integer(), recipient=Text(), after=BigInteger(), until=BigInteger())
+_in_span = (
+    select(
+        decisions,
+        _spans.c.place,
+        func.row_number()
+        .over(partition_by=_spans.c.place, order_by=(decisions.c.evaluated_at.desc(), decisions.c.decision_id))
+        .label("number"),
+    )
+    .join_from(
+        _spans,
+        decisions,
+        (decisions.c.recipient == _spans.c.recipient)
+        & decisions.c.lease_until.is_not(None)
+        & (decisions.c.evaluated_at > _spans.c.after)
+        & (decisions.c.evaluated_at <= _spans.c.until),
+    )
+    .subquery()
+)
+_ALLOWS_WITHIN = (
+    select(_in_span).where(_in_span.c.number <= bindparam("most")).order_by(_in_span.c.place, _in_span.c.number)
+)
+
 
 class SqlDecisions:
     """Decisions in the table `decisions`: every call is one statement."""
@@ -250,6 +281,18 @@ class SqlDecisions:
         """At most `most` allows for a recipient, the newest first."""
         rows = self._connection.execute(_OF_RECIPIENT, {"recipient": recipient, "most": most})
         return [_from_row(row) for row in rows]
+
+    def allows_within(self, spans: Sequence[Span], most: int, /) -> Mapping[Span, Sequence[StoredDecision]]:
+        """At most `most` allows of each span, the newest first."""
+        different = list(dict.fromkeys(spans))
+        asked = [
+            (place, span.recipient, to_micros(span.after), to_micros(span.until))
+            for place, span in enumerate(different)
+        ]
+        found: dict[Span, list[StoredDecision]] = {span: [] for span in different}
+        for row in self._connection.execute(_ALLOWS_WITHIN, {"spans": encode_rows(asked), "most": most}):
+            found[different[row.place]].append(_from_row(row))
+        return found
 
 
 _encode_takes = msgspec.json.Encoder().encode

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Any, Protocol, TypeVar
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 import msgspec
 
@@ -48,6 +48,7 @@ __all__ = [
     "PreferenceReader",
     "SendTokens",
     "Session",
+    "Span",
     "StoredDecision",
     "Transactor",
     "UnsubscribeLinks",
@@ -107,6 +108,14 @@ class StoredDecision(msgspec.Struct, frozen=True, gc=False, kw_only=True):
             kept_until = max(kept_until, self.needed_until)
         holding = self.holding()
         return kept_until if holding is None else max(kept_until, last_needed(holding))
+
+
+class Span(NamedTuple):
+    """A recipient, and the instants later than `after` and not later than `until`."""
+
+    recipient: str
+    after: datetime
+    until: datetime
 
 
 class ConsentReader(Protocol):
@@ -202,6 +211,9 @@ class DecisionStore(Protocol):
 
     def of_recipient(self, recipient: str, most: int, /) -> Sequence[StoredDecision]:
         """At most `most` allows for a recipient, the newest first: by `evaluated_at`, then by id."""
+
+    def allows_within(self, spans: Sequence[Span], most: int, /) -> Mapping[Span, Sequence[StoredDecision]]:
+        """At most `most` allows for the recipient of each span that were for an instant in it, the newest first."""
 
 
 class AuditLog(Protocol):

@@ -7,7 +7,7 @@ from sqlalchemy.exc import IntegrityError
 
 from guardrails.core.bookkeeping import BALANCE_MOST, Account, Posting, Transaction, combined, moved
 from guardrails.errors import DependencyError
-from guardrails.ledger.store import KeptAccount, Line
+from guardrails.ledger.store import KeptAccount, KeptTransaction
 from stores import instant
 
 ODD = """ä'"; --\\_%🙂"""
@@ -138,13 +138,17 @@ def test_totals_are_by_kind_and_unit_and_beyond_64_bits(do):
     }
 
 
-def test_the_lines_are_those_of_so_many_transactions_in_order(do):
+def test_transactions_are_paged_by_their_numbers(do):
     append(do, move("t-b", 5, BANK, WALLET), transaction("t-empty"), move("t-a", 2, WALLET, BANK))
-    first = [Line(1, "t-b", BANK.key, -5), Line(1, "t-b", WALLET.key, 5)]
-    third = [Line(3, "t-a", BANK.key, 2), Line(3, "t-a", WALLET.key, -2)]
-    assert do(lambda session: session.ledger.lines(0, 2)) == first
-    assert do(lambda session: session.ledger.lines(1, 9)) == third
-    assert do(lambda session: session.ledger.lines(3, 9)) == []
+
+    def page(after, most):
+        return do(lambda session: session.ledger.transactions(after, most))
+
+    first = KeptTransaction(1, "t-b", ((BANK.key, -5), (WALLET.key, 5)))
+    third = KeptTransaction(3, "t-a", ((BANK.key, 2), (WALLET.key, -2)))
+    assert page(0, 2) == [first, KeptTransaction(2, "t-empty", ())]
+    assert page(2, 9) == [third]
+    assert page(3, 9) == []
     assert do(lambda session: session.ledger.last_seq()) == 3
 
 

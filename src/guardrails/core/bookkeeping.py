@@ -33,6 +33,7 @@ __all__ = [
     "combined",
     "moved",
     "reversal_of",
+    "side_of",
 ]
 
 CREDITS = "credits"
@@ -89,7 +90,12 @@ class Account(msgspec.Struct, frozen=True, order=True):
     @property
     def sign(self) -> int:
         """What a credit does to its balance: +1 or -1."""
-        return 1 if self.kind in _CREDIT_KINDS else -1
+        return 1 if side_of(self.kind) == "credit" else -1
+
+
+def side_of(kind: AccountKind) -> Literal["credit", "debit"]:
+    """Whether credits or debits make accounts of a kind greater."""
+    return "credit" if kind in _CREDIT_KINDS else "debit"
 
 
 class Posting(msgspec.Struct, frozen=True):

@@ -3,6 +3,7 @@
 What an account and a transaction are is said in `core.bookkeeping`. Other rooms post through the session's store.
 """
 
+from guardrails.ledger.service import LedgerService
 from guardrails.ledger.store import LedgerStore, MemoryLedger, SqlLedger
 
-__all__ = ["LedgerStore", "MemoryLedger", "SqlLedger"]
+__all__ = ["LedgerService", "LedgerStore", "MemoryLedger", "SqlLedger"]

@@ -20,16 +20,18 @@ from guardrails.storage.json_rows import encode_rows, json_rows
 from guardrails.storage.memory import Journal
 from guardrails.storage.tables import ledger_accounts, ledger_postings, ledger_transactions
 
-__all__ = ["KeptAccount", "LedgerStore", "Line", "MemoryLedger", "SqlLedger"]
+__all__ = ["KeptAccount", "KeptTransaction", "LedgerStore", "MemoryLedger", "SqlLedger"]
 
 
-class Line(NamedTuple):
-    """A posting as it is kept. `seq` is its transaction's number; `id` is None where there is no such transaction."""
+class KeptTransaction(NamedTuple):
+    """A transaction as it is kept: its number, and the key and amount of each posting, whatever they are.
+
+    `id` is None where there are postings of a number that no transaction has.
+    """
 
     seq: int
     id: str | None
-    account: str
-    amount: int
+    postings: tuple[tuple[str, int], ...]
 
 
 class KeptAccount(NamedTuple):
@@ -70,8 +72,8 @@ class LedgerStore(Protocol):
     def last_seq(self) -> int:
         """The number of the newest transaction; 0 where there is none."""
 
-    def lines(self, after: int, most: int, /) -> Sequence[Line]:
-        """All postings of the transactions numbered `after + 1` to `after + most`, by number and account."""
+    def transactions(self, after: int, most: int, /) -> Sequence[KeptTransaction]:
+        """The transactions numbered `after + 1` to `after + most`, by number."""
 
     def accounts(self, after: str, most: int, /, *, since: int) -> Sequence[KeptAccount]:
         """At most `most` accounts whose keys are greater than `after`, by key; what they are is not looked at."""
@@ -157,12 +159,11 @@ class MemoryLedger:
         """The number of the newest transaction."""
         return len(self._transactions)
 
-    def lines(self, after: int, most: int, /) -> Sequence[Line]:
-        """All postings of the transactions numbered `after + 1` to `after + most`."""
+    def transactions(self, after: int, most: int, /) -> Sequence[KeptTransaction]:
+        """The transactions numbered `after + 1` to `after + most`."""
         return [
-            Line(seq, transaction.id, posting.account.key, posting.amount)
-            for seq, transaction in enumerate(self._transactions[after : after + most], start=after + 1)
-            for posting in transaction.postings
+            KeptTransaction(seq, each.id, tuple((posting.account.key, posting.amount) for posting in each.postings))
+            for seq, each in enumerate(self._transactions[after : after + most], start=after + 1)
         ]
 
     def accounts(self, after: str, most: int, /, *, since: int) -> Sequence[KeptAccount]:
@@ -239,9 +240,11 @@ _TOTALS = select(
     func.sum(ledger_accounts.c.balance % _HALF),
 ).group_by(ledger_accounts.c.kind, ledger_accounts.c.unit)
 
-_LINES = (
-    select(ledger_postings.c.seq, ledger_transactions.c.id, ledger_postings.c.account, ledger_postings.c.amount)
-    .join_from(ledger_postings, ledger_transactions, ledger_transactions.c.seq == ledger_postings.c.seq, isouter=True)
+_IDS = select(ledger_transactions.c.seq, ledger_transactions.c.id).where(
+    ledger_transactions.c.seq > bindparam("after"), ledger_transactions.c.seq <= bindparam("until")
+)
+_POSTINGS = (
+    select(ledger_postings.c.seq, ledger_postings.c.account, ledger_postings.c.amount)
     .where(ledger_postings.c.seq > bindparam("after"), ledger_postings.c.seq <= bindparam("until"))
     .order_by(ledger_postings.c.seq, ledger_postings.c.account)
 )
@@ -315,10 +318,14 @@ class SqlLedger:
         """The number of the newest transaction."""
         return int(self._connection.execute(_LAST_SEQ).scalar_one())
 
-    def lines(self, after: int, most: int, /) -> Sequence[Line]:
-        """All postings of the transactions numbered `after + 1` to `after + most`."""
-        rows = self._connection.execute(_LINES, {"after": after, "until": after + most})
-        return [Line(*row) for row in rows]
+    def transactions(self, after: int, most: int, /) -> Sequence[KeptTransaction]:
+        """The transactions numbered `after + 1` to `after + most`, in two statements."""
+        asked = {"after": after, "until": after + most}
+        ids = {row.seq: row.id for row in self._connection.execute(_IDS, asked)}
+        postings: dict[int, list[tuple[str, int]]] = {seq: [] for seq in ids}
+        for seq, account, amount in self._connection.execute(_POSTINGS, asked):
+            postings.setdefault(seq, []).append((account, amount))
+        return [KeptTransaction(seq, ids.get(seq), tuple(postings[seq])) for seq in sorted(postings)]
 
     def accounts(self, after: str, most: int, /, *, since: int) -> Sequence[KeptAccount]:
         """At most `most` accounts whose keys are greater than `after`."""

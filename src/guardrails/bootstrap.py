@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 import msgspec
 from sqlalchemy import Connection
 
+from guardrails.attribution.service import RevenueService
 from guardrails.audit import (
     AuditService,
     FileSpool,
@@ -124,6 +125,7 @@ class Application:
     notices: NoticeService
     preferences: PreferenceService
     receipts: Receipts
+    revenue: RevenueService
     signing_keys: Callable[[], SigningKeys]
     tokens: Callable[[], Tokens]
     links: Links | None
@@ -261,6 +263,7 @@ def build_application(
     make_id = make_id or new_id
     outside = outside or Outside(keys=cache(lambda: SigningKeys.generate(clock())))
     terms = terms or Terms()
+    tokens = cache(lambda: Tokens(outside.keys()))
 
     def snapshot() -> Compiled:
         return policies.snapshot
@@ -292,8 +295,11 @@ def build_application(
         receipts=Receipts(
             transactor, keys=outside.keys, purposes=purposes, controller=outside.controller, new_id=make_id
         ),
+        revenue=RevenueService(
+            transactor, tokens=tokens, terms=lambda: policies.snapshot.policy_set.project.attribution, new_id=make_id
+        ),
         signing_keys=outside.keys,
-        tokens=cache(lambda: Tokens(outside.keys())),
+        tokens=tokens,
         links=outside.links,
         audit=AuditService(transactor),
         housekeeping=Housekeeping(transactor, keep=terms.keep),

@@ -50,7 +50,16 @@ __all__ = [
 EngineName = Literal["paired", "native", "durable"]
 LogLevel = Literal["debug", "info", "warning", "error"]
 
-Scope = Literal["decide", "consent:write", "consent:read", "audit:read", "policy:read", "policy:admin"]
+Scope = Literal[
+    "decide",
+    "consent:write",
+    "consent:read",
+    "audit:read",
+    "policy:read",
+    "policy:admin",
+    "revenue:write",
+    "revenue:read",
+]
 
 CAPS_IN_DATABASE = "database"
 """In place of the URL of the caps: they live in the database, also where they have lived in Redis so far."""

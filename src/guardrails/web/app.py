@@ -30,6 +30,7 @@ from guardrails.web.policies import Policies
 from guardrails.web.preferences import PreferenceRoom
 from guardrails.web.receipts import ReceiptRoom
 from guardrails.web.records import RecordRoom
+from guardrails.web.revenue import RevenueRoom
 from guardrails.web.route import Route, blueprint
 from guardrails.web.service import Service
 from guardrails.web.stores import Stores
@@ -69,6 +70,7 @@ def _rooms(application: Application, metrics: Metrics) -> dict[str, tuple[Route,
         "receipts": ReceiptRoom(application.receipts, utc_now).routes(),
         "preferences": PreferenceRoom(application.preferences, utc_now).routes(),
         "usage": UsageRoom(application.usage).routes(),
+        "revenue": RevenueRoom(application.revenue, utc_now, metrics).routes(),
         "records": RecordRoom(application, utc_now).routes(),
         "policies": Policies(application.policies).routes(),
         "service": Service(Stores(application.transactor), application.policies, metrics).routes(),

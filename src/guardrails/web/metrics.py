@@ -66,6 +66,18 @@ class Metrics:
         filled = Counter(
             "guardrails_caps_filled", "Times that the caps were filled from the decisions", registry=self._registry
         )
+        earned = Counter(
+            "guardrails_revenue_minor",
+            "Revenue booked, in minor units of its currency; attributed to decisions or not",
+            ("currency", "attributed"),
+            registry=self._registry,
+        )
+        taken_back = Counter(
+            "guardrails_revenue_reversed_minor",
+            "Revenue taken back, in minor units of its currency",
+            ("currency", "attributed"),
+            registry=self._registry,
+        )
         requests = Counter(
             "guardrails_requests", "HTTP requests answered", ("route", "status"), registry=self._registry
         )
@@ -84,6 +96,8 @@ class Metrics:
         self._outcome = functools.cache(lambda outcome: outcomes.labels(outcome).inc)
         self.expired = expired.inc
         self.caps_filled = filled.inc
+        self._earned = functools.cache(lambda currency, attributed: earned.labels(currency, attributed).inc)
+        self._taken_back = functools.cache(lambda currency, attributed: taken_back.labels(currency, attributed).inc)
         self._request = functools.cache(lambda route, status: requests.labels(route, status).inc)
         self._seconds = functools.cache(lambda route: seconds.labels(route).observe)
 
@@ -107,6 +121,11 @@ class Metrics:
     def outcome(self, outcome: str) -> None:
         """Count one report that was taken, be it for the first time or again."""
         self._outcome(outcome)()
+
+    def revenue(self, amount_minor: int, currency: str, *, attributed: bool) -> None:
+        """Count one revenue that was booked or, where it is below zero, taken back."""
+        count = self._earned if amount_minor > 0 else self._taken_back
+        count(currency, "yes" if attributed else "no")(abs(amount_minor))
 
     def request(self, route: str, status: int, seconds: float) -> None:
         """Count one request. `route` is the path's pattern, so that ids make no labels."""

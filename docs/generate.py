@@ -56,7 +56,7 @@ def _kind(kind: Kind) -> Iterator[str]:
         yield from _table(
             ("field", "needed", "meaning"),
             (
-                (f"`{name}`", "yes" if name in kind.required else "", _meaning(schema))
+                (f"`{name}`", _needed(name, kind), _meaning(schema))
                 for name, schema in kind.properties.items()
             ),
         )
@@ -64,6 +64,12 @@ def _kind(kind: Kind) -> Iterator[str]:
         yield "It has no fields of its own."
     yield ""
     yield from _table(("reason code", "when"), ((f"`{code}`", text) for code, text in kind.reason_codes.items()))
+
+
+def _needed(name: str, kind: Kind) -> str:
+    if name in kind.any_of:
+        return "one of " + ", ".join(f"`{each}`" for each in kind.any_of)
+    return "yes" if name in kind.required else ""
 
 
 def _meaning(schema: Mapping[str, Any]) -> str:

@@ -50,6 +50,7 @@ CODES: Mapping[str, str] = {
     "too-deep": "Mappings and lists, or conditions, are nested deeper than is allowed.",
     "too-large": "The file is larger, or holds more values, than is allowed.",
     "too-many-fields": "The policies that can meet at one candidate read more fields than an engine can hold.",
+    "unknown-currency": "ISO 4217 has no currency of this code, or nobody pays in it.",
     "unknown-field": "No field of the vocabulary has this name.",
     "unknown-kind": "No kind of policy has this name.",
     "unknown-operator": "No operator of a condition has this name.",

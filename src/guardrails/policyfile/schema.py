@@ -353,6 +353,7 @@ def kind_schema(kind: Kind | None) -> dict[str, Any]:
         "type": "object",
         "properties": {**COMMON_PROPERTIES, **(kind.properties if kind else {})},
         "required": ["id", "kind", *(kind.required if kind else ())],
+        **(_any_of(kind) if kind else {}),
         "additionalProperties": kind is None,
         "$defs": {**_FORMS, "condition": True, "timezone": {"type": "string"}, "fallback": {"type": "string"}},
     }
@@ -381,8 +382,13 @@ def _editor_kind(kind: Kind) -> Schema:
         "type": "object",
         "properties": {**dict.fromkeys(COMMON_PROPERTIES, True), **kind.properties},
         "required": list(kind.required),
+        **_any_of(kind),
         "additionalProperties": False,
     }
+
+
+def _any_of(kind: Kind) -> Schema:
+    return {"anyOf": [{"required": [name]} for name in kind.any_of]} if kind.any_of else {}
 
 
 def _conditions() -> dict[str, Schema]:

@@ -13,7 +13,10 @@ from guardrails.core.conditions import Condition
 from guardrails.core.policy import Retry
 from guardrails.policyfile.kinds._kind import Lowering
 
-__all__ = ["COUNTING_PROPERTIES", "count_condition", "key_fields", "key_words", "retry_advice"]
+__all__ = ["COUNTING_PROPERTIES", "HIGHEST_LIMIT", "count_condition", "key_fields", "key_words", "retry_advice"]
+
+HIGHEST_LIMIT = 10**9
+"""The most sends that a calendar window may be limited to."""
 
 KEYS: Mapping[str, str] = {
     "recipient": "recipient.id",
@@ -23,6 +26,8 @@ KEYS: Mapping[str, str] = {
     "topic": "content.topic",
     "tag": "content.tags",
     "content_class": "content.class",
+    "offer": "offer.id",
+    "affiliate": "affiliate.id",
 }
 """The author's words for a counter's key, and the fields they stand for."""
 

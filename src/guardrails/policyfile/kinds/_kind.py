@@ -58,6 +58,7 @@ class Kind(msgspec.Struct, frozen=True, kw_only=True):
 
     `properties` and `required` are JSON Schema (2020-12) for what the kind adds to the common fields; they may refer
     to `#/$defs/condition`, `duration`, `timezone`, `fallback`, `id`, `purpose_id`, `jurisdiction`, `notice_version`.
+    Where `any_of` is not empty, one of these properties at least is required, too.
     `lower` is called only with lines that the schema accepts. `reason_codes` lists every code the kind can give, with
     the sentence that the docs say of it.
     `example` is YAML: one policy as it stands in a file, used by the docs and tried by the tests.
@@ -68,6 +69,7 @@ class Kind(msgspec.Struct, frozen=True, kw_only=True):
     summary: str
     properties: Mapping[str, Any]
     required: tuple[str, ...] = ()
+    any_of: tuple[str, ...] = ()
     reason_codes: Mapping[str, str]
     example: str
     lower: Callable[[Mapping[str, Any], Lowering], Lowered]

@@ -17,31 +17,27 @@ from guardrails.core.cap_rule import (
     RECIPIENT,
     CalendarWindow,
     CapRule,
-    CountdownWindow,
-    RollingWindow,
-    Window,
 )
 from guardrails.core.conditions import AllOf, AnyOf, Compare, FactType, Ordering
 from guardrails.core.policy import Reason
 from guardrails.policyfile.kinds._counting import (
     COUNTING_PROPERTIES,
+    HIGHEST_LIMIT,
     count_condition,
     key_fields,
     key_words,
     retry_advice,
 )
 from guardrails.policyfile.kinds._kind import Kind, Lowered, Lowering
+from guardrails.policyfile.kinds._windows import WINDOW_SCHEMA, in_window, window_of
 
 __all__ = ["KIND"]
-
-WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
-HIGHEST_LIMIT = 10**9
 
 
 def lower(spec: Mapping[str, Any], lowering: Lowering) -> Lowered:
     """Violated where as many sends as `limit` are used in the window, satisfied where fewer are."""
     fact, limit = f"cap.{lowering.policy_id}.used", spec["limit"]
-    window = _window(spec["window"], lowering)
+    window = window_of(spec["window"], lowering)
     if not isinstance(window, CalendarWindow) and limit > LISTED_TIMES:
         lowering.problem(
             "out-of-bounds",
@@ -65,7 +61,7 @@ def lower(spec: Mapping[str, Any], lowering: Lowering) -> Lowered:
     lowered = Lowered(
         violated=Compare(fact, FactType.NUMBER, Ordering.GTE, limit),
         satisfied=Compare(fact, FactType.NUMBER, Ordering.LT, limit),
-        reason=Reason("cap.exceeded", f"at most {limit} {_in_window(spec['window'], window)}, {key_words(spec)}"),
+        reason=Reason("cap.exceeded", f"at most {limit} {in_window(window, spec['window'])}, {key_words(spec)}"),
         needs=(used,),
         caps=(cap,),
         retry=retry_advice(spec, lowering),
@@ -88,73 +84,6 @@ def _with_own_limit(lowered: Lowered, used: CapNeed) -> Lowered:
         needs=(used, PersonalNeed(fact, used)),
     )
 
-
-def _window(window: Mapping[str, Any], lowering: Lowering) -> Window:
-    if "rolling" in window:
-        return RollingWindow(lowering.duration_seconds(("window", "rolling")))
-    if "countdown" in window:
-        return CountdownWindow(lowering.duration_seconds(("window", "countdown")))
-    week_starts = WEEKDAYS.index(window.get("week_starts", "mon"))
-    return CalendarWindow(window["calendar"], lowering.zone(("window",)), week_starts)
-
-
-def _in_window(written: Mapping[str, Any], window: Window) -> str:
-    if isinstance(window, RollingWindow):
-        return f"in any {written['rolling']}"
-    if isinstance(window, CountdownWindow):
-        return f"while the countdowns of {written['countdown']} run that each send starts"
-    place = "the recipient's zone" if window.zone.name == "recipient" else window.zone.name
-    return f"in each calendar {window.unit} in {place}"
-
-
-WINDOW_SCHEMA: Mapping[str, Any] = {
-    "type": "object",
-    "additionalProperties": False,
-    "description": "The window that the limit holds for: exactly one of `rolling`, `calendar` and `countdown`.",
-    "properties": {
-        "rolling": {
-            "$ref": "#/$defs/duration",
-            "description": "The time before each send, such as `24h`, exact to the second.",
-        },
-        "calendar": {
-            "enum": ["day", "week", "month"],
-            "description": "The calendar day, week or month in `timezone`.",
-        },
-        "countdown": {
-            "$ref": "#/$defs/duration",
-            "description": "Each send starts a countdown, such as `16h`; later edits of the policy don't change it.",
-        },
-        "timezone": {
-            "$ref": "#/$defs/timezone",
-            "description": "Whose calendar: `recipient`, `project`, or a zone such as `Europe/Berlin`.",
-        },
-        "fallback": {
-            "$ref": "#/$defs/fallback",
-            "description": "Needed with `timezone: recipient`: the zone where theirs is missing or wrong.",
-        },
-        "week_starts": {
-            "enum": list(WEEKDAYS),
-            "description": "Needed with `calendar: week`: the day on which a week begins.",
-        },
-    },
-    "oneOf": [{"required": ["rolling"]}, {"required": ["calendar"]}, {"required": ["countdown"]}],
-    "dependentRequired": {
-        "calendar": ["timezone"],
-        "timezone": ["calendar"],
-        "fallback": ["timezone"],
-        "week_starts": ["calendar"],
-    },
-    "allOf": [
-        {
-            "if": {"required": ["timezone"], "properties": {"timezone": {"const": "recipient"}}},
-            "then": {"required": ["fallback"]},
-        },
-        {
-            "if": {"required": ["calendar"], "properties": {"calendar": {"const": "week"}}},
-            "then": {"required": ["week_starts"]},
-        },
-    ],
-}
 
 KIND = Kind(
     name="frequency_cap",

@@ -18,10 +18,12 @@ NAMES = [
     "frequency_cap",
     "lane_separation",
     "min_gap",
+    "offer_limit",
     "pause",
     "quiet_hours",
     "recognition_award",
     "rule",
+    "spend_budget",
 ]
 
 

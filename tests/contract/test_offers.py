@@ -1,0 +1,63 @@
+from __future__ import annotations
+
+import pytest
+
+from guardrails.decide.entry import EventEntry, decode_entry
+from guardrails.errors import CandidateError, ConflictError, NotFoundError
+from guardrails.offers.service import Offers
+from offer_terms import terms
+from stores import instant
+
+
+@pytest.fixture
+def offers(transactor) -> Offers:
+    return Offers(transactor)
+
+
+def events(do):
+    entries = do(lambda session: [decode_entry(entry) for _, entry in session.audit.read(0, 100)])
+    return [(each.event, each.at, each.body["id"]) for each in entries if isinstance(each, EventEntry)]
+
+
+def test_the_same_terms_again_are_answered_with_the_first_offer(offers, do):
+    first = offers.register(terms(stock=3), now=instant(9))
+    again = offers.register(terms(stock=3, steps=["view", "confirm", "pay"]), now=instant(10))
+    assert again == first
+    assert (first.offer.recorded_at, first.offer.left, first.settled) == (instant(9), 3, 0)
+    assert events(do) == [("offer.registered", instant(9), "upgrade")]
+
+
+def test_terms_never_change(offers):
+    first = offers.register(terms(), now=instant(9))
+    with pytest.raises(ConflictError) as caught:
+        offers.register(terms(amount_minor=1901), now=instant(9))
+    assert caught.value.code == "offer.other_terms"
+    assert offers.read("upgrade") == first
+
+
+@pytest.mark.parametrize("currency", ["XTS", "ABC", "DEM"])
+def test_a_currency_is_one_of_iso_4217(offers, currency):
+    with pytest.raises(CandidateError) as caught:
+        offers.register(terms(currency=currency), now=instant(9))
+    assert caught.value.problems == (("/currency", f"`{currency}` is no currency of ISO 4217"),)
+
+
+def test_a_withdrawn_offer_stays_withdrawn_since_the_first_time(offers, do):
+    offers.register(terms(), now=instant(9))
+    assert offers.withdraw("upgrade", now=instant(10)).offer.withdrawn_at == instant(10)
+    assert offers.withdraw("upgrade", now=instant(11)).offer.withdrawn_at == instant(10)
+    assert events(do)[1:] == [("offer.withdrawn", instant(10), "upgrade")]
+
+
+def test_what_there_is_none_of_is_not_found(offers):
+    for ask in (offers.read, lambda id_: offers.withdraw(id_, now=instant(9))):
+        with pytest.raises(NotFoundError) as caught:
+            ask("nothing")
+        assert caught.value.code == "offer.unregistered"
+
+
+def test_offers_are_listed_by_id(offers):
+    for id_ in ("b", "a", "c"):
+        offers.register(terms(id_), now=instant(9))
+    assert [each.offer.id for each in offers.page(most=2)] == ["a", "b"]
+    assert [each.offer.id for each in offers.page(after="b", most=2)] == ["c"]

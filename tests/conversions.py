@@ -15,7 +15,8 @@ from guardrails.signing import SigningKeys, Tokens
 from stores import run
 
 NOON = datetime(2026, 12, 1, 12, tzinfo=UTC)
-TOKENS = Tokens(SigningKeys.generate(NOON))
+KEYS = SigningKeys.generate(NOON)
+TOKENS = Tokens(KEYS)
 RECIPIENT = "r-1"
 
 

@@ -55,6 +55,7 @@ from guardrails.decide.writes import Answer
 from guardrails.decoding import Decoder, in_place
 from guardrails.engine.native import NativeEngine
 from guardrails.errors import CandidateError, DependencyError, SettingsError
+from guardrails.offers.conversion_service import Conversions
 from guardrails.policyfile.loader import load_policy_files
 from guardrails.preferences import PreferenceService
 from guardrails.settings import EngineName, Settings
@@ -124,6 +125,7 @@ class Application:
     withdrawals: Withdrawals
     notices: NoticeService
     preferences: PreferenceService
+    conversions: Conversions
     receipts: Receipts
     revenue: RevenueService
     signing_keys: Callable[[], SigningKeys]
@@ -292,6 +294,7 @@ def build_application(
         withdrawals=Withdrawals(transactor, purposes=purposes, new_id=make_id),
         notices=NoticeService(transactor, purposes=purposes),
         preferences=PreferenceService(transactor),
+        conversions=Conversions(transactor, tokens=tokens, new_id=make_id),
         receipts=Receipts(
             transactor, keys=outside.keys, purposes=purposes, controller=outside.controller, new_id=make_id
         ),

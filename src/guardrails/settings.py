@@ -59,6 +59,7 @@ Scope = Literal[
     "policy:admin",
     "revenue:write",
     "revenue:read",
+    "conversions:write",
 ]
 
 CAPS_IN_DATABASE = "database"

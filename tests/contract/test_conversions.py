@@ -11,7 +11,7 @@ from guardrails.decide.entry import decode_entry
 from guardrails.errors import CandidateError, ConflictError, GoneError, NotFoundError
 from guardrails.offers.conversion_service import Changed, Conversions
 from guardrails.offers.conversion_unit import convert
-from guardrails.offers.conversions import KEPT, Conversion, ConversionRequest, StepDone, StepReport
+from guardrails.offers.conversions import KEPT, ConversionRequest, ConversionSession, StepDone, StepReport
 
 SECOND = timedelta(seconds=1)
 ENDS = NOON + timedelta(seconds=300)
@@ -43,7 +43,7 @@ def settle(do, id_, at) -> list[str]:
 
 def test_a_session_has_the_steps_and_the_time_of_its_offer(do, conversions):
     opened = conversions.open(request(), now=NOON)
-    told = Conversion(
+    told = ConversionSession(
         id="k-1",
         decision_id="d-1",
         offer="upgrade",

@@ -19,8 +19,8 @@ from guardrails.offers.conversion_store import ConversionStore
 from guardrails.offers.conversion_unit import ConversionUnit
 from guardrails.offers.conversions import (
     KEPT,
-    Conversion,
     ConversionRequest,
+    ConversionSession,
     KeptConversion,
     StepReport,
     refuse_opening,
@@ -37,7 +37,7 @@ STEP_SESSIONS = 500
 class Changed(msgspec.Struct, frozen=True):
     """A session as it stands now. `is_new`: by this request, and not by the same one before."""
 
-    conversion: Conversion
+    conversion: ConversionSession
     is_new: bool
 
 
@@ -62,7 +62,7 @@ class Conversions:
         """Take a step. Raises NotFoundError, or with its code why it is not taken."""
         return _changed(self._transactor.call(_step, _Stepping(conversion_id, report, now)))
 
-    def find(self, conversion_id: str, *, now: datetime) -> Conversion:
+    def find(self, conversion_id: str, *, now: datetime) -> ConversionSession:
         """The session of this id. Raises NotFoundError."""
         kept = self._transactor.call(_find, conversion_id)
         if kept is None:

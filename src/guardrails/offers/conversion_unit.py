@@ -21,12 +21,12 @@ from guardrails.decide.ports import AuditLog
 from guardrails.offers.conversion_store import ConversionStore
 from guardrails.offers.conversions import KeptConversion, settle
 
-__all__ = ["ConversionEvent", "ConversionSession", "ConversionUnit", "convert"]
+__all__ = ["ConversionEvent", "ConversionStores", "ConversionUnit", "convert"]
 
 ConversionEvent = Literal["conversion.opened", "conversion.step", "conversion.converted"]
 
 
-class ConversionSession(Protocol):
+class ConversionStores(Protocol):
     """The stores that conversions are written to."""
 
     conversions: ConversionStore
@@ -36,7 +36,7 @@ class ConversionSession(Protocol):
 class ConversionUnit:
     """The sessions that a unit has read, with its changes: each item sees those of the items before it."""
 
-    def __init__(self, session: ConversionSession) -> None:
+    def __init__(self, session: ConversionStores) -> None:
         self._session = session
         self._by_id: dict[str, KeptConversion] = {}
         self._of_decision: dict[str, dict[str, None]] = {}
@@ -110,7 +110,7 @@ class ConversionUnit:
         self._events.append(encode_entry(EventEntry(event=event, at=at, decision_id=kept.decision_id, body=body)))
 
 
-def convert(session: ConversionSession, settled_at: Mapping[str, datetime]) -> tuple[KeptConversion, ...]:
+def convert(session: ConversionStores, settled_at: Mapping[str, datetime]) -> tuple[KeptConversion, ...]:
     """Convert the sessions, by id, in which redemptions settle in this very unit; returns those that did.
 
     A session that is open beside one of them ends then and there. Of a token that converted before, nothing changes.

@@ -21,8 +21,8 @@ from guardrails.errors import CandidateError, ConflictError, GoneError
 __all__ = [
     "KEPT",
     "PAY",
-    "Conversion",
     "ConversionRequest",
+    "ConversionSession",
     "ConversionState",
     "KeptConversion",
     "StepDone",
@@ -64,7 +64,7 @@ class StepDone(msgspec.Struct, frozen=True):
     at: Instant
 
 
-class Conversion(msgspec.Struct, frozen=True, kw_only=True):
+class ConversionSession(msgspec.Struct, frozen=True, kw_only=True):
     """A session as it stands: `steps` are those declared, in order, `done` the first of them.
 
     It is `open` until `ends_at` or until it converts, and `ended` where it is over without that.
@@ -80,6 +80,11 @@ class Conversion(msgspec.Struct, frozen=True, kw_only=True):
     opened_at: Instant
     ends_at: Instant
     converted_at: Instant | None = None
+
+    @property
+    def seconds(self) -> float:
+        """From its opening until it converted; 0 where it has not."""
+        return 0.0 if self.converted_at is None else (self.converted_at - self.opened_at).total_seconds()
 
 
 class KeptConversion(msgspec.Struct, frozen=True, kw_only=True):
@@ -103,9 +108,9 @@ class KeptConversion(msgspec.Struct, frozen=True, kw_only=True):
             return "converted"
         return "open" if now < self.ends_at else "ended"
 
-    def at(self, now: datetime) -> Conversion:
+    def at(self, now: datetime) -> ConversionSession:
         """The session as it is told at `now`."""
-        return Conversion(
+        return ConversionSession(
             id=self.id,
             decision_id=self.decision_id,
             offer=self.offer,

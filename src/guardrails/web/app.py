@@ -15,6 +15,7 @@ from guardrails.core.purposes import Purpose
 from guardrails.settings import Settings
 from guardrails.web.confirmations import ConfirmationRoom
 from guardrails.web.consents import ConsentRoom
+from guardrails.web.conversions import ConversionRoom
 from guardrails.web.decisions import Decisions
 from guardrails.web.docs_page import docs_reply
 from guardrails.web.exchange import Exchange, Reply
@@ -64,6 +65,7 @@ def _rooms(application: Application, metrics: Metrics) -> dict[str, tuple[Route,
     return {
         "decisions": Decisions(application.decider, application.explainer, application.records, metrics).routes(),
         "outcomes": OutcomeRoom(application.outcomes, utc_now, metrics).routes(),
+        "conversions": ConversionRoom(application.conversions, utc_now, metrics).routes(),
         "consents": ConsentRoom(application.consents, application.links, utc_now).routes(),
         "inbound": InboundRoom(application.withdrawals, utc_now).routes(),
         "notices": NoticeRoom(application.notices, utc_now).routes(),

@@ -18,9 +18,11 @@ from prometheus_client.registry import Collector
 
 from guardrails.decide.decider import ENGINE_DISAGREEMENT
 
-__all__ = ["CONTENT_TYPE", "Gauge", "Metrics"]
+__all__ = ["CONTENT_TYPE", "ConversionMetrics", "Gauge", "Metrics"]
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+SESSION_BUCKETS_SECONDS = (5.0, 10.0, 20.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1800.0, 3600.0)
+STEP_BUCKETS = (1.0, 2.0, 3.0)
 BUCKETS_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
 
 disable_created_metrics()  # type: ignore[no-untyped-call]  # else each counter has a second series, of when it was made
@@ -88,6 +90,7 @@ class Metrics:
             buckets=BUCKETS_SECONDS,
             registry=self._registry,
         )
+        self.conversions = ConversionMetrics(self._registry)
         self._decision = functools.cache(lambda effect, lane, degraded: decisions.labels(effect, lane, degraded).inc)
         self._reason = functools.cache(lambda code: reasons.labels(code).inc)
         self._disagreement = disagreements.inc
@@ -140,6 +143,43 @@ class Metrics:
         MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
         registry.register(self._gauges)
         return generate_latest(registry)
+
+
+class ConversionMetrics:
+    """What is counted of conversion sessions: the promise of few steps, measured."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        opened = Counter("guardrails_conversions_opened", "Conversion sessions opened", registry=registry)
+        steps = Histogram(
+            "guardrails_conversion_steps",
+            "Steps done in sessions that converted",
+            buckets=STEP_BUCKETS,
+            registry=registry,
+        )
+        seconds = Histogram(
+            "guardrails_conversion_seconds",
+            "Seconds from the opening of a session until it converted",
+            buckets=SESSION_BUCKETS_SECONDS,
+            registry=registry,
+        )
+        refusals = Counter(
+            "guardrails_conversion_refusals",
+            "Sessions and steps refused, by stable code",
+            ("reason",),
+            registry=registry,
+        )
+        self._steps, self._seconds = steps.observe, seconds.observe
+        self._refusal = functools.cache(lambda code: refusals.labels(code).inc)
+        self.opened = opened.inc
+
+    def refused(self, code: str) -> None:
+        """Count one session that was not opened, or one step that was not taken."""
+        self._refusal(code)()
+
+    def converted(self, steps: int, seconds: float) -> None:
+        """Count one session that converted, in so many steps and seconds."""
+        self._steps(steps)
+        self._seconds(seconds)
 
 
 class _Gauges(Collector):

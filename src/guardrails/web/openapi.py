@@ -25,6 +25,7 @@ TAGS: Mapping[str, str] = {
     "preferences": "What recipients switched on or off.",
     "usage": "How far a recipient has used each cap, and when the next slot opens.",
     "revenue": "What was earned, the decisions that it is owed to, and how it is shared.",
+    "conversions": "One recipient converts one offer within one notification, in one to three steps.",
     "records": "All that is recorded of a recipient.",
     "pages": "What recipients open by the links that they were sent: HTML, for people.",
     "policies": "The policy set that decides now.",

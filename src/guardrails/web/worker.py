@@ -26,6 +26,7 @@ __all__ = ["Worker", "collect_seldom"]
 POLICIES_SECONDS = 0.3
 SPOOL_SECONDS = 1.0
 HOUSEKEEPING_SECONDS = 1.0
+FORGET_SECONDS = 60.0
 CAPS_SECONDS = 0.1
 CLOCK_SECONDS = 1.0
 PARENT_GONE_SECONDS = 0.3
@@ -86,6 +87,7 @@ def _upkeep(application: Application, settings: Settings, metrics: Metrics) -> l
     return [
         *upkeep,
         Periodic("housekeeping", keep_house, seconds=HOUSEKEEPING_SECONDS),
+        Periodic("conversions", Steps(lambda: application.conversions.forget(utc_now())), seconds=FORGET_SECONDS),
         Periodic("clock", ClockWatch(utc_now), seconds=CLOCK_SECONDS),
     ]
 

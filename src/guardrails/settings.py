@@ -30,6 +30,7 @@ from msgspec import Meta
 from guardrails.core.controller import Controller
 from guardrails.core.timing import parse_duration
 from guardrails.errors import SettingsError
+from guardrails.offers.standard_webhooks import WebhookSecrets
 
 __all__ = [
     "CAPS_IN_DATABASE",
@@ -42,9 +43,12 @@ __all__ = [
     "parse_deadline",
     "parse_keep",
     "parse_lease",
+    "parse_payment_attempts",
+    "parse_payments_url",
     "parse_public_url",
     "read_controller",
     "read_keys",
+    "read_webhook_secrets",
 ]
 
 EngineName = Literal["paired", "native", "durable"]
@@ -88,8 +92,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     `port` 0 picks a free one. `lease_seconds` is how long an allow holds its capacity before an outcome must be
     reported, `deadline_ms` how long all store calls of a decision may take together, and `keep_seconds` how long a
     decision answers for its candidate. `caps_url` names a Redis or Valkey for the caps; without it they live in the
-    database, and where it is `CAPS_IN_DATABASE` they do so from now on. Without `keys` nobody is asked for one, so the
-    host must be loopback. `replay_clock` lets a caller set the time of a request, and is for loopback only.
+    database, and where it is `CAPS_IN_DATABASE` they do so from now on. `payments_url` is the payment service,
+    which shares the `payments_secrets`; `payments_timeout_ms` is how long it may take to answer, `payments_retry_ms`
+    about how long after its first silence it is asked again, and after `payments_attempts` of them an authorisation is
+    given up. Without `keys` nobody is asked for one, so the host must be loopback. `replay_clock`
+    lets a caller set the time of a request, and is for loopback only.
     """
 
     policies: Path = Path("policies")
@@ -109,6 +116,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     lease_seconds: int = 600
     deadline_ms: int = 250
     keep_seconds: int = 7 * 86_400
+    payments_url: str | None = None
+    payments_secrets: WebhookSecrets | None = None
+    payments_timeout_ms: int = 10_000
+    payments_retry_ms: int = 1_000
+    payments_attempts: int = 8
     replay_clock: bool = False
     keys: tuple[Key, ...] = ()
     log_level: LogLevel = "info"
@@ -244,6 +256,27 @@ def parse_public_url(text: str) -> str:
     return text.rstrip("/")
 
 
+def parse_payments_url(text: str) -> str:
+    """The URL of a payment service. Raises ValueError that says what is wrong with it, as for a public URL."""
+    parse_public_url(text)
+    return text
+
+
+def parse_payment_attempts(text: str) -> int:
+    """How often an authorisation is tried. Raises ValueError that says what is wrong with it."""
+    return _integer(1, 100)(text)
+
+
+def read_webhook_secrets(path: Path) -> WebhookSecrets:
+    """The secrets of a file, one a line. Raises ValueError that says what is wrong with it, and no secret."""
+    try:
+        return WebhookSecrets.parse(path.read_text(encoding="ascii"))
+    except OSError as error:
+        raise ValueError(f"can't be read: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise ValueError("holds what is no secret: a line is `whsec_` and base64") from None
+
+
 def read_controller(path: Path) -> Controller:
     """The controller that a JSON file describes. Raises ValueError that says what is wrong with it."""
     try:
@@ -281,6 +314,11 @@ _VARIABLES: Mapping[str, tuple[str, Callable[[str], Any]]] = {
     "GUARDRAILS_LEASE": ("lease_seconds", parse_lease),
     "GUARDRAILS_DEADLINE": ("deadline_ms", parse_deadline),
     "GUARDRAILS_KEEP_DECISIONS": ("keep_seconds", parse_keep),
+    "GUARDRAILS_PAYMENTS_URL": ("payments_url", parse_payments_url),
+    "GUARDRAILS_PAYMENTS_SECRET_FILE": ("payments_secrets", lambda text: read_webhook_secrets(_path(text))),
+    "GUARDRAILS_PAYMENTS_TIMEOUT": ("payments_timeout_ms", parse_deadline),
+    "GUARDRAILS_PAYMENTS_RETRY": ("payments_retry_ms", parse_deadline),
+    "GUARDRAILS_PAYMENTS_ATTEMPTS": ("payments_attempts", parse_payment_attempts),
     "GUARDRAILS_REPLAY_CLOCK": ("replay_clock", _switch),
     "GUARDRAILS_KEYS_FILE": ("keys", lambda text: read_keys(_path(text))),
     "GUARDRAILS_LOG_LEVEL": ("log_level", _one_of(get_args(LogLevel))),
@@ -316,6 +354,11 @@ def _contradictions(settings: Settings) -> list[str]:
         problems.append(
             f"with `memory:` each of the {settings.workers} workers would keep decisions and caps of its own; "
             "serve with one, or from a database"
+        )
+    if (settings.payments_url is None) != (settings.payments_secrets is None):
+        problems.append(
+            "a payment service needs both its URL and the secrets that are shared with it: "
+            "GUARDRAILS_PAYMENTS_URL and GUARDRAILS_PAYMENTS_SECRET_FILE"
         )
     if is_loopback(settings.host):
         return problems

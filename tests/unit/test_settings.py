@@ -7,9 +7,11 @@ import pytest
 
 from guardrails.core.controller import Controller
 from guardrails.errors import SettingsError
+from guardrails.offers.standard_webhooks import WebhookSecrets
 from guardrails.settings import Key, Settings, is_loopback, read_keys
 
 ANYWHERE = "0.0.0.0"  # noqa: S104 - named, never bound
+SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"  # noqa: S105 - of a published example
 HASH = hashlib.sha256(b"a key").hexdigest()
 LINE = f'{{"name": "sender", "sha256": "{HASH}", "scopes": ["decide", "audit:read"]}}\n'
 
@@ -40,7 +42,14 @@ def test_nothing_given_is_a_local_service_on_sqlite():
     assert settings.is_open
 
 
-def test_every_variable_is_read(keys_file, controller_file):
+@pytest.fixture
+def secret_file(tmp_path):
+    path = tmp_path / "payments.secret"
+    path.write_text(f"{SECRET}\n")
+    return path
+
+
+def test_every_variable_is_read(keys_file, controller_file, secret_file):
     settings = Settings.load(
         {
             "GUARDRAILS_POLICIES": "rules",
@@ -60,6 +69,11 @@ def test_every_variable_is_read(keys_file, controller_file):
             "GUARDRAILS_LEASE": "90s",
             "GUARDRAILS_DEADLINE": "2s",
             "GUARDRAILS_KEEP_DECISIONS": "30d",
+            "GUARDRAILS_PAYMENTS_URL": "https://pay.example/v1/",
+            "GUARDRAILS_PAYMENTS_SECRET_FILE": str(secret_file),
+            "GUARDRAILS_PAYMENTS_TIMEOUT": "3s",
+            "GUARDRAILS_PAYMENTS_RETRY": "200ms",
+            "GUARDRAILS_PAYMENTS_ATTEMPTS": "5",
             "GUARDRAILS_REPLAY_CLOCK": "on",
             "GUARDRAILS_KEYS_FILE": str(keys_file),
             "GUARDRAILS_LOG_LEVEL": "debug",
@@ -83,6 +97,11 @@ def test_every_variable_is_read(keys_file, controller_file):
         lease_seconds=90,
         deadline_ms=2000,
         keep_seconds=30 * 86_400,
+        payments_url="https://pay.example/v1/",
+        payments_secrets=WebhookSecrets.parse(SECRET),
+        payments_timeout_ms=3000,
+        payments_retry_ms=200,
+        payments_attempts=5,
         replay_clock=True,
         keys=(Key("sender", HASH, frozenset({"decide", "audit:read"})),),
         log_level="debug",
@@ -289,3 +308,49 @@ def test_a_wrong_controller_file_is_refused(tmp_path, text, problem):
 def test_a_missing_controller_file_is_refused(tmp_path):
     with pytest.raises(SettingsError, match="can't be read: No such file"):
         Settings.load({"GUARDRAILS_CONTROLLER_FILE": str(tmp_path / "nowhere")})
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("", "must hold 1 to 10 secrets, one a line"),
+        (SECRET[6:], "line 1 is no secret: `whsec_` and base64"),
+        ("whsec_ä", "holds what is no secret: a line is `whsec_` and base64"),
+    ],
+)
+def test_a_wrong_file_of_secrets_is_refused(tmp_path, text, problem):
+    path = tmp_path / "payments.secret"
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(SettingsError) as refused:
+        Settings.load({"GUARDRAILS_PAYMENTS_SECRET_FILE": str(path)}, payments_url="https://pay.example")
+    assert f"GUARDRAILS_PAYMENTS_SECRET_FILE: `{path}` {problem}" in str(refused.value)
+
+
+def test_a_missing_file_of_secrets_is_refused(tmp_path):
+    with pytest.raises(SettingsError, match="can't be read: No such file"):
+        Settings.load({"GUARDRAILS_PAYMENTS_SECRET_FILE": str(tmp_path / "nowhere")})
+
+
+def test_a_payment_service_needs_its_url_and_the_secrets(secret_file):
+    for environ in (
+        {"GUARDRAILS_PAYMENTS_URL": "https://pay.example"},
+        {"GUARDRAILS_PAYMENTS_SECRET_FILE": str(secret_file)},
+    ):
+        with pytest.raises(SettingsError, match="needs both its URL and the secrets"):
+            Settings.load(environ)
+
+
+@pytest.mark.parametrize(
+    "url", ["pay.example", "http://pay.example", "https://a:b@pay.example", "https://p.example?x=1"]
+)
+def test_what_is_no_url_of_a_payment_service_is_refused(url):
+    with pytest.raises(SettingsError, match="GUARDRAILS_PAYMENTS_URL"):
+        Settings.load({"GUARDRAILS_PAYMENTS_URL": url})
+
+
+def test_settings_do_not_print_secrets(secret_file):
+    settings = Settings.load(
+        {"GUARDRAILS_PAYMENTS_SECRET_FILE": str(secret_file)}, payments_url="http://127.0.0.1:9000/pay"
+    )
+    assert SECRET[6:] not in repr(settings)
+    assert repr(WebhookSecrets.parse(SECRET)) in repr(settings)

@@ -45,9 +45,12 @@ from guardrails.settings import (
     parse_deadline,
     parse_keep,
     parse_lease,
+    parse_payment_attempts,
+    parse_payments_url,
     parse_public_url,
     read_controller,
     read_keys,
+    read_webhook_secrets,
 )
 from guardrails.stores import migrate, take_caps_back
 
@@ -161,6 +164,34 @@ def _read_by(parse: Callable[[str], Value]) -> Callable[[click.Context, click.Pa
     callback=_read_by(parse_keep),
     help="How long a decision answers for its candidate.  [default: 7d]",
 )
+@click.option(
+    "--payments-url",
+    callback=_read_by(parse_payments_url),
+    metavar="URL",
+    help="The payment service; without it, offers are paid by the wallet only.",
+)
+@click.option(
+    "--payments-secret-file",
+    type=click.Path(path_type=Path),
+    help="The secrets shared with the payment service, one a line; see docs/payments.md.",
+)
+@click.option(
+    "--payments-timeout",
+    "payments_timeout_ms",
+    callback=_read_by(parse_deadline),
+    help="How long the payment service may take to answer.  [default: 10s]",
+)
+@click.option(
+    "--payments-retry",
+    "payments_retry_ms",
+    callback=_read_by(parse_deadline),
+    help="How long after its first silence it is asked again.  [default: 1s]",
+)
+@click.option(
+    "--payments-attempts",
+    callback=_read_by(parse_payment_attempts),
+    help="After so many silences an authorisation is given up.  [default: 8]",
+)
 @click.option("--engine", type=click.Choice(get_args(EngineName)), help="[default: paired]")
 @click.option("--keys-file", type=click.Path(path_type=Path), help="The API keys, JSON Lines; see docs/operations.md.")
 @click.option("--log-level", type=click.Choice(get_args(LogLevel)), help="[default: info]")
@@ -171,6 +202,7 @@ def serve(
     *,
     keys_file: Path | None,
     controller_file: Path | None,
+    payments_secret_file: Path | None,
     **flags: Any,  # noqa: ANN401 - one for each option, typed by click
 ) -> int:
     """Serve decisions over HTTP.
@@ -183,6 +215,7 @@ def serve(
         os.environ,  # noqa: TID251 - handed to the one reader
         keys=_read_file("--keys-file", keys_file, read_keys),
         controller=_read_file("--controller-file", controller_file, read_controller),
+        payments_secrets=_read_file("--payments-secret-file", payments_secret_file, read_webhook_secrets),
         **flags,
     )
     _make_ready(settings)

@@ -16,6 +16,7 @@ import binascii
 import hashlib
 import hmac
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from urllib.parse import quote
 
@@ -37,11 +38,11 @@ class UnsignedError(GuardrailsError):
     """The request is not what somebody who has a secret sent just now; the caller's fault. The message is for them."""
 
 
+@dataclass(frozen=True, slots=True, repr=False)
 class WebhookSecrets:
     """The secrets that both sides have, at least one. What is printed of it does not say them."""
 
-    def __init__(self, secrets: tuple[bytes, ...]) -> None:
-        self._secrets = secrets
+    _secrets: tuple[bytes, ...]
 
     @classmethod
     def parse(cls, text: str) -> WebhookSecrets:

@@ -47,6 +47,12 @@ PROBLEMS: Mapping[str, ProblemKind] = {
     "unauthenticated": ProblemKind(
         401, "A valid key is needed", "Send `Authorization: Bearer <key>` with a key that the operator gave out."
     ),
+    "unsigned": ProblemKind(
+        401,
+        "The signature does not hold",
+        "Sign the request by Standard Webhooks, with a secret that is shared with this service and by a clock that is "
+        "right.",
+    ),
     "forbidden": ProblemKind(
         403, "The key does not allow this", "The key is valid; the scope named in `detail` is not its."
     ),

@@ -55,10 +55,7 @@ def _kind(kind: Kind) -> Iterator[str]:
     if kind.properties:
         yield from _table(
             ("field", "needed", "meaning"),
-            (
-                (f"`{name}`", _needed(name, kind), _meaning(schema))
-                for name, schema in kind.properties.items()
-            ),
+            ((f"`{name}`", _needed(name, kind), _meaning(schema)) for name, schema in kind.properties.items()),
         )
     else:
         yield "It has no fields of its own."

@@ -55,6 +55,7 @@ from guardrails.decide.writes import Answer
 from guardrails.decoding import Decoder, in_place
 from guardrails.engine.native import NativeEngine
 from guardrails.errors import CandidateError, DependencyError, SettingsError
+from guardrails.ledger import LedgerService
 from guardrails.offers.conversion_service import Conversions
 from guardrails.policyfile.loader import load_policy_files
 from guardrails.preferences import PreferenceService
@@ -126,6 +127,7 @@ class Application:
     notices: NoticeService
     preferences: PreferenceService
     conversions: Conversions
+    ledger: LedgerService
     receipts: Receipts
     revenue: RevenueService
     signing_keys: Callable[[], SigningKeys]
@@ -295,6 +297,7 @@ def build_application(
         notices=NoticeService(transactor, purposes=purposes),
         preferences=PreferenceService(transactor),
         conversions=Conversions(transactor, tokens=tokens, new_id=make_id),
+        ledger=LedgerService(transactor),
         receipts=Receipts(
             transactor, keys=outside.keys, purposes=purposes, controller=outside.controller, new_id=make_id
         ),

@@ -64,6 +64,8 @@ Scope = Literal[
     "revenue:write",
     "revenue:read",
     "conversions:write",
+    "wallet:write",
+    "wallet:read",
 ]
 
 CAPS_IN_DATABASE = "database"

@@ -19,7 +19,7 @@ from guardrails.core.bookkeeping import (
     combined,
     reversal_of,
 )
-from guardrails.core.money import AMOUNT_MOST, BPS, share, split
+from guardrails.core.money import AMOUNT_MOST, BPS, CURRENCIES, decimal_text, parse_amount, share, split
 
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
 KINDS = ("recipient", "sponsor", "affiliate", "platform", "payable", "receivable", "outside", "shortfall")
@@ -28,6 +28,11 @@ ACCOUNTS = tuple(Account(kind, owner, unit) for kind in KINDS for owner in ("a",
 WHOLES = st.integers(-AMOUNT_MOST, AMOUNT_MOST)
 WEIGHTS = st.lists(st.integers(0, 2**40) | st.integers(0, 3), min_size=1, max_size=12).filter(any)
 AMOUNTS = st.integers(1, 20) | st.sampled_from([AMOUNT_MOST, BALANCE_MOST // 2, BALANCE_MOST])
+
+
+@given(WHOLES, st.sampled_from(sorted(CURRENCIES)))
+def test_what_is_told_of_an_amount_is_read_as_it_was(amount_minor, currency):
+    assert parse_amount(decimal_text(amount_minor, currency), currency) == amount_minor
 
 
 @given(WHOLES, WEIGHTS)

@@ -8,10 +8,13 @@ Never a float: a binary fraction has no tenth. Rates of exchange are no concern 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
-__all__ = ["AMOUNT_MOST", "BPS", "CURRENCIES", "decimal_text", "share", "split"]
+__all__ = ["AMOUNT_MOST", "BPS", "CURRENCIES", "decimal_text", "parse_amount", "share", "split"]
+
+_AMOUNT = re.compile(r"(?P<sign>-?)(?P<major>[0-9]{1,20})(?:\.(?P<minor>[0-9]{1,20}))?").fullmatch
 
 BPS = 10_000
 """Basis points in the whole."""
@@ -48,6 +51,24 @@ def decimal_text(amount_minor: int, currency: str) -> str:
     digits = CURRENCIES[currency]
     sign, text = "-" * (amount_minor < 0), str(abs(amount_minor)).zfill(digits + 1)
     return f"{sign}{text[:-digits]}.{text[-digits:]}" if digits else sign + text
+
+
+def parse_amount(text: str, currency: str) -> int:
+    """The minor units of an amount in major units, as `12.50`, `12.5` or `12`: what people type.
+
+    Raises KeyError where `currency` is none, ValueError where the text is no amount, or has more decimals than the
+    currency.
+    """
+    digits = CURRENCIES[currency]
+    match = _AMOUNT(text)
+    if match is None:
+        raise ValueError(
+            f"`{text}` is no amount, such as `{decimal_text(10**digits * 12 + 10**digits // 2, currency)}`"
+        )
+    sign, major, minor = match["sign"], match["major"], match["minor"] or ""
+    if len(minor) > digits:
+        raise ValueError(f"`{text}` has more decimals than {currency}, which has {digits or 'none'}")
+    return int(sign + major + minor.ljust(digits, "0"))
 
 
 def split(whole: int, weights: Sequence[int]) -> tuple[int, ...]:

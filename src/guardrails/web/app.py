@@ -37,6 +37,7 @@ from guardrails.web.service import Service
 from guardrails.web.stores import Stores
 from guardrails.web.unsubscribe import UnsubscribeRoom
 from guardrails.web.usage import UsageRoom
+from guardrails.web.wallet import WalletRoom
 
 __all__ = ["create_app"]
 
@@ -73,6 +74,7 @@ def _rooms(application: Application, metrics: Metrics) -> dict[str, tuple[Route,
         "preferences": PreferenceRoom(application.preferences, utc_now).routes(),
         "usage": UsageRoom(application.usage).routes(),
         "revenue": RevenueRoom(application.revenue, utc_now, metrics).routes(),
+        "wallet": WalletRoom(application.ledger, utc_now).routes(),
         "records": RecordRoom(application, utc_now).routes(),
         "policies": Policies(application.policies).routes(),
         "service": Service(Stores(application.transactor), application.policies, metrics).routes(),

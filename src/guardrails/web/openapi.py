@@ -26,6 +26,7 @@ TAGS: Mapping[str, str] = {
     "usage": "How far a recipient has used each cap, and when the next slot opens.",
     "revenue": "What was earned, the decisions that it is owed to, and how it is shared.",
     "conversions": "One recipient converts one offer within one notification, in one to three steps.",
+    "wallet": "What recipients have, in a ledger that sums to zero.",
     "records": "All that is recorded of a recipient.",
     "pages": "What recipients open by the links that they were sent: HTML, for people.",
     "policies": "The policy set that decides now.",

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from guardrails.core.money import AMOUNT_MOST, CURRENCIES, decimal_text, share, split
+from guardrails.core.money import AMOUNT_MOST, CURRENCIES, decimal_text, parse_amount, share, split
 
 
 @pytest.mark.parametrize(
@@ -96,3 +96,44 @@ def test_a_share_and_its_rest_make_the_whole(whole, bps, parts):
 def test_a_share_is_none_or_all_at_most(bps):
     with pytest.raises(ValueError, match="weights"):
         share(100, bps)
+
+
+@pytest.mark.parametrize(
+    ("text", "currency", "amount_minor"),
+    [
+        ("12.50", "EUR", 1250),
+        ("12.5", "EUR", 1250),
+        ("12", "EUR", 1200),
+        ("-0.05", "EUR", -5),
+        ("007", "JPY", 7),
+        ("1.234", "KWD", 1234),
+        ("90071992547409.92", "EUR", AMOUNT_MOST),
+    ],
+)
+def test_what_people_type_is_read(text, currency, amount_minor):
+    assert parse_amount(text, currency) == amount_minor
+
+
+@pytest.mark.parametrize(
+    ("text", "currency", "problem"),
+    [
+        ("12.505", "EUR", "`12.505` has more decimals than EUR, which has 2"),
+        ("12.0", "JPY", "`12.0` has more decimals than JPY, which has none"),
+        ("12,50", "EUR", "`12,50` is no amount, such as `12.50`"),
+        ("", "JPY", "`` is no amount, such as `12`"),
+        ("1e3", "EUR", "is no amount"),
+        (".5", "EUR", "is no amount"),
+        ("5.", "EUR", "is no amount"),
+        ("1_000", "EUR", "is no amount"),
+        ("\u0661", "EUR", "is no amount"),
+        ("5\n", "EUR", "is no amount"),
+    ],
+)
+def test_what_is_no_amount_is_refused(text, currency, problem):
+    with pytest.raises(ValueError, match=problem):
+        parse_amount(text, currency)
+
+
+def test_an_amount_of_no_currency_is_refused():
+    with pytest.raises(KeyError):
+        parse_amount("12", "XXX")

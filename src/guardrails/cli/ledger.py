@@ -1,0 +1,20 @@
+"""`guardrails ledger`: the commands on the books as a whole. Each is one line here and one module."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import click
+
+from guardrails.cli.groups import CommandGroup, Entry
+
+__all__ = ["COMMANDS", "ledger"]
+
+COMMANDS: Mapping[str, Entry] = {
+    "check": Entry("guardrails.cli.ledger_check", "Recompute every balance from the postings."),
+}
+
+
+@click.group(cls=CommandGroup, entries=COMMANDS)
+def ledger() -> None:
+    """Look after the books."""

@@ -1,0 +1,77 @@
+"""`guardrails wallet top-up`: add stored value to a recipient's wallet."""
+
+from __future__ import annotations
+
+from contextlib import closing
+
+import click
+
+from guardrails.bootstrap import new_id, utc_now
+from guardrails.cli import exit_codes
+from guardrails.cli.documented import Documented
+from guardrails.cli.opening import require_records
+from guardrails.cli.options import json_option, records_option
+from guardrails.cli.terminal import print_json
+from guardrails.core.money import parse_amount
+from guardrails.decoding import Decoder
+from guardrails.errors import CandidateError, ConflictError
+from guardrails.ledger import LedgerService
+from guardrails.ledger.values import TopUpRequest
+from guardrails.stores import open_stores
+
+__all__ = ["top_up"]
+
+_PLACES = {"id": "--id", "recipient": "RECIPIENT", "amount_minor": "AMOUNT", "currency": "CURRENCY", "memo": "--memo"}
+
+
+@click.command(
+    "top-up",
+    cls=Documented,
+    examples=(
+        "guardrails wallet top-up r-42 25.00 EUR --id gift-card-7",
+        'guardrails wallet top-up r-42 500 JPY --memo "goodwill, ticket 1881"',
+    ),
+    exits={0: "booked, or was before", 1: "it contradicts what is booked", 2: "could not run"},
+)
+@click.argument("recipient")
+@click.argument("amount")
+@click.argument("currency")
+@click.option("--id", "id_", metavar="ID", help="Makes it safe to repeat: what has this id is booked once. Else new.")
+@click.option("--memo", metavar="TEXT", help="What to note of it. The recipient can read it.")
+@records_option
+@json_option
+def top_up(
+    *, recipient: str, amount: str, currency: str, id_: str | None, memo: str | None, database: str, as_json: bool
+) -> int:
+    """Add AMOUNT, such as 12.50, of CURRENCY (ISO 4217) to the wallet of the recipient with the id RECIPIENT.
+
+    What was paid for it was paid elsewhere. What is in the ledger stays in it.
+    """
+    said = {"id": id_ or new_id(), "recipient": recipient, "amount_minor": _minor(amount, currency)}
+    try:
+        request = Decoder(TopUpRequest).convert(said | {"currency": currency, "memo": memo})
+    except CandidateError as error:
+        pointer, message = error.problems[0]
+        raise click.BadParameter(message, param_hint=_PLACES[pointer.removeprefix("/")]) from None
+    require_records(database)
+    with closing(open_stores(database)) as transactor:
+        try:
+            booked = LedgerService(transactor).top_up(request, now=utc_now())
+        except ConflictError as error:
+            click.echo(f"guardrails: {error}", err=True)
+            return exit_codes.FINDINGS
+    if as_json:
+        print_json(booked)
+    else:
+        click.echo(f"{booked.recipient}  +{booked.amount} {booked.currency}  {booked.id}")
+    return exit_codes.FINE
+
+
+def _minor(amount: str, currency: str) -> int:
+    try:
+        return parse_amount(amount, currency)
+    except KeyError:
+        message = f"`{currency}` is no currency in use by ISO 4217"
+        raise click.BadParameter(message, param_hint="CURRENCY") from None
+    except ValueError as error:
+        raise click.BadParameter(str(error), param_hint="AMOUNT") from None

@@ -1,0 +1,142 @@
+"""Wallets through HTTP and the command line: one ledger, told alike by both."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from click.testing import CliRunner
+from sqlalchemy import text
+
+from guardrails.cli import main
+from guardrails.storage.connections import Database
+from stores import make_database, sqlite_url
+
+
+@pytest.fixture
+def url(tmp_path):
+    url = sqlite_url(tmp_path / "guardrails.db")
+    make_database(url)
+    return url
+
+
+@pytest.fixture
+def guardrails(url):
+    """Run a command on the database."""
+
+    def run(*arguments):
+        return CliRunner().invoke(main, [*arguments, "--database", url])
+
+    return run
+
+
+def test_what_is_added_over_http_and_on_the_command_line_is_one_wallet(start, tmp_path):
+    service = start()
+    url = sqlite_url(tmp_path / "guardrails.db")
+    body = {"id": "gift-card-7", "recipient": "r-42", "amount_minor": 2500, "currency": "EUR"}
+    assert service.send("POST", "/v1/wallet/top-ups", body).status == 201
+    typed = ["wallet", "top-up", "r-42", "500", "JPY", "--id", "goodwill", "--memo", "ticket 1881", "--database", url]
+    added = CliRunner().invoke(main, typed)
+    assert (added.exit_code, added.stdout) == (0, "r-42  +500 JPY  goodwill\n")
+    shown = CliRunner().invoke(main, ["wallet", "show", "r-42", "--json", "--database", url])
+    told = service.send("GET", "/v1/recipients/r-42/wallet").json()
+    assert json.loads(shown.stdout) == told
+    assert told["balances"] == [
+        {"unit": "EUR", "amount_minor": 2500, "amount": "25.00"},
+        {"unit": "JPY", "amount_minor": 500, "amount": "500"},
+    ]
+    checked = CliRunner().invoke(main, ["ledger", "check", "--database", url])
+    assert (checked.exit_code, checked.stdout) == (0, "2 transactions, 4 accounts: the books agree\n")
+
+
+def test_a_wallet_is_shown_newest_first(guardrails):
+    guardrails("wallet", "top-up", "r-42", "25", "EUR", "--id", "one")
+    guardrails("wallet", "top-up", "r-42", "0.5", "EUR", "--id", "two", "--memo", "goodwill")
+    shown = guardrails("wallet", "show", "r-42")
+    assert shown.exit_code == 0
+    first, header, *lines = shown.stdout.splitlines()
+    assert first == "r-42  25.50 EUR"
+    assert header.split() == ["at", "changes", "kind", "transaction", "why"]
+    assert [line.split()[2:] for line in lines] == [
+        ["+0.50", "EUR", "top_up", "top_up:two", "goodwill"],
+        ["+25.00", "EUR", "top_up", "top_up:one"],
+    ]
+    older = guardrails("wallet", "show", "r-42", "--after", "top_up:two")
+    assert "top_up:two" not in older.stdout
+    assert "top_up:one" in older.stdout
+
+
+def test_of_whom_nothing_is_recorded_that_is_said(guardrails):
+    assert guardrails("wallet", "show", "nobody").stdout == "nobody  nothing was ever posted\n"
+
+
+def test_a_top_up_with_an_id_is_booked_once_and_contradicted_never(guardrails):
+    for _ in range(2):
+        assert guardrails("wallet", "top-up", "r-42", "25", "EUR", "--id", "one").exit_code == 0
+    other = guardrails("wallet", "top-up", "r-42", "26", "EUR", "--id", "one")
+    assert other.exit_code == 1
+    assert other.stderr.startswith("guardrails: `one` was recorded with another body")
+    assert guardrails("wallet", "show", "r-42").stdout.splitlines()[0] == "r-42  25.00 EUR"
+
+
+def test_top_ups_without_an_id_are_each_their_own(guardrails):
+    for _ in range(2):
+        answer = guardrails("wallet", "top-up", "r-42", "1", "EUR", "--json")
+    assert json.loads(answer.stdout)["amount_minor"] == 100
+    assert guardrails("wallet", "show", "r-42").stdout.splitlines()[0] == "r-42  2.00 EUR"
+
+
+@pytest.mark.parametrize(
+    ("typed", "problem"),
+    [
+        (("r-42", "12.505", "EUR"), "AMOUNT: `12.505` has more decimals than EUR, which has 2"),
+        (("r-42", "0", "EUR"), "AMOUNT: `0` is less than 1"),
+        (("r-42", "12", "XTS"), "CURRENCY: `XTS` is no currency in use by ISO 4217"),
+        (("", "12", "EUR"), "RECIPIENT: is empty"),
+        (("r-42", "12", "EUR", "--id", ""), None),
+        (("r-42", "12", "EUR", "--memo", ""), "--memo: is empty"),
+        (("r-42", "12", "EUR", "--id", "x" * 201), "--id: is 201 characters long"),
+    ],
+)
+def test_what_is_typed_wrong_is_named(guardrails, typed, problem):
+    answer = guardrails("wallet", "top-up", *typed)
+    assert answer.exit_code == (0 if problem is None else 2)
+    assert problem is None or problem in answer.stderr
+
+
+def test_a_page_after_what_is_not_theirs_is_refused(guardrails):
+    answer = guardrails("wallet", "show", "r-42", "--after", "top_up:one")
+    assert answer.exit_code == 2
+    assert "--after: `top_up:one` is no transaction of this recipient's" in answer.stderr
+
+
+def test_a_balance_that_differs_is_named_and_nothing_is_mended(guardrails, url):
+    guardrails("wallet", "top-up", "r-42", "25", "EUR", "--id", "one")
+    database = Database(url)
+    with database.engine.begin() as connection:
+        connection.execute(text("UPDATE ledger_accounts SET balance = 9 WHERE kind = 'recipient'"))
+    database.close()
+    for _ in range(2):
+        found = guardrails("ledger", "check")
+        assert found.exit_code == 1
+        assert found.stdout.splitlines() == [
+            '["recipient","r-42","EUR"] 9 are kept, the postings come to 2500',
+            "1 transactions, 2 accounts: 1 differences",
+        ]
+    told = json.loads(guardrails("ledger", "check", "--json").stdout)
+    assert told == {
+        "transactions": 1,
+        "accounts": 2,
+        "differences": [{"where": '["recipient","r-42","EUR"]', "what": "9 are kept, the postings come to 2500"}],
+    }
+
+
+@pytest.mark.parametrize(
+    "typed", [("wallet", "show", "r-42"), ("wallet", "top-up", "r-42", "1", "EUR"), ("ledger", "check")]
+)
+def test_no_database_is_made_where_there_is_none(tmp_path, typed):
+    url = sqlite_url(tmp_path / "none.db")
+    answer = CliRunner().invoke(main, [*typed, "--database", url])
+    assert answer.exit_code == 2
+    assert "there is no database" in answer.stderr
+    assert not (tmp_path / "none.db").exists()

@@ -16,6 +16,7 @@ from rich.text import Text
 from guardrails.cli.decision_view import moment
 from guardrails.cli.terminal import indented
 from guardrails.core.candidate import Recipient
+from guardrails.core.money import decimal_text
 from guardrails.core.timing import Zone, zones_of
 from guardrails.decide.usage import CapUsage, RecipientUsage
 
@@ -151,8 +152,15 @@ def _bar(counter: _Counter) -> ProgressBar | Text:
 
 
 def _counter(cap: CapUsage, now: datetime, zone: tzinfo) -> _Counter:
-    used = "?" if cap.used is None else f"{cap.used:,}"
-    return _Counter(cap, _name(cap), f"{used} of {cap.limit:,}", *_opens(cap, now, zone), style=_style(cap))
+    used = "?" if cap.used is None else _amount(cap.used, cap.currency)
+    of = f"{_amount(cap.limit, cap.currency)} {cap.currency or ''}".rstrip()
+    return _Counter(cap, _name(cap), f"{used} of {of}", *_opens(cap, now, zone), style=_style(cap))
+
+
+def _amount(number: int, currency: str | None) -> str:
+    """So many sends, or minor units as money."""
+    whole, point, decimals = (str(number) if currency is None else decimal_text(number, currency)).partition(".")
+    return f"{int(whole):,}{point}{decimals}"
 
 
 def _style(cap: CapUsage) -> str:

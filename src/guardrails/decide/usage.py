@@ -16,6 +16,7 @@ from datetime import UTC, datetime
 
 import msgspec
 
+from guardrails.core.amount_rule import AmountRule
 from guardrails.core.candidate import Instant, Recipient
 from guardrails.core.cap_rule import (
     CAP_PARTS,
@@ -50,8 +51,9 @@ class CapUsage(msgspec.Struct, frozen=True, kw_only=True):
 
     `key` holds what the cap counts by: fields and their values; it is empty where all recipients share the counter. Of
     one that is too long to be kept it holds the recipient and, as `key`, the digest of the whole.
-    `used` is null where the recipient's zone is needed and not known. `limit` is the one that holds for the recipient:
-    lower than the `policy_limit` where they chose so. `next_slot_at` is the first instant at which the cap has room if
+    `used` is null where the recipient's zone is needed and not known. Where `currency` (ISO 4217) is set, `used` and
+    the limits are minor units of it, else sends. `limit` is the one that holds for the recipient: lower than the
+    `policy_limit` where they chose so. `next_slot_at` is the first instant at which the cap has room if
     nothing but time passes, or is in force no longer: `as_of` where it has room now, null where that is not within a
     year or not known. `note` says why something is not known, or what stands in for the recipient's zone or the
     policy's limit.
@@ -65,6 +67,7 @@ class CapUsage(msgspec.Struct, frozen=True, kw_only=True):
     used: int | None
     limit: int
     policy_limit: int
+    currency: str | None = None
     count_on: CountOn
     window: str
     next_slot_at: Instant | None
@@ -151,7 +154,7 @@ class UsageReader:
             as_of=now,
             policy_revision=policy_set.revision,
             caps=used,
-            unused=tuple(cap.policy.id for cap in caps if cap.policy.id not in shown),
+            unused=tuple(dict.fromkeys(cap.policy.id for cap in caps if cap.policy.id not in shown)),
             truncated=bool(reading.cut),
         )
 
@@ -192,7 +195,8 @@ def _read(session: Session, request: _Request) -> _Reading:
     recipient = in_chosen_zone(request.recipient, chosen.timezone)
     request = msgspec.structs.replace(request, recipient=recipient)
     kept: dict[str, list[str]] = {}
-    for cap_id, key in session.caps.keys_of(request.recipient.id):
+    tallied = [cap.rule.id for cap in request.caps if cap.rule.is_tallied and cap.rule.is_owned and not cap.has_one_key]
+    for cap_id, key in session.caps.keys_of(request.recipient.id, tallied):
         kept.setdefault(cap_id, []).append(key)
     counters, cut = _counters(request, kept)
     queries = dict.fromkeys(query for counter in counters for query in counter.questions or ())
@@ -261,7 +265,11 @@ def _used(reading: _Reading, named: str | None, now: datetime) -> tuple[CapUsage
     for counter in reading.counters:
         usages = None if counter.questions is None else tuple(reading.answers[query] for query in counter.questions)
         # Keys that nothing counts under any more are kept until housekeeping comes by: they say nothing.
-        if usages is None or counter.cap.has_one_key or any(usage.older or usage.times for usage in usages):
+        if (
+            usages is None
+            or counter.cap.has_one_key
+            or any(usage.older or usage.times or usage.later for usage in usages)
+        ):
             found.append(_cap_usage(counter, usages, reading, named, now))
     return tuple(found)
 
@@ -286,6 +294,7 @@ def _cap_usage(
         used=None if usages is None else rule.used(usages, recipient, now),
         limit=limit,
         policy_limit=rule.limit,
+        currency=rule.currency if isinstance(rule, AmountRule) else None,
         count_on=rule.count_on,
         window=window_words(rule.window),
         next_slot_at=opens,

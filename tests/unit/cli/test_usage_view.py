@@ -227,3 +227,15 @@ def test_how_long_it_takes_is_told_in_two_units(span, said):
 def test_a_key_that_is_too_long_to_be_kept_is_told_by_the_begin_of_its_digest():
     long = msgspec.structs.replace(PUSH, key={"recipient.id": "r-42", "key": "sha256:" + "0123456789abcdef" * 4})
     assert "  a long key, sha256:0123456789ab…  " in shown(long, columns=100)
+
+
+@pytest.mark.parametrize(
+    ("currency", "words"),
+    [
+        ("EUR", "12,345.67 of 15,000.00 EUR"),
+        ("JPY", "1,234,567 of 1,500,000 JPY"),
+        ("KWD", "1,234.567 of 1,500.000 KWD"),
+    ],
+)
+def test_money_is_told_with_its_decimals(currency, words):
+    assert words in shown(msgspec.structs.replace(BUDGET, currency=currency))

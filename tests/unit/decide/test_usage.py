@@ -43,7 +43,7 @@ class Room:
     def load(self, *policies):
         self.policy_set = load_policy_files({"p.yaml": HEAD + "".join(f"  - {policy}\n" for policy in policies)})
 
-    def send(self, at, *, recipient="r-1", channel="push", tags=("news",), lease_until=None, sent_at=None):
+    def send(self, at, *, recipient="r-1", channel="push", tags=("news",), spend=250, lease_until=None, sent_at=None):
         """A send that takes a slot of every cap."""
         value = {
             "id": "c-1",
@@ -52,6 +52,7 @@ class Room:
             "recipient": {"id": recipient},
             "content": {"class": "editorial", "tags": tags},
             "campaign": {"id": "cmp-7"},
+            "spend": {"amount_minor": spend, "currency": "EUR"},
         }
         candidate = msgspec.convert(value, Candidate)
         rules = [cap for policy in self.policy_set.policies for cap in policy.caps]
@@ -103,6 +104,7 @@ def test_of_whom_nothing_is_kept_nothing_is_used(room):
             "used": 0,
             "limit": 2,
             "policy_limit": 2,
+            "currency": None,
             "count_on": "reserved",
             "window": "rolling 1d",
             "next_slot_at": NOW,
@@ -468,3 +470,58 @@ def test_the_chosen_zone_stands_in_where_none_is_named(room):
     cap = room.cap(Recipient(id="r-1"))
     assert (told(cap), cap.note) == ((1, 1, NOW + 3 * HOUR), "counted in Asia/Tokyo, as the recipient chose")
     assert (told(room.cap()), room.cap().note) == ((1, 1, NOW + 11 * HOUR), None)
+
+
+# --- caps that count money --------------------------------------------------------------------------------------
+
+SPENT = "{id: spent, kind: spend_budget, money: {amount_minor: 1000, currency: EUR}%s, per: %s, window: %s}"
+MONTH = "{calendar: month, timezone: UTC}"
+NEXT_MONTH = datetime(2027, 1, 1, tzinfo=UTC)
+
+
+def money(cap):
+    return *told(cap), cap.currency
+
+
+def test_of_a_budget_it_is_told_how_much_of_its_money_is_spent(room):
+    room.load(SPENT % ("", "[]", MONTH))
+    assert money(room.cap()) == (0, 1000, NOW, "EUR")
+    room.send(NOW, spend=250, recipient="r-2")
+    assert money(room.cap()) == (250, 1000, NOW, "EUR")
+    room.send(NOW, spend=750)
+    assert money(room.cap()) == (1000, 1000, NEXT_MONTH, "EUR")
+
+
+def test_money_and_sends_of_one_policy_are_told_one_after_the_other(room):
+    room.load(SPENT % (", sends: 2", "[recipient]", MONTH))
+    room.send(NOW)
+    assert [money(cap) for cap in room.read().caps] == [(250, 1000, NOW, "EUR"), (1, 2, NOW, None)]
+
+
+def test_of_a_recipients_own_budgets_each_key_is_told(room):
+    room.load(SPENT % (", sends: 2", "[recipient, channel]", MONTH))
+    assert (room.read().caps, room.read().unused) == ((), ("spent",))
+    room.send(NOW, channel="push")
+    room.send(NOW, channel="email", spend=1000)
+    room.send(NOW, channel="email", recipient="r-10")
+    usage = room.read()
+    assert [(cap.key["channel"], cap.used, cap.currency) for cap in usage.caps] == [
+        ("email", 1000, "EUR"),
+        ("push", 250, "EUR"),
+        ("email", 1, None),
+        ("push", 1, None),
+    ]
+    assert {cap.key["recipient.id"] for cap in usage.caps} == {"r-1"}
+    assert usage.unused == ()
+
+
+def test_what_is_planned_for_a_later_window_is_told_too(room):
+    room.load(SPENT % ("", "[recipient, channel]", MONTH))
+    room.send(NEXT_MONTH + HOUR)
+    assert money(room.cap()) == (0, 1000, NOW, "EUR")
+
+
+def test_what_a_recipient_was_offered_is_told_by_currency(room):
+    limit = "{id: offered, kind: offer_limit, per_month: {amounts: {EUR: 500, JPY: 70}, timezone: UTC}}"
+    room.load(limit)
+    assert [money(cap) for cap in room.read().caps] == [(0, 500, NOW, "EUR"), (0, 70, NOW, "JPY")]

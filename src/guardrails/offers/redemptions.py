@@ -74,7 +74,7 @@ class Redemption(msgspec.Struct, frozen=True, kw_only=True):
     """A redemption as it is kept.
 
     `amount_minor` is in minor units of `currency` (ISO 4217). `step` is what is asked of the payment method next, for
-    the time after `attempts` that had no answer; None where nothing is. `due_at` is when whoever finds it does so.
+    the time after `attempts` that had no outcome; None where nothing is. `due_at` is when whoever finds it does so.
     `reason` is a stable code that says why the last step was declined; `taken_back_as` and `why` are of the refund.
     """
 
@@ -180,8 +180,8 @@ def _apply_to_payment(redemption: Redemption, result: PaymentResult, now: dateti
     state, step = result.state, result.step
     if step in {"refund", "chargeback"}:  # of what was captured, unless it is nothing that happened
         return _taken_back(_settled(redemption, now), step) if state == "done" else redemption
-    if state == "abandoned":
-        return _asking(redemption, "void", now)
+    if state == "abandoned":  # of a step that it is past, somebody else had an answer meanwhile
+        return _asking(redemption, "void", now) if step == redemption.step else redemption
     if state == "done" and step == "capture":
         return _settled(redemption, now)
     if state == "done" and step == "authorise":
@@ -236,8 +236,8 @@ def _taken_back(redemption: Redemption, kind: str) -> Redemption:
 
 
 def _later(redemption: Redemption, result: PaymentResult, now: datetime) -> Redemption:
-    """Asked again later: of what had no answer, with one attempt more."""
-    attempts = redemption.attempts + (result.state == "unknown" and result.step == redemption.step)
+    """Asked again later: of what had no outcome yet, with one attempt more."""
+    attempts = redemption.attempts + (result.step == redemption.step)
     seconds = result.retry_after_seconds
     if seconds is None:
         seconds = min(RETRY_SECONDS * 2 ** min(attempts, RETRY_DOUBLINGS), RETRY_MOST_SECONDS)

@@ -97,8 +97,8 @@ def test_an_id_is_of_one_request(conversions):
         (request(token()[:-4] + "AAAA"), NOON, (CandidateError, "token.invalid")),
         (request(), NOON + timedelta(hours=1), (GoneError, "token.expired")),
         (request(recipient="r-2"), NOON, (ConflictError, "token.other_recipient")),
-        (request(token(of=offer("gone"))), NOON, (ConflictError, "offer.withdrawn")),
-        (request(token(of=offer("nobodys"))), NOON, (ConflictError, "offer.unregistered")),
+        (request(token(of=offer("gone"))), NOON, (GoneError, "offer.withdrawn")),
+        (request(token(of=offer("nobodys"))), NOON, (NotFoundError, "offer.unregistered")),
     ],
 )
 def test_a_token_that_is_not_good_opens_nothing(do, transactor, asked, now, wanted):

@@ -14,7 +14,7 @@ import msgspec
 
 from guardrails.core.needs import OfferQuery, OfferTerms
 from guardrails.decide.ports import AuditLog, OfferReader, Transactor
-from guardrails.errors import CandidateError, ConflictError, NotFoundError
+from guardrails.errors import CandidateError, ConflictError, GoneError, NotFoundError
 from guardrails.offers.conversion_store import ConversionStore
 from guardrails.offers.conversion_unit import ConversionUnit
 from guardrails.offers.conversions import (
@@ -53,7 +53,7 @@ class Conversions:
         """Open a session; the same request again, known by its `id`, returns the first one.
 
         Raises, with its code, why not: ConflictError where the token is another recipient's or has no room for another
-        session, GoneError where it has expired, CandidateError where it is none of ours.
+        session, GoneError where it has expired or its offer was withdrawn, CandidateError where it is none of ours.
         """
         token = check_token(self._tokens(), request.token, recipient=request.recipient, now=now)
         return _changed(self._transactor.call(_open, _Opening(request.id or self._new_id(), request, token, now)))
@@ -126,8 +126,10 @@ def _open_one(unit: ConversionUnit, opening: _Opening, terms: dict[str, OfferTer
         assert refusal is not None  # noqa: S101 - a token without claims is refused
         return refusal
     of_offer = terms[claims.offer]
-    if of_offer.session_seconds is None or of_offer.steps is None or of_offer.status == "withdrawn":
-        return ConflictError(f"offer `{claims.offer}` is {of_offer.status}", code=f"offer.{of_offer.status}")
+    if of_offer.session_seconds is None or of_offer.steps is None:
+        return NotFoundError(f"there is no offer `{claims.offer}`", code="offer.unregistered")
+    if of_offer.status == "withdrawn":
+        return GoneError(f"offer `{claims.offer}` was withdrawn", code="offer.withdrawn")
     refusal = refuse_opening(unit.of_decision(claims.decision_id), opening.now)
     if refusal is not None:
         return refusal

@@ -43,16 +43,27 @@ def token(
     expires_at: datetime = NOON + timedelta(hours=1),
 ) -> str:
     """The token that an allow with this offer carries."""
-    terms = (of or offer()).terms
-    return TOKENS.offer(
+    return token_by(TOKENS, decision_id, of or offer(), recipient=recipient, expires_at=expires_at)
+
+
+def token_by(
+    tokens: Tokens,
+    decision_id: str,
+    of: Offer,
+    *,
+    recipient: str = RECIPIENT,
+    expires_at: datetime = NOON + timedelta(hours=1),
+) -> str:
+    """The same, by the keys of somebody else."""
+    return tokens.offer(
         OfferClaims(
-            offer=terms.id,
-            recipient=TOKENS.pseudonym(recipient),
-            amount_minor=terms.amount_minor,
-            currency=terms.currency,
+            offer=of.id,
+            recipient=tokens.pseudonym(recipient),
+            amount_minor=of.terms.amount_minor,
+            currency=of.terms.currency,
             decision_id=decision_id,
             expires_at_seconds=int(expires_at.timestamp()),
-            token_id=TOKENS.token_id(decision_id),
+            token_id=tokens.token_id(decision_id),
         )
     )
 

@@ -57,6 +57,9 @@ from guardrails.engine.native import NativeEngine
 from guardrails.errors import CandidateError, DependencyError, SettingsError
 from guardrails.ledger import LedgerService
 from guardrails.offers.conversion_service import Conversions
+from guardrails.offers.redemption_service import Redemptions
+from guardrails.offers.service import Offers
+from guardrails.offers.wallet_payments import FreePayments, WalletPayments
 from guardrails.policyfile.loader import load_policy_files
 from guardrails.preferences import PreferenceService
 from guardrails.settings import EngineName, Settings
@@ -129,6 +132,8 @@ class Application:
     conversions: Conversions
     ledger: LedgerService
     receipts: Receipts
+    offers: Offers
+    redemptions: Redemptions
     revenue: RevenueService
     signing_keys: Callable[[], SigningKeys]
     tokens: Callable[[], Tokens]
@@ -300,6 +305,13 @@ def build_application(
         ledger=LedgerService(transactor),
         receipts=Receipts(
             transactor, keys=outside.keys, purposes=purposes, controller=outside.controller, new_id=make_id
+        ),
+        offers=Offers(transactor),
+        redemptions=Redemptions(
+            transactor,
+            tokens=tokens,
+            methods={"wallet": WalletPayments(), "none": FreePayments()},
+            new_id=make_id,
         ),
         revenue=RevenueService(
             transactor, tokens=tokens, terms=lambda: policies.snapshot.policy_set.project.attribution, new_id=make_id

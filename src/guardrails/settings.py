@@ -61,6 +61,8 @@ Scope = Literal[
     "audit:read",
     "policy:read",
     "policy:admin",
+    "offers:write",
+    "offers:read",
     "revenue:write",
     "revenue:read",
     "conversions:write",

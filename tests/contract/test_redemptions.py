@@ -398,6 +398,8 @@ def test_what_a_payment_service_tells_is_applied_as_an_answer_is(transactor):
     assert (rig.redemptions.read("r-1").state, rig.taken_back, rig.balances(SPONSOR)) == ("refunded", ["r-1"], [0])
     assert tell(rig, answer("capture"), answer("chargeback"), answer("void")) == [True] * 3
     assert rig.redemptions.read("r-1").state == "refunded"
+    rig.redemptions.step(NOW)
+    assert rig.entered == [("r-1", each) for each in ("reserved", "authorised", "settled", "refunded")]
 
 
 def test_a_chargeback_of_a_capture_that_nobody_told_of_books_both(transactor):

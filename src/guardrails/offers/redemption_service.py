@@ -45,8 +45,7 @@ ASKED_FOR_REFUND = frozenset({"refunding", "refunded", "charged_back"})
 CHARGED_BACK = PaymentResult(state="done", step="chargeback")
 
 OnState = Callable[[Redemption], None]
-"""Is told of a redemption that entered a state: by an answer once that is durable, by an event perhaps once too often
-where its unit is run again."""
+"""Is told of a redemption that entered a state, once that is durable: by an event, with the next step of upkeep."""
 
 
 class Redemptions:
@@ -69,10 +68,11 @@ class Redemptions:
         self._new_id = new_id
         self._follow = _Follow(on_settled, on_taken_back)
         self._on_state: OnState = _nobody_watches
+        self._told: dict[tuple[str, str], Redemption] = {}  # once, though the unit be run again
         self._redeem = Redeeming(methods, on_settled=on_settled, on_taken_back=on_taken_back)
 
     def watch(self, on_state: OnState) -> None:
-        """From now on tell `on_state` of each redemption that enters a state. It must not use the stores."""
+        """From now on tell `on_state` of each redemption that enters a state."""
         self._on_state = on_state
 
     def redeem(self, token: str, request: RedemptionRequest, *, now: datetime) -> Redeemed:
@@ -127,12 +127,14 @@ class Redemptions:
                 after = apply(latest, each.result, now)
                 unit.change(latest, after, now)
                 if after.state != latest.state:
-                    self._on_state(after)
+                    self._told[after.id, after.state] = after
         unit.write(session, **self._follow._asdict())
         return [each.id in known for each in told]
 
     def step(self, now: datetime) -> int:
         """Carry on a few redemptions that are due at `now`; returns how many there were: at 0 none is left."""
+        while self._told:
+            self._on_state(self._told.pop(next(iter(self._told))))
         due = self._transactor.call(_claim, now)
         for redemption in due:
             self._carry(redemption, now)

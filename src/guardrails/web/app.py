@@ -24,6 +24,7 @@ from guardrails.web.inbound import InboundRoom
 from guardrails.web.keys import Keyring
 from guardrails.web.metrics import Metrics
 from guardrails.web.notices import NoticeRoom
+from guardrails.web.offers import OfferRoom
 from guardrails.web.openapi import openapi_document
 from guardrails.web.outcomes import OutcomeRoom
 from guardrails.web.page import Html, PageRoom, PreferenceLinkRoom
@@ -31,6 +32,7 @@ from guardrails.web.policies import Policies
 from guardrails.web.preferences import PreferenceRoom
 from guardrails.web.receipts import ReceiptRoom
 from guardrails.web.records import RecordRoom
+from guardrails.web.redemptions import RedemptionCount, RedemptionRoom
 from guardrails.web.revenue import RevenueRoom
 from guardrails.web.route import Route, blueprint
 from guardrails.web.service import Service
@@ -44,6 +46,7 @@ __all__ = ["create_app"]
 
 def create_app(application: Application, settings: Settings, metrics: Metrics) -> flask.Flask:
     """The HTTP service over `application`."""
+    application.redemptions.watch(RedemptionCount(metrics, application.conversions, utc_now))
     keyring = None if settings.is_open else Keyring(settings.keys)
     app = flask.Flask("guardrails", static_folder=None, template_folder=None)
     app.url_map.strict_slashes = True
@@ -73,6 +76,8 @@ def _rooms(application: Application, metrics: Metrics) -> dict[str, tuple[Route,
         "receipts": ReceiptRoom(application.receipts, utc_now).routes(),
         "preferences": PreferenceRoom(application.preferences, utc_now).routes(),
         "usage": UsageRoom(application.usage).routes(),
+        "offers": OfferRoom(application.offers, utc_now).routes(),
+        "redemptions": RedemptionRoom(application.redemptions, utc_now, metrics).routes(),
         "revenue": RevenueRoom(application.revenue, utc_now, metrics).routes(),
         "wallet": WalletRoom(application.ledger, utc_now).routes(),
         "records": RecordRoom(application, utc_now).routes(),

@@ -80,6 +80,18 @@ class Metrics:
             ("currency", "attributed"),
             registry=self._registry,
         )
+        redemptions = Counter(
+            "guardrails_redemptions",
+            "Redemptions that entered a state, by payment method",
+            ("state", "method"),
+            registry=self._registry,
+        )
+        not_redeemed = Counter(
+            "guardrails_redemption_refusals",
+            "Tokens not redeemed, by stable code",
+            ("reason",),
+            registry=self._registry,
+        )
         requests = Counter(
             "guardrails_requests", "HTTP requests answered", ("route", "status"), registry=self._registry
         )
@@ -101,6 +113,8 @@ class Metrics:
         self.caps_filled = filled.inc
         self._earned = functools.cache(lambda currency, attributed: earned.labels(currency, attributed).inc)
         self._taken_back = functools.cache(lambda currency, attributed: taken_back.labels(currency, attributed).inc)
+        self._redemption = functools.cache(lambda state, method: redemptions.labels(state, method).inc)
+        self._not_redeemed = functools.cache(lambda reason: not_redeemed.labels(reason).inc)
         self._request = functools.cache(lambda route, status: requests.labels(route, status).inc)
         self._seconds = functools.cache(lambda route: seconds.labels(route).observe)
 
@@ -129,6 +143,14 @@ class Metrics:
         """Count one revenue that was booked or, where it is below zero, taken back."""
         count = self._earned if amount_minor > 0 else self._taken_back
         count(currency, "yes" if attributed else "no")(abs(amount_minor))
+
+    def redemption(self, state: str, method: str) -> None:
+        """Count one redemption that entered a state."""
+        self._redemption(state, method)()
+
+    def redemption_refused(self, code: str) -> None:
+        """Count one token that could not be redeemed."""
+        self._not_redeemed(code)()
 
     def request(self, route: str, status: int, seconds: float) -> None:
         """Count one request. `route` is the path's pattern, so that ids make no labels."""

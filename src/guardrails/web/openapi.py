@@ -24,6 +24,8 @@ TAGS: Mapping[str, str] = {
     "notices": "The texts that recipients were shown when they were asked, kept for ever under their hash.",
     "preferences": "What recipients switched on or off.",
     "usage": "How far a recipient has used each cap, and when the next slot opens.",
+    "offers": "What can be bought or redeemed; its terms never change.",
+    "redemptions": "Offer tokens redeemed, exactly once: reserved, paid, settled.",
     "revenue": "What was earned, the decisions that it is owed to, and how it is shared.",
     "conversions": "One recipient converts one offer within one notification, in one to three steps.",
     "wallet": "What recipients have, in a ledger that sums to zero.",

@@ -28,6 +28,7 @@ SPOOL_SECONDS = 1.0
 HOUSEKEEPING_SECONDS = 1.0
 FORGET_SECONDS = 60.0
 CAPS_SECONDS = 0.1
+REDEMPTIONS_SECONDS = 1.0
 CLOCK_SECONDS = 1.0
 PARENT_GONE_SECONDS = 0.3
 NEW_OBJECTS = 50_000
@@ -88,6 +89,7 @@ def _upkeep(application: Application, settings: Settings, metrics: Metrics) -> l
         *upkeep,
         Periodic("housekeeping", keep_house, seconds=HOUSEKEEPING_SECONDS),
         Periodic("conversions", Steps(lambda: application.conversions.forget(utc_now())), seconds=FORGET_SECONDS),
+        Periodic("redemptions", Steps(lambda: application.redemptions.step(utc_now())), seconds=REDEMPTIONS_SECONDS),
         Periodic("clock", ClockWatch(utc_now), seconds=CLOCK_SECONDS),
     ]
 

@@ -19,7 +19,14 @@ from guardrails.decide.ports import AuditLog, DecisionStore
 from guardrails.offers.conversion_store import ConversionStore
 from guardrails.offers.conversion_unit import convert
 from guardrails.offers.offer_store import OfferStore
-from guardrails.offers.payment_books import LedgerStore, payment_into, payments_taken_back, post, provider_account
+from guardrails.offers.payment_books import (
+    LedgerStore,
+    payment_into,
+    payments_taken_back,
+    post,
+    provider_account,
+    wallet_account,
+)
 from guardrails.offers.redemption_store import RedemptionStore
 from guardrails.offers.redemptions import Redemption
 from guardrails.offers.values import Offer
@@ -124,8 +131,9 @@ class RedemptionUnit:
             _post_payments(session, settled)
             on_settled(session, _turns(settled, offers))
         if taken_back:
-            _post_refunds(session, taken_back)
+            # First what the payment earned, so that the sponsor has all of it to give back.
             on_taken_back(session, _turns(taken_back, offers))
+            _post_refunds(session, taken_back)
 
 
 def _settles(before: Redemption | None, after: Redemption) -> bool:
@@ -153,14 +161,15 @@ def _post_payments(session: RedemptionSession, settled: Sequence[tuple[Redemptio
 
 def _post_refunds(session: RedemptionSession, taken_back: Sequence[tuple[Redemption, datetime]]) -> None:
     for each, at in taken_back:
-        if each.method == "provider":
+        if each.method != "none":
             kind = "chargeback" if each.state == "charged_back" else "refund"
             payments_taken_back(session.ledger, [_payment(each, at)], kind=kind, at=at)
 
 
 def _payment(redemption: Redemption, at: datetime) -> Transaction:
     payment = msgspec.structs.replace(redemption, step="capture").payment
-    return payment_into(provider_account(payment), payment, at)
+    source = wallet_account if redemption.method == "wallet" else provider_account
+    return payment_into(source(payment), payment, at)
 
 
 def _event(redemption: Redemption, at: datetime) -> bytes:

@@ -122,13 +122,15 @@ class RedemptionCount:
     def __call__(self, redemption: Redemption) -> None:
         """Count one."""
         self._metrics.redemption(redemption.state, redemption.method)
-        if redemption.state == "settled" and redemption.conversion is not None:
+        # What costs nothing was converted, and counted, with its last step.
+        if redemption.state == "settled" and redemption.conversion is not None and redemption.amount_minor:
             self._count_conversion(redemption.conversion)
 
     def _count_conversion(self, id_: str) -> None:
         with suppress(NotFoundError, DependencyError):  # what can't be read now goes uncounted
             conversion = self._conversions.find(id_, now=self._clock())
-            self._metrics.conversions.converted(len(conversion.done), conversion.seconds)
+            if conversion.state == "converted":
+                self._metrics.conversions.converted(len(conversion.done), conversion.seconds)
 
 
 def _note(exchange: Exchange, redemption: Redemption) -> None:

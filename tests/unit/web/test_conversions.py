@@ -12,12 +12,11 @@ from conversions import FREE, KEYS, NOON, offer, token
 from guardrails.audit import MemorySpool
 from guardrails.bootstrap import Outside, build_application, utc_now
 from guardrails.decide.active_policies import ActivePolicies
-from guardrails.offers.conversion_unit import convert
 from guardrails.settings import Key, Settings
 from guardrails.stores import open_stores
 from guardrails.web import create_app
 from guardrails.web.metrics import Metrics
-from stores import run
+from stores import run, stored_decision
 
 OPENED = {
     "id": "s-1",
@@ -173,13 +172,43 @@ def test_what_converted_is_not_opened_again(service):
     assert problem(step(service, "share")) == (409, "conversion.too_many_steps")
 
 
-def test_what_is_paid_for_stays_open_until_the_payment_settles(make_service):
+def redeem(client, seconds, of=None):
+    body = {"recipient": "r-1", "conversion": "s-1"}
+    return client.post(f"/v1/offers/{token(of=of)}/redeem", json=body, headers=at(seconds))
+
+
+def counted_conversions(client) -> tuple[float, float, float]:
+    """How many, in how many steps and seconds."""
+    told = counted(client)
+    names = ("steps_count", "steps_sum", "seconds_sum")
+    return tuple(told[f"guardrails_conversion_{name}"] for name in names)
+
+
+def test_what_is_paid_for_is_converted_and_counted_when_the_payment_settles(make_service):
     client, application = make_service()
+    run(application.transactor, lambda session: session.decisions.insert([stored_decision(1, recipient="r-1")]))
     open_(client, token=token())
-    for name in ("view", "confirm", "pay"):
+    assert problem(redeem(client, 1)) == (409, "conversion.out_of_order")
+    for name in ("view", "confirm"):
         assert step(client, name).get_json()["state"] == "open"
-    run(application.transactor, lambda session: convert(session, {"s-1": instant(2)}))
-    assert client.get("/v1/conversions/s-1", headers=at(3)).get_json()["state"] == "converted"
+    assert redeem(client, 2).get_json()["state"] == "declined"  # nothing is in the wallet
+    assert step(client, "pay", 3).get_json()["state"] == "open"
+    assert counted_conversions(client) == (0, 0, 0)
+    top_up = {"id": "t-1", "recipient": "r-1", "amount_minor": 5000, "currency": "EUR"}
+    assert client.post("/v1/wallet/top-ups", json=top_up, headers=at(4)).status_code == 201
+    assert redeem(client, 5).get_json()["state"] == "settled"
+    assert client.get("/v1/conversions/s-1", headers=at(6)).get_json()["state"] == "converted"
+    assert counted_conversions(client) == (1, 3, 5)
+
+
+def test_what_cost_nothing_is_counted_once_though_it_is_redeemed(make_service):
+    client, application = make_service()
+    run(application.transactor, lambda session: session.decisions.insert([stored_decision(1, recipient="r-1")]))
+    open_(client)
+    step(client, "view", 1)
+    step(client, "confirm", 2)
+    assert redeem(client, 3, FREE).get_json()["state"] == "settled"
+    assert counted_conversions(client) == (1, 2, 2)
 
 
 def test_requests_that_make_no_sense_are_refused_before_anything_is_read(service):

@@ -15,9 +15,9 @@ import pytest
 
 import redemption_worker
 from guardrails.signing import SigningKeys
+from guardrails.stores import open_stores
 from offer_terms import offer
 from redeeming import SPONSOR, Rig, wallet
-from guardrails.stores import open_stores
 from stores import instant, sqlite_url
 
 PROCESSES = THREADS = 8

@@ -33,6 +33,7 @@ COMMANDS = {
     "usage": Entry("guardrails.cli.usage", "Show how far a recipient has used each cap."),
     "consent": Entry("guardrails.cli.consent", "Show what recipients agreed to."),
     "recipient": Entry("guardrails.cli.recipient", "Make the link to a recipient's page, or tell all of them."),
+    "offers": Entry("guardrails.cli.offers", "Register what can be bought or redeemed."),
     "wallet": Entry("guardrails.cli.wallet", "Show what a recipient has, or add to it."),
     "ledger": Entry("guardrails.cli.ledger", "Look after the books: every balance recomputed."),
     "keys": Entry("guardrails.cli.keys", "Look after the keys that sign receipts and links."),

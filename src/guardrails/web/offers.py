@@ -4,41 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import msgspec
 from msgspec import Meta
 
-from guardrails.core.candidate import Instant
-from guardrails.offers.service import Offers, OfferStanding
+from guardrails.offers.offer_view import OfferView, view
+from guardrails.offers.service import Offers
 from guardrails.offers.values import OfferId, OfferRequest
 from guardrails.web.body import Body
 from guardrails.web.exchange import Exchange, Reply
 from guardrails.web.query import Query
 from guardrails.web.route import Route, path_id
 
-__all__ = ["OfferPage", "OfferRoom", "OfferView", "view"]
+__all__ = ["OfferPage", "OfferRoom"]
 
 OFFER_BYTES = 16 * 1024
 PAGE = 100
 PAGE_MOST = 500
 
 _encoder = msgspec.json.Encoder()
-
-
-class OfferView(OfferRequest, frozen=True, kw_only=True):
-    """An offer: its terms, and how it stands.
-
-    Of the stock `left` can still be had (null: without end), `held` is being paid for, and `settled` is paid. It is
-    `sold_out` where none is left, and `withdrawn` since `withdrawn_at`; its times are not looked at.
-    """
-
-    status: Literal["live", "withdrawn", "sold_out"]
-    left: int | None
-    held: int
-    settled: int
-    recorded_at: Instant
-    withdrawn_at: Instant | None
 
 
 class OfferPage(msgspec.Struct, frozen=True):
@@ -149,21 +134,6 @@ class OfferRoom:
                 problems=("unavailable",),
             ),
         )
-
-
-def view(standing: OfferStanding) -> OfferView:
-    """How an offer is told."""
-    offer = standing.offer
-    terms = {name: getattr(offer.terms, name) for name in OfferRequest.__struct_fields__}
-    return OfferView(
-        **terms,
-        status=offer.status,
-        left=offer.left,
-        held=offer.taken - standing.settled,
-        settled=standing.settled,
-        recorded_at=offer.recorded_at,
-        withdrawn_at=offer.withdrawn_at,
-    )
 
 
 EXAMPLE: dict[str, Any] = {

@@ -19,6 +19,7 @@ import msgspec
 from sqlalchemy import Connection
 
 from guardrails.attribution.service import RevenueService
+from guardrails.attribution.settlement import Settlements
 from guardrails.audit import (
     AuditService,
     FileSpool,
@@ -135,6 +136,7 @@ class Application:
     offers: Offers
     redemptions: Redemptions
     revenue: RevenueService
+    settlements: Settlements
     signing_keys: Callable[[], SigningKeys]
     tokens: Callable[[], Tokens]
     links: Links | None
@@ -316,6 +318,7 @@ def build_application(
         revenue=RevenueService(
             transactor, tokens=tokens, terms=lambda: policies.snapshot.policy_set.project.attribution, new_id=make_id
         ),
+        settlements=Settlements(transactor, zone=lambda: policies.snapshot.policy_set.project.zone),
         signing_keys=outside.keys,
         tokens=tokens,
         links=outside.links,

@@ -170,3 +170,16 @@ def test_many_are_kept_at_once(do):
     assert balances(do, wallets[0], wallets[999], bank) == [1, 1000, 500_500]
     (last,) = do(lambda session: session.ledger.by_id(["t-999"])).values()
     assert last.postings == (Posting(bank, -1000), Posting(wallets[999], 1000))
+
+
+def test_what_was_posted_in_a_span_of_time_is_paged_by_number(do):
+    at = [instant(9), instant(10), instant(11), instant(10, 30), instant(12)]
+    append(do, *(move(f"t-{n}", 1, BANK, WALLET, at=each) for n, each in enumerate(at, start=1)))
+
+    def posted(after, most):
+        page = do(lambda session: session.ledger.posted(instant(10), instant(12), after=after, most=most))
+        return [(seq, each.id, len(each.postings)) for seq, each in page]
+
+    assert posted(0, 2) == [(2, "t-2", 2), (3, "t-3", 2)]
+    assert posted(3, 2) == [(4, "t-4", 2)]
+    assert posted(4, 2) == []

@@ -38,6 +38,7 @@ COMMANDS = {
     "ledger": Entry("guardrails.cli.ledger", "Look after the books: every balance recomputed."),
     "keys": Entry("guardrails.cli.keys", "Look after the keys that sign receipts and links."),
     "notice": Entry("guardrails.cli.notice", "Keep the texts that recipients are shown."),
+    "settle": Entry("guardrails.cli.settle", "Settle a month: statements that agree with the ledger."),
     "replay": Entry("guardrails.cli.replay", "Decide all recorded decisions again; report any difference."),
 }
 

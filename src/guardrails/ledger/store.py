@@ -7,6 +7,7 @@ such a transaction before it comes here; the store is the second line, and fails
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
 from itertools import groupby
 from typing import Any, NamedTuple, Protocol
 
@@ -74,6 +75,11 @@ class LedgerStore(Protocol):
 
     def transactions(self, after: int, most: int, /) -> Sequence[KeptTransaction]:
         """The transactions numbered `after + 1` to `after + most`, by number."""
+
+    def posted(
+        self, since: datetime, until: datetime, /, *, after: int, most: int
+    ) -> Sequence[tuple[int, Transaction]]:
+        """At most `most` transactions of `since <= at < until` whose numbers are greater than `after`, with these."""
 
     def accounts(self, after: str, most: int, /, *, since: int) -> Sequence[KeptAccount]:
         """At most `most` accounts whose keys are greater than `after`, by key; what they are is not looked at."""
@@ -166,6 +172,13 @@ class MemoryLedger:
             for seq, each in enumerate(self._transactions[after : after + most], start=after + 1)
         ]
 
+    def posted(
+        self, since: datetime, until: datetime, /, *, after: int, most: int
+    ) -> Sequence[tuple[int, Transaction]]:
+        """At most `most` transactions of a span of time."""
+        numbered = enumerate(self._transactions[after:], start=after + 1)
+        return [(seq, each) for seq, each in numbered if since <= each.at < until][:most]
+
     def accounts(self, after: str, most: int, /, *, since: int) -> Sequence[KeptAccount]:
         """At most `most` accounts whose keys are greater than `after`."""
         kept = sorted((account.key, account) for account in self._balances if account.key > after)
@@ -230,6 +243,18 @@ _STATEMENT = _WHOLE.where(
     )
 )
 _NO_END = 2**63 - 1
+_POSTED = _WHOLE.where(
+    ledger_transactions.c.seq.in_(
+        select(ledger_transactions.c.seq)
+        .where(
+            ledger_transactions.c.at >= bindparam("since", type_=BigInteger),
+            ledger_transactions.c.at < bindparam("until", type_=BigInteger),
+            ledger_transactions.c.seq > bindparam("after"),
+        )
+        .order_by(ledger_transactions.c.seq)
+        .limit(bindparam("most"))
+    )
+)
 
 # A sum of many balances may be more than 64 bits hold: it is made of the sums of their halves.
 _HALF = 2**32
@@ -326,6 +351,14 @@ class SqlLedger:
         for seq, account, amount in self._connection.execute(_POSTINGS, asked):
             postings.setdefault(seq, []).append((account, amount))
         return [KeptTransaction(seq, ids.get(seq), tuple(postings[seq])) for seq in sorted(postings)]
+
+    def posted(
+        self, since: datetime, until: datetime, /, *, after: int, most: int
+    ) -> Sequence[tuple[int, Transaction]]:
+        """At most `most` transactions of a span of time, in one statement."""
+        asked = {"since": to_micros(since), "until": to_micros(until), "after": after, "most": most}
+        rows = self._connection.execute(_POSTED, asked)
+        return [(seq, _from_group(list(group))) for seq, group in groupby(rows, key=lambda row: row.seq)]
 
     def accounts(self, after: str, most: int, /, *, since: int) -> Sequence[KeptAccount]:
         """At most `most` accounts whose keys are greater than `after`."""

@@ -308,6 +308,7 @@ ledger_transactions = Table(
     Column("memo", Words, nullable=False),  # JSON
     Column("at", WideInteger, nullable=False),
     Index("ix_ledger_transactions_refers_to", "refers_to"),
+    Index("ix_ledger_transactions_at", "at", "seq"),
     sqlite_strict=True,
 )
 

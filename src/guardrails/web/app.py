@@ -36,6 +36,7 @@ from guardrails.web.redemptions import RedemptionCount, RedemptionRoom
 from guardrails.web.revenue import RevenueRoom
 from guardrails.web.route import Route, blueprint
 from guardrails.web.service import Service
+from guardrails.web.settlements import SettlementRoom
 from guardrails.web.stores import Stores
 from guardrails.web.unsubscribe import UnsubscribeRoom
 from guardrails.web.usage import UsageRoom
@@ -79,6 +80,7 @@ def _rooms(application: Application, metrics: Metrics) -> dict[str, tuple[Route,
         "offers": OfferRoom(application.offers, utc_now).routes(),
         "redemptions": RedemptionRoom(application.redemptions, utc_now, metrics).routes(),
         "revenue": RevenueRoom(application.revenue, utc_now, metrics).routes(),
+        "settlements": SettlementRoom(application.settlements, utc_now).routes(),
         "wallet": WalletRoom(application.ledger, utc_now).routes(),
         "records": RecordRoom(application, utc_now).routes(),
         "policies": Policies(application.policies).routes(),

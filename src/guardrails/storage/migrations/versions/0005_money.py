@@ -122,6 +122,7 @@ def _create_ledger() -> None:
         sqlite_strict=True,
     )
     op.create_index("ix_ledger_transactions_refers_to", "ledger_transactions", ["refers_to"])
+    op.create_index("ix_ledger_transactions_at", "ledger_transactions", ["at", "seq"])
     op.create_table(
         "ledger_postings",
         sa.Column("account", _WORDS, nullable=False),

@@ -1,0 +1,128 @@
+"""A settlement as files: JSON, CSV, and a page to print. Amounts are decimal text of their currency.
+
+The CSV (RFC 4180, UTF-8) has a row for each line of each statement and nothing else, so that its amounts can be summed.
+INVARIANT: no cell of it is a formula: a text that a spreadsheet would take for one begins with an apostrophe.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import jinja2
+import msgspec
+
+from guardrails.attribution.settlement import Settlement
+from guardrails.attribution.statements import Line, Statement
+from guardrails.core.money import decimal_text
+from guardrails.core.zones import zone_named
+
+__all__ = ["FORMATS", "file_name", "only", "to_csv", "to_html", "to_json"]
+
+HERE = Path(__file__).parent
+
+_COLUMNS = (
+    "statement",
+    "party",
+    "currency",
+    "booked_at",
+    "what",
+    "reference",
+    "reverses",
+    "campaign",
+    "offer",
+    "recipient",
+    "form",
+    "decision_id",
+    "decision_audit_index",
+    "audit_index",
+    "amount",
+)
+_STARTS_FORMULA = re.compile(r"[=+\-@\t\r＝＋－＠]")  # noqa: RUF001 - the wide ones start one, too
+
+_encoder = msgspec.json.Encoder()
+
+
+def to_json(settlement: Settlement) -> str:
+    """All of it: each amount in minor units (`total_minor`) and, beside them, as decimal text (`total`)."""
+    whole = msgspec.to_builtins(settlement)
+    for currencies in (whole["totals"], whole["statements"], whole["differences"]):
+        for each in currencies:
+            _add_texts(each, each["currency"])
+            for line in each.get("lines", ()):
+                _add_texts(line, each["currency"])
+    return msgspec.json.format(_encoder.encode(whole), indent=2).decode() + "\n"
+
+
+def to_csv(settlement: Settlement) -> str:
+    """Every line of every statement."""
+    out = io.StringIO()
+    writer = csv.writer(out)  # its lines end with CR LF
+    writer.writerow(_COLUMNS)
+    for statement in settlement.statements:
+        writer.writerows(_row(statement, line, settlement) for line in statement.lines)
+    return out.getvalue()
+
+
+def to_html(settlement: Settlement) -> str:
+    """A page that stands alone: no script, nothing loaded."""
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(HERE),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=jinja2.StrictUndefined,
+    )
+    environment.filters["money"] = decimal_text
+    environment.filters["local"] = lambda at: _local(at, settlement)
+    return environment.get_template("settlement.html").render(settlement=settlement)
+
+
+FORMATS = {"json": to_json, "csv": to_csv, "html": to_html}
+
+
+def only(settlement: Settlement, statement: Statement) -> Settlement:
+    """The same month with one statement, to be handed to its party: nothing else of others is in it."""
+    return msgspec.structs.replace(settlement, statements=(statement,), totals=(), differences=())
+
+
+def file_name(settlement: Settlement, statement: Statement | None, extension: str) -> str:
+    """What the file of a statement is called, or that of all of them; ids are percent-encoded."""
+    if statement is None:
+        return f"settlement-{settlement.month}.{extension}"
+    party = "unnamed" if statement.party is None else "id-" + quote(statement.party, safe="")[:150]
+    return f"settlement-{settlement.month}-{statement.kind}-{party}-{statement.currency}.{extension}"
+
+
+def _add_texts(amounts: dict[str, Any], currency: str) -> None:
+    texts = {
+        name.removesuffix("_minor"): decimal_text(value, currency)
+        for name, value in amounts.items()
+        if name.endswith("_minor")
+    }
+    amounts.update(texts)
+
+
+def _local(at: datetime, settlement: Settlement) -> datetime:
+    return at.astimezone(zone_named(settlement.zone))
+
+
+def _row(statement: Statement, line: Line, settlement: Settlement) -> list[str]:
+    said = {
+        "statement": statement.kind,
+        "party": statement.party,
+        "currency": statement.currency,
+        "booked_at": _local(line.recorded_at, settlement).isoformat(),
+    }
+    texts = [_cell(said[name] if name in said else getattr(line, name)) for name in _COLUMNS[:-1]]
+    return [*texts, decimal_text(line.amount_minor, statement.currency)]
+
+
+def _cell(value: str | int | None) -> str:
+    text = "" if value is None else str(value)
+    return f"'{text}" if _STARTS_FORMULA.match(text) else text

@@ -1,0 +1,109 @@
+"""A month settled through HTTP and the command line: one ledger, told alike by both, as files and on a page."""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime
+from zoneinfo import ZoneInfo
+
+import pytest
+from click.testing import CliRunner
+from sqlalchemy import text
+
+from guardrails.cli import main
+from guardrails.storage.connections import Database
+from stores import sqlite_url
+
+REVENUE = {"amount_minor": 1250, "currency": "EUR", "recipient": "r-42", "sponsor": "acme-air"}
+
+
+@pytest.fixture
+def policies(tmp_path):
+    path = tmp_path / "policies.yaml"
+    path.write_text(
+        "apiVersion: guardrails/v1\nproject: {timezone: Europe/Berlin}\n"
+        "policies: [{id: p, kind: rule, deny_when: {channel: voice}, message: nobody is called}]\n",
+        encoding="utf-8",
+    )
+    return path
+
+
+@pytest.fixture
+def url(tmp_path):
+    return sqlite_url(tmp_path / "guardrails.db")
+
+
+@pytest.fixture
+def service(start, policies):
+    service = start(policies=policies)
+    for number in range(3):
+        assert service.send("POST", "/v1/revenue", REVENUE | {"id": f"order-{number}"}).status == 201
+    assert service.send("POST", "/v1/revenue/order-2/reverse", {"id": "back-2"}).status == 201
+    return service
+
+
+@pytest.fixture
+def settle(url, policies):
+    def run(month, *arguments):
+        typed = ["settle", "--month", month, "--database", url, "--policies", str(policies), *arguments]
+        return CliRunner().invoke(main, typed)
+
+    return run
+
+
+@pytest.fixture
+def month():
+    """This one, in the project's zone."""
+    return datetime.now(ZoneInfo("Europe/Berlin")).strftime("%Y-%m")  # noqa: TID251 - what the service takes for now
+
+
+def test_a_month_is_told_alike_by_http_and_on_the_command_line(service, settle, month):
+    printed = settle(month, "--format", "json")
+    assert printed.exit_code == 0, printed.stderr
+    told = service.send("GET", f"/v1/settlements/{month}").json()
+    (statement,), (by_http,) = json.loads(printed.stdout)["statements"], told["statements"]
+    assert (statement["party"], statement["total"], by_http["total_minor"]) == ("acme-air", "-25.00", -2500)
+    assert [line["reference"] for line in by_http["lines"]] == ["order-0", "order-1", "order-2", "back-2"]
+    assert [line["reference"] for line in statement["lines"]] == ["order-0", "order-1", "order-2", "back-2"]
+    assert (told["zone"], told["differences"]) == ("Europe/Berlin", [])
+
+
+def test_a_summary_says_that_every_sum_agrees(service, settle, month):
+    shown = settle(month)
+    assert shown.exit_code == 0
+    assert "sponsor" in shown.stdout
+    assert "-25.00" in shown.stdout
+    assert "every sum agrees with the ledger" in shown.stdout
+
+
+def test_files_are_written_of_all_statements_and_of_each(service, settle, month, tmp_path):
+    written = settle(month, "--output", str(tmp_path / "out"))
+    assert written.exit_code == 0
+    names = {path.name for path in (tmp_path / "out").iterdir()}
+    stems = (f"settlement-{month}", f"settlement-{month}-sponsor-id-acme-air-EUR")
+    assert names == {f"{stem}.{extension}" for stem in stems for extension in ("csv", "html", "json")}
+    csv_file = (tmp_path / "out" / f"settlement-{month}.csv").read_bytes()
+    assert csv_file.count(b"\r\n") == 5
+    assert b"\r\r" not in csv_file
+
+
+def test_where_the_ledger_differs_it_is_said_and_is_a_finding(service, settle, month, url):
+    database = Database(url)
+    with database.unit() as connection:
+        connection.execute(text("DROP TRIGGER ledger_postings_no_update"))
+        changed = text("UPDATE ledger_postings SET amount = amount - 1 WHERE amount = -1250 AND seq = 1")
+        connection.execute(changed)
+        other = text("UPDATE ledger_postings SET amount = amount + 1 WHERE amount = 1250 AND seq = 1")
+        connection.execute(other)
+    database.close()
+    found = settle(month)
+    assert found.exit_code == 1
+    assert "sponsor `acme-air`: -25.00 EUR in the statements, -25.01 in the ledger" in found.stderr
+    assert "every sum agrees" not in found.stdout
+
+
+@pytest.mark.parametrize("month", ["2026-13", "soon", "2199-01"])
+def test_what_is_no_month_that_has_begun_is_refused(service, settle, month):
+    refused = settle(month)
+    assert (refused.exit_code, "--month" in refused.stderr) == (2, True)
+    assert service.send("GET", f"/v1/settlements/{month}").status == 422

@@ -74,6 +74,20 @@ policies:
     window: {calendar: week, week_starts: sun, timezone: UTC}
     per: [channel]
     count_on: sent
+  - id: campaign-money
+    kind: spend_budget
+    applies_to: {lane: monetized, channel: [push, email]}
+    counts: {lane: monetized}
+    money: {amount_minor: 1000, currency: EUR}
+    window: {calendar: day, timezone: Europe/Berlin}
+    per: [campaign]
+  - id: own-money
+    kind: spend_budget
+    applies_to: {lane: monetized, channel: sms}
+    money: {amount_minor: 500, currency: EUR}
+    window: {calendar: day, timezone: recipient, fallback: strictest}
+    per: [recipient, channel]
+    count_on: sent
 """
 
 ZONES = {"r-1": [ZoneInfo("Asia/Kathmandu")], "r-2": [ZoneInfo("America/Chicago"), ZoneInfo("America/Denver")]}
@@ -110,6 +124,14 @@ def on(*channels: str) -> Callable[[Candidate], bool]:
     return lambda candidate: is_monetized(candidate) and candidate.channel in channels
 
 
+def one(_candidate: Candidate) -> int:
+    return 1
+
+
+def cost(candidate: Candidate) -> int:
+    return candidate.spend.amount_minor
+
+
 def own(candidate: Candidate) -> list[tuple[str, ...]]:
     return [(candidate.recipient.id,)]
 
@@ -126,6 +148,7 @@ class Cap:
     counts: Callable[[Candidate], bool] | None = None
     count_on: str = "reserved"
     code: str = "cap.exceeded"
+    amount: Callable[[Candidate], int] = one
 
     def takes(self, candidate: Candidate) -> Sequence[tuple[str, ...]]:
         return self.keys(candidate) if (self.counts or self.applies)(candidate) else ()
@@ -167,6 +190,26 @@ _CAPS = (
         lambda each: [(each.channel,)],
         lambda _: [same_week_from_sunday],
         count_on="sent",
+    ),
+    Cap(
+        "campaign-money",
+        1000,
+        on("push", "email"),
+        lambda each: [(each.campaign.id,)],
+        lambda _: [same_day(ZoneInfo("Europe/Berlin"))],
+        counts=is_monetized,
+        code="budget.spent",
+        amount=cost,
+    ),
+    Cap(
+        "own-money",
+        500,
+        on("sms"),
+        lambda each: [(each.recipient.id, each.channel)],
+        lambda each: [same_day(zone) for zone in ZONES[each.recipient.id]],
+        count_on="sent",
+        code="budget.spent",
+        amount=cost,
     ),
 )
 
@@ -224,8 +267,8 @@ class PlainModel:
     """How many entries the audit log must hold."""
 
     def used_under(self, cap: Cap, key: tuple[str, ...], counts: Counts, at: datetime, now: datetime) -> int:
-        instants = [send.counted_at(cap, now) for send in self.sends if key in cap.takes(send.candidate)]
-        return sum(instant is not None and counts(instant, at) for instant in instants)
+        taken = [(send.counted_at(cap, now), send) for send in self.sends if key in cap.takes(send.candidate)]
+        return sum(cap.amount(send.candidate) for instant, send in taken if instant is not None and counts(instant, at))
 
     def used(self, cap: Cap, candidate: Candidate, at: datetime, now: datetime) -> int:
         numbers = [
@@ -242,7 +285,11 @@ class PlainModel:
     def blocking(self, candidate: Candidate, at: datetime, now: datetime) -> list[tuple[str, str]]:
         """Policy and code of each cap that stands in the way."""
         used = self.usage(candidate, at, now)
-        return [(cap.id, cap.code) for cap in CAPS.values() if used.get(cap.id, 0) >= cap.limit]
+        return [
+            (id_, CAPS[id_].code)
+            for id_, number in used.items()
+            if number + CAPS[id_].amount(candidate) > CAPS[id_].limit
+        ]
 
     def known(self, candidate_id: str) -> Send | None:
         """The decision that answers for the candidate."""

@@ -30,7 +30,8 @@ from hypothesis.stateful import (
 from guardrails.audit import MemorySpool
 from guardrails.bootstrap import Terms, build_application, compiler
 from guardrails.caps.redis import RedisGateway
-from guardrails.core.candidate import Campaign, Candidate, Content, Recipient
+from guardrails.core.candidate import Campaign, Candidate, Content, Recipient, Spend
+from guardrails.core.reference import PolicyTrace
 from guardrails.decide.active_policies import ActivePolicies
 from guardrails.decide.outcomes import ImpossibleOutcomeError, OutcomeReport, OutcomeResult
 from guardrails.decide.ports import Transactor
@@ -90,6 +91,7 @@ def drafts(draw) -> Draft:
         recipient=RECIPIENTS[draw(st.sampled_from(["r-1", "r-1", "r-2"]))],
         content=Content(class_="sponsored" if lane == "monetized" else "transactional", tags=tags),
         campaign=Campaign(id=draw(st.sampled_from(["c-1", "c-1", "ć-2"]))),
+        spend=Spend(amount_minor=draw(st.sampled_from([1, 200, 250, 499])), currency="EUR"),
     )
     return Draft(candidate, draw(AHEAD), draw(st.sampled_from([None] * 4 + [0, 1, 5])), draw(st.booleans()))
 
@@ -239,7 +241,9 @@ class Machine(RuleBasedStateMachine):
             self.keep_house()
             self.read_usage("r-1")  # tells Redis what it was not told yet
         assert all(send.is_forgotten for send in self.model.sends)
-        assert not any(self._ask(lambda session: [session.caps.keys_of(each) for each in RECIPIENTS]))
+        assert not any(
+            self._ask(lambda session: [session.caps.keys_of(each, ["own-money:EUR"]) for each in RECIPIENTS])
+        )
 
     # --- what the rules share
 
@@ -289,11 +293,18 @@ class Machine(RuleBasedStateMachine):
             assert decision.retry_at > at
             assert self.model.blocking(candidate, decision.retry_at, now) == []
         traces = self.app.records.read(decision.decision_id).traces
-        assert used == {trace.policy: int(trace.violated.fact) for trace in traces if trace.policy in used}
+        assert used == {trace.policy: used_in(trace) for trace in traces if trace.policy in used}
         self.model.decided(
             Send(decision.decision_id, candidate, answer.body, at, changed_at=now), is_allowed=not blocking
         )
         assert decision.lease_until == self.model.sends[-1].lease_until
+
+
+def used_in(trace: PolicyTrace) -> int:
+    """How many sends are used, or how much money."""
+    parts = trace.satisfied.children or (trace.violated,)
+    (fact,) = [part.fact for part in parts if ".used" in part.text]
+    return int(fact)
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from unit.caps.redis.making import Cap, reservation
 
 RECIPIENTS = [f"u-{number}" for number in range(5)]
 BUDGET = Cap("budget", "[]", None, limit=30)
+MONEY = Cap("money", '["c-1"]', None, limit=30 * 250 + 249, amount=250)
 CAMPAIGN = Cap("campaign", '["c-1"]', None, limit=1000)
 
 

@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import msgspec
+from msgspec.structs import replace
 
 from guardrails.caps.redis.epochs import CapEpoch
 from guardrails.core.needs import CapCheck, Take, Usage, UsageQuery
@@ -29,7 +30,10 @@ class BrokenUnitError(Exception):
 
 @dataclass(frozen=True)
 class Cap:
-    """A cap of at most `limit` a window of a day, under one key, of a recipient's own or shared."""
+    """A cap of at most `limit` a window of a day, under one key, of a recipient's own or shared.
+
+    With an `amount` it sums amounts, and each send takes so much.
+    """
 
     id: str = "cap"
     key: str = '["u-1"]'
@@ -37,16 +41,19 @@ class Cap:
     limit: int = 3
     count_on: Any = "reserved"
     keep_seconds: int = 86_400
+    amount: int | None = None
 
     @property
     def take(self) -> Take:
-        return Take(self.id, self.key, self.count_on, None, self.owner, self.keep_seconds)
+        take = Take(self.id, self.key, self.count_on, None, self.owner, self.keep_seconds)
+        return take if self.amount is None else replace(take, is_tallied=True, amount_minor=self.amount)
 
     def query(self, at: datetime) -> UsageQuery:
-        return UsageQuery(self.id, self.key, at - DAY, 1000, owner=self.owner)
+        query = UsageQuery(self.id, self.key, at - DAY, 1000, owner=self.owner)
+        return query if self.amount is None else replace(query, newest=0, split=at + DAY, sums=True)
 
     def check(self, at: datetime) -> CapCheck:
-        return CapCheck(self.query(at), at - DAY, at + DAY, self.limit)
+        return CapCheck(self.query(at), at - DAY, at + DAY, self.limit - (self.amount or 1) + 1)
 
 
 OWN = Cap()

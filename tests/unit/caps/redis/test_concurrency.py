@@ -10,7 +10,7 @@ import pytest
 
 from redis_stores import real_now
 from servers import RedisServer
-from unit.caps.redis.hammer import BUDGET, CAMPAIGN, RECIPIENTS, hammer, own_caps, try_to_reserve
+from unit.caps.redis.hammer import BUDGET, CAMPAIGN, MONEY, RECIPIENTS, hammer, own_caps, try_to_reserve
 from unit.caps.redis.making import reservation, used
 
 PROCESSES = 8
@@ -40,13 +40,13 @@ def fill(stores, shared) -> int:
 
 
 @pytest.mark.parametrize("server", ["redis", "cluster"], indirect=True)
-@pytest.mark.parametrize(("shared", "expected"), [([BUDGET, CAMPAIGN], 30), ([CAMPAIGN], 50)])
+@pytest.mark.parametrize(("shared", "expected"), [([BUDGET, CAMPAIGN], 30), ([CAMPAIGN], 50), ([MONEY, CAMPAIGN], 30)])
 def test_eight_processes_are_granted_as_much_as_there_is(server, open_stores, tmp_path, shared, expected):
     stores = open_stores(server)
     stores.mend_patiently()
     granted = hammered(stores, server.url, tmp_path, shared)
     at = real_now()
-    assert used(stores, at, *shared) == [granted] * len(shared)
+    assert used(stores, at, *shared) == [granted * (cap.amount or 1) for cap in shared]
     per_recipient = [used(stores, at, *own_caps(recipient)) for recipient in RECIPIENTS]
     assert sum(own for own, _ in per_recipient) == granted
     assert all(own == of_sponsor <= 10 for own, of_sponsor in per_recipient)

@@ -35,7 +35,16 @@ OWN = st.builds(
     st.sampled_from([None, None, 900, 3600]),
 )
 SHARED = st.builds(lambda named, moment: Take(*named, moment, keep_seconds=WEEK, is_tallied=True), SHARED_KEYS, MOMENTS)
-TAKES = st.lists(OWN | SHARED, max_size=4, unique_by=lambda take: (take.cap, take.key)).map(tuple)
+SUMMED_KEYS = st.sampled_from([("spent", "k-1", None), ("spent", "k-2", None), ("spent-own", '["r-1","c"]', "r-1")])
+SUMMED = st.builds(
+    lambda named, moment, amount: Take(
+        named[0], named[1], moment, None, named[2], WEEK, is_tallied=True, amount_minor=amount
+    ),
+    SUMMED_KEYS,
+    MOMENTS,
+    st.sampled_from([1, 250, 10**14 + 1]),
+)
+TAKES = st.lists(OWN | SHARED | SUMMED, max_size=4, unique_by=lambda take: (take.cap, take.key)).map(tuple)
 LIVES = st.one_of(
     st.just({"state": "reserved", "sent_at": None, "delivered_at": None}),
     st.sampled_from(["expired", "failed", "cancelled", "bounced"]).map(lambda state: {"state": state}),
@@ -63,6 +72,14 @@ QUERIES = st.lists(
         ),
         st.builds(
             lambda named, since, split: UsageQuery(*named, since, 0, split=split), SHARED_KEYS, INSTANTS, INSTANTS
+        ),
+        st.builds(
+            lambda named, since, split: UsageQuery(
+                named[0], named[1], since, 0, owner=named[2], split=split, sums=True
+            ),
+            SUMMED_KEYS,
+            INSTANTS,
+            INSTANTS,
         ),
     ),
     max_size=10,

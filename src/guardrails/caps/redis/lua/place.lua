@@ -21,7 +21,7 @@ end
 local function take_back()
   for _, each in ipairs(placed) do
     if is_summed[each[1]] then
-      take_off(each[1], each[2])
+      take_off(each[1], {each[2]})
     end
     redis.call('ZREM', key(each[1]), each[2])
     redis.call('ZREM', key(each[1] + 1), each[2])
@@ -32,7 +32,7 @@ local function put(id, lease, slot)
   local p, instant, amount = slot[1], slot[2], slot[6]
   if amount then
     id = string.format('%.0f:%s', amount, id)
-    take_off(p, id)
+    take_off(p, {id})
     if instant then
       add(p, instant, amount)
     end

@@ -89,11 +89,18 @@ local function add(p, instant, amount)
   end
 end
 
--- Take a slot out of its sums, if it is in them.
-local function take_off(p, member)
-  local instant = redis.call('ZSCORE', key(p), member)
-  if instant then
-    add(p, tonumber(instant), -amount_of(member))
+-- Take slots out of their sums, those that are in them; each quarter of an hour is written once.
+local function take_off(p, members)
+  local by_quarter = {}
+  for _, member in ipairs(members) do
+    local instant = tonumber(redis.call('ZSCORE', key(p), member))
+    if instant then
+      local quarter = quarter_of(instant)
+      by_quarter[quarter] = (by_quarter[quarter] or 0) + amount_of(member)
+    end
+  end
+  for quarter, amount in pairs(by_quarter) do
+    add(p, quarter * QUARTER, -amount)
   end
 end
 
@@ -102,9 +109,7 @@ local function forget_ended(p)
   local long_ago = server_time - call.grace
   local forgotten = redis.call('ZRANGEBYSCORE', key(p + 1), '-inf', long_ago)
   if is_summed[p] then
-    for _, member in ipairs(forgotten) do
-      take_off(p, member)
-    end
+    take_off(p, forgotten)
   end
   for first = 1, #forgotten, 1000 do -- as many as the stack surely holds
     redis.call('ZREM', key(p), unpack(forgotten, first, math.min(first + 999, #forgotten)))

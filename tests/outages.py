@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import fields
 from types import SimpleNamespace
 from typing import Any
 
 from guardrails.decide.ports import Transactor
 from guardrails.errors import DependencyError
+from stores import Session
 
-PORTS = ("consents", "notices", "preferences", "caps", "decisions", "audit", "policies")
+PORTS = tuple(field.name for field in fields(Session))
 
 
 class CutTransactor:

@@ -100,3 +100,10 @@ def test_nothing_is_kept_of_a_unit_that_fails(do):
     with pytest.raises(ZeroDivisionError):
         do(fail)
     assert of_decisions(do, "d-1") == {"d-1": (kept(),)}
+
+
+def test_the_sessions_of_a_recipient_are_told_oldest_first(do):
+    later, first, same = kept("k-3", opened_at=instant(11)), kept("k-2"), kept("k-1", "d-2")
+    insert(do, later, kept("k-4", recipient="r-2"), first, same)
+    assert do(lambda session: session.conversions.of_recipient('r-"ä"-🙂')) == [same, first, later]
+    assert do(lambda session: session.conversions.of_recipient("nobody")) == []

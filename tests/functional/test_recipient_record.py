@@ -68,6 +68,11 @@ def test_a_record_is_all_that_is_recorded_of_a_recipient_and_nothing_of_others(s
         "preferences",
         "preference_events",
         "usage",
+        "balances",
+        "transactions",
+        "conversions",
+        "redemptions",
+        "revenue",
         "decisions",
         "outcomes",
     ]

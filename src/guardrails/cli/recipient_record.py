@@ -41,8 +41,8 @@ def record(*, recipient: str, policies: Path, database: str, caps: str | None) -
     """Print all that is recorded of the recipient with the id RECIPIENT, as one JSON document.
 
     Their consents and what holds of them, the notices that they were shown, what they chose and when, how far they have
-    used each cap, and every decision in the log on what was to be sent to them, with what became of it. The whole log
-    is read.
+    used each cap, their wallet, what they converted and redeemed and what was earned by it, and every decision in the
+    log on what was to be sent to them, with what became of it. The whole log is read.
     """
     check_id(recipient)
     if database == "memory:":

@@ -28,6 +28,9 @@ class ConversionStore(Protocol):
     def of_decisions(self, decision_ids: Sequence[str], /) -> Mapping[str, tuple[KeptConversion, ...]]:
         """All sessions of each decision that has any, oldest first: by `opened_at`, then by id."""
 
+    def of_recipient(self, recipient: str, /) -> Sequence[KeptConversion]:
+        """All sessions of a recipient, oldest first: by `opened_at`, then by id."""
+
     def insert(self, new: Sequence[KeptConversion], /) -> None:
         """Keep sessions of new ids."""
 
@@ -55,6 +58,10 @@ class MemoryConversions:
         return _by_decision(
             self._by_id[id_] for each in dict.fromkeys(decision_ids) for id_ in self._of_decision.get(each, ())
         )
+
+    def of_recipient(self, recipient: str, /) -> Sequence[KeptConversion]:
+        """All sessions of a recipient, oldest first."""
+        return _in_order(each for each in self._by_id.values() if each.recipient == recipient)
 
     def insert(self, new: Sequence[KeptConversion], /) -> None:
         """Keep sessions of new ids."""
@@ -85,6 +92,7 @@ _ids = json_rows("ids", id=Text())
 _changed = json_rows("changed", id=Text(), done=Text(), ends_at=BigInteger(), converted_at=BigInteger())
 _BY_ID = select(conversions).where(conversions.c.id.in_(select(_ids.c.id)))
 _OF_DECISIONS = select(conversions).where(conversions.c.decision_id.in_(select(_ids.c.id)))
+_OF_RECIPIENT = select(conversions).where(conversions.c.recipient == bindparam("recipient"))
 _UPDATE = (
     update(conversions)
     .where(conversions.c.id == _changed.c.id)
@@ -114,6 +122,10 @@ class SqlConversions:
         """All sessions of each decision that has any, oldest first."""
         return _by_decision(self._read(_OF_DECISIONS, decision_ids))
 
+    def of_recipient(self, recipient: str, /) -> Sequence[KeptConversion]:
+        """All sessions of a recipient, oldest first."""
+        return _in_order(map(_from_row, self._connection.execute(_OF_RECIPIENT, {"recipient": recipient})))
+
     def insert(self, new: Sequence[KeptConversion], /) -> None:
         """Keep sessions of new ids."""
         insert_rows(self._connection, conversions, [_to_row(each) for each in new])
@@ -134,9 +146,13 @@ class SqlConversions:
         return [_from_row(row) for row in rows]
 
 
+def _in_order(found: Iterable[KeptConversion]) -> list[KeptConversion]:
+    return sorted(found, key=lambda each: (each.opened_at, each.id))
+
+
 def _by_decision(found: Iterable[KeptConversion]) -> dict[str, tuple[KeptConversion, ...]]:
     sessions: dict[str, tuple[KeptConversion, ...]] = {}
-    for each in sorted(found, key=lambda each: (each.opened_at, each.id)):
+    for each in _in_order(found):
         sessions[each.decision_id] = (*sessions.get(each.decision_id, ()), each)
     return sessions
 

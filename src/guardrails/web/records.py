@@ -70,9 +70,10 @@ class RecordRoom:
                 summary="All that is recorded of one recipient, as one document",
                 description="What to hand to a recipient who asks (GDPR Art. 15): their consents and what holds of "
                 "them, the notices that they were shown, what they chose and when, how far they have used each cap, "
-                "and every decision in the log on what was to be sent to them, with what became of it. All fields are "
-                "there and empty for whom nothing is recorded. The whole log is read, for one recipient at a time. "
-                "The key needs the scope `consent:read`, too.",
+                "what is in their wallet and how it came about, their conversions and redemptions and what was earned "
+                "by them, and every decision in the log on what was to be sent to them, with what became of it. All "
+                "fields are there and empty for whom nothing is recorded. The whole log is read, for one recipient "
+                "at a time. The key needs the scope `consent:read`, too.",
                 scope="audit:read",
                 gives=RecipientRecord,
                 problems=("busy", "too-long", "unavailable"),
@@ -131,6 +132,18 @@ EXAMPLE: dict[str, Any] = {
         "unused": ["three-sponsored-a-day"],
         "truncated": False,
     },
+    "balances": [{"unit": "EUR", "amount_minor": 2500, "amount": "25.00"}],
+    "transactions": [
+        {
+            "id": "top_up:gift-card-7",
+            "kind": "top_up",
+            "at": "2026-11-30T09:00:00Z",
+            "changes": [{"unit": "EUR", "amount_minor": 2500, "amount": "25.00"}],
+        }
+    ],
+    "conversions": [],
+    "redemptions": [],
+    "revenue": [],
     "decisions": [
         {
             "audit_index": 17,

@@ -29,7 +29,7 @@ def examples():
 def whole_file(text):
     """The policy file that `text` is, or is a part of: policies, the project alone, or a condition."""
     if text.startswith("- "):
-        return f"{HEAD}policies:\n{text}"
+        return f"{HEAD}project: {{contexts: [booking]}}\npolicies:\n{text}"
     if text.startswith("applies_to:"):
         return f"{HEAD}policies:\n{ANY_POLICY}{textwrap.indent(text, '  ')}"
     return text if "policies:" in text else f"{text}policies:\n{ANY_POLICY}"

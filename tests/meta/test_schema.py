@@ -33,6 +33,7 @@ ONLY_THE_LOADER = {
     "duplicate_ids",
     "fields_too_many",
     "limits",
+    "micro_moments_without_contexts",
     "no_policies",
     "overrides_in_circles",
     "overrides_of_itself",
@@ -102,7 +103,7 @@ def test_shipped_policies_are_valid_by_the_editors_schema(path):
 
 @pytest.mark.parametrize("kind", all_kinds().values(), ids=lambda kind: kind.name)
 def test_examples_load_and_are_valid_by_the_editors_schema(kind):
-    text = f"apiVersion: guardrails/v1\npolicies:\n{kind.example}"
+    text = f"apiVersion: guardrails/v1\nproject: {{contexts: [booking]}}\npolicies:\n{kind.example}"
     load_policy_files({"example.yaml": text})
     assert [error.message for error in VALIDATOR.iter_errors(read_yaml("example.yaml", text).value)] == []
 

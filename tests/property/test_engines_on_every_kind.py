@@ -34,7 +34,8 @@ USUAL = {
 
 def example_of(kind: str) -> PolicySet:
     """The kind's example, over and over for a hundred campaigns, so that the set is indexed."""
-    one = load_policy_files({"example.yaml": f"apiVersion: guardrails/v1\npolicies:\n{all_kinds()[kind].example}"})
+    head = "apiVersion: guardrails/v1\nproject: {contexts: [booking]}\n"
+    one = load_policy_files({"example.yaml": f"{head}policies:\n{all_kinds()[kind].example}"})
     written = one.policies[0]
     campaigns = [
         msgspec.structs.replace(

@@ -127,6 +127,15 @@ def _never_denies(subjects: Sequence[_Subject]) -> Iterator[Problem]:
             yield subject.problem("never-denies", message)
 
 
+def _never_allows(subjects: Sequence[_Subject]) -> Iterator[Problem]:
+    """A `rule` is left out: to deny all of something is what it may be for."""
+    for subject in subjects:
+        policy = subject.policy
+        if policy.kind != "rule" and not can_meet(policy.applies_to, policy.satisfied):
+            message = f"{quote(policy.id)} denies all that it applies to: what it demands is never so there"
+            yield subject.problem("never-allows", message)
+
+
 def _idle_overrides(subjects: Sequence[_Subject]) -> Iterator[Problem]:
     by_id = {subject.policy.id: subject.policy for subject in subjects}
     for subject in subjects:
@@ -196,6 +205,7 @@ _RULES: tuple[Callable[[Sequence[_Subject]], Iterator[Problem]], ...] = (
     _no_owner,
     _no_message,
     _never_denies,
+    _never_allows,
     _idle_overrides,
     _shadowed,
     _attribute_types,

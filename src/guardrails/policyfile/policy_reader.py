@@ -1,8 +1,8 @@
 """One policy: from the mapping an author wrote to a lowered `Policy`, or its problems.
 
-The schema is asked first, then every condition, zone, duration and purpose in it and its validity, then the kind. Each
-step runs even where an earlier one found problems, as far as it still can, so that an author sees them all: what a
-kind itself checks waits only for what that kind reads to be well formed.
+The schema is asked first, then every condition, zone, duration, purpose and context in it and its validity, then the
+kind. Each step runs even where an earlier one found problems, as far as it still can, so that an author sees them all:
+what a kind itself checks waits only for what that kind reads to be well formed.
 """
 
 from __future__ import annotations
@@ -109,7 +109,7 @@ class PolicyLowering:
         self._seconds: dict[Path, int] = {}
 
     def read_parts(self, properties: Mapping[str, Schema]) -> None:
-        """Read every condition, zone, duration and purpose's id, whether or not the kind will ask for it."""
+        """Read every condition, zone, duration, purpose's id and context, whether or not the kind will ask for it."""
         for definition, value, path in _references({"properties": properties}, self._written, ()):
             here = (*self._path, *path)
             if definition == "condition":
@@ -122,6 +122,8 @@ class PolicyLowering:
                 self._seconds[path] = read_duration(value, here, self._report)
             elif definition == "purpose_id":
                 self._check_purpose(value, here)
+            elif definition == "context_kind":
+                self._check_context(value, here)
 
     def condition(self, path: Path) -> Condition:
         """The condition written at `path` (TRUE where nothing is). Its problems are already reported."""
@@ -168,6 +170,19 @@ class PolicyLowering:
             hint = did_you_mean(purpose_id, self._declared.entries) or "declare it under `purposes`"
             self._report.problem("unknown-purpose", f"no purpose is called {quote(purpose_id)}", path, hint)
 
+    def _check_context(self, kind: object, path: Path) -> None:
+        """Report a kind of context that the project does not declare; what is no text the schema has reported."""
+        contexts = self._declared.contexts
+        if not isinstance(kind, str) or contexts is None or kind in contexts:
+            return
+        if contexts:
+            message = f"no kind of context is called {quote(kind)}"
+            hint = did_you_mean(kind, contexts) or "declare it under `contexts` of the `project`"
+        else:
+            message = f"{quote(kind)} is no kind of context: the set declares none"
+            hint = f"write `contexts: [{kind}]` under `project`, in one file of the set"
+        self._report.problem("unknown-context", message, path, hint)
+
     def _instant(self, text: object, path: Path) -> datetime | None:
         """A timestamp, or a date: midnight in the project's zone."""
         if not isinstance(text, str) or not re.fullmatch(f"{DATE_PATTERN}|{TIMESTAMP_PATTERN}", text):
@@ -192,3 +207,5 @@ def _references(schema: object, value: object, path: Path) -> Iterator[tuple[str
     elif isinstance(value, list) and "items" in schema:
         for place, item in enumerate(value):
             yield from _references(schema["items"], item, (*path, place))
+    for alternative in schema.get("anyOf", ()):
+        yield from _references(alternative, value, path)

@@ -34,6 +34,16 @@ CASES = {
         _rule("a", "applies_to: {channel: push}"),
         ["a.yaml:5:5: [never-denies] `a` never denies: what it denies is never what it applies to"],
     ),
+    "never-allows": (
+        "  - {id: a, kind: conversion_steps, owner: me, applies_to: {content.steps: {gt: 3}}}\n"
+        "  - {id: b, kind: disclosure_required, owner: me, applies_to: {content.disclosure: {exists: false}}}\n"
+        "  - {id: c, kind: conversion_steps, owner: me, applies_to: {content.steps: {gt: 2}}}\n"
+        + _rule("d", "applies_to: {channel: sms}"),
+        [
+            "a.yaml:5:5: [never-allows] `a` denies all that it applies to: what it demands is never so there",
+            "a.yaml:6:5: [never-allows] `b` denies all that it applies to: what it demands is never so there",
+        ],
+    ),
     "idle-override": (
         _rule("a", "applies_to: {lane: monetized}, overrides: [b, c, d]")
         + _rule("b", "applies_to: {lane: transactional}")
@@ -144,3 +154,17 @@ def test_a_set_without_consent_needs_no_purposes():
 def test_every_warning_has_a_case():
     others = {"monetized-without-consent", "no-purposes", "retention-too-short", "unused-purpose"}
     assert set(WARNINGS) == {*CASES, *others}
+
+
+def test_a_moment_of_another_context_than_its_policy_is_about_can_never_open():
+    moment = "context: booking, opens: 24h before, closes: at, lifetime: 1h"
+    text = f"""\
+apiVersion: guardrails/v1
+project: {{contexts: [booking, trip]}}
+policies:
+  - {{id: a, kind: micro_moment, owner: me, applies_to: {{context.kind: trip}}, {moment}}}
+  - {{id: b, kind: micro_moment, owner: me, applies_to: {{context.kind: [trip, booking]}}, {moment}}}
+  - {{id: c, kind: micro_moment, owner: me, {moment}}}
+"""
+    found = [str(problem) for problem in lint(load_policy_files({"a.yaml": text})) if problem.code == "never-allows"]
+    assert found == ["a.yaml:4:5: [never-allows] `a` denies all that it applies to: what it demands is never so there"]

@@ -8,7 +8,9 @@ from guardrails.core.reference import evaluate
 from guardrails.policyfile.loader import load_policy_files
 from guardrails.policyfile.problems import PolicyProblems
 
-HEAD = "apiVersion: guardrails/v1\nproject: {timezone: Europe/Berlin}\npolicies:\n  - id: p\n"
+HEAD = (
+    "apiVersion: guardrails/v1\nproject: {timezone: Europe/Berlin, contexts: [booking, trip]}\npolicies:\n  - id: p\n"
+)
 
 
 def file_of(lines):

@@ -11,12 +11,15 @@ from guardrails.policyfile.kinds import all_kinds
 from guardrails.policyfile.loader import load_policy_files
 
 NAMES = [
+    "benefit_share",
     "consent_required",
     "content_toggle",
     "conversion_steps",
     "disclosure_required",
     "frequency_cap",
+    "in_place_conversion",
     "lane_separation",
+    "micro_moment",
     "min_gap",
     "offer_limit",
     "pause",
@@ -28,7 +31,8 @@ NAMES = [
 
 
 def example(kind):
-    text = f"apiVersion: guardrails/v1\npolicies:\n{textwrap.indent(kind.example, '  ')}"
+    head = "apiVersion: guardrails/v1\nproject: {contexts: [booking]}\n"
+    text = f"{head}policies:\n{textwrap.indent(kind.example, '  ')}"
     return load_policy_files({"example.yaml": text}).policies[0]
 
 
@@ -75,10 +79,11 @@ def test_the_codes_of_the_example_are_dotted_and_documented(name):
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_each_field_that_the_formulas_read_is_of_the_vocabulary_or_a_fact_of_its_needs(name):
+def test_each_field_that_the_policy_reads_is_of_the_vocabulary_or_a_fact_of_its_needs(name):
     policy = example(all_kinds()[name])
     facts = {need.fact for need in policy.needs}
-    read = {*fields_of(policy.violated), *fields_of(policy.satisfied)}
+    told = {field for rule in policy.obligations for field in rule.fields.values()}
+    read = {*fields_of(policy.violated), *fields_of(policy.satisfied), *told}
     assert facts <= read
     assert [field for field in read - facts if field not in VOCABULARY and not field.startswith("attributes.")] == []
     assert all(re.fullmatch(rf"[a-z]+\.{policy.id}\.[a-z_]+", fact) for fact in facts)

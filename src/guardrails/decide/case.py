@@ -15,13 +15,24 @@ import msgspec
 from guardrails.core.candidate import Candidate, candidate_facts
 from guardrails.core.cap_rule import CapRule
 from guardrails.core.combine import Combined, combine
-from guardrails.core.needs import PREFERENCES, Answer, Need, PreferenceQuery, Preferences, Query
+from guardrails.core.needs import (
+    OFFER,
+    PREFERENCES,
+    Answer,
+    Need,
+    OfferQuery,
+    OfferTerms,
+    PreferenceQuery,
+    Preferences,
+    Query,
+)
+from guardrails.core.offer_terms import completed
 from guardrails.core.policy import Policy, Verdict
 from guardrails.core.policy_set import PolicySet, Selected, scope_set
 from guardrails.core.timing import ZONE_FIELD, has_zone, in_chosen_zone
 from guardrails.decide.ports import Engine, EngineFactory
 
-__all__ = ["Answers", "Case", "Compiled", "Questions", "compile_policies", "open_case", "zone_in"]
+__all__ = ["Answers", "Case", "Compiled", "Questions", "compile_policies", "open_case", "terms_in", "zone_in"]
 
 Answers = Mapping[str, tuple[Answer, ...] | None]
 """By fact, the rooms' answers; None where the candidate lacks what the questions are made of; absent: unavailable."""
@@ -52,6 +63,8 @@ def compile_policies(policy_set: PolicySet, *, engine: EngineFactory, native: En
 class Case:
     """One candidate and its answers. Open it, ask its `questions`, and set `answers` before the rest.
 
+    Where it carries an offer, what was registered of it (`OFFER`) is asked before anything else: `complete` opens the
+    case again with the completed candidate, which is what all that follows is about.
     Where a policy goes by the recipient's zone and the candidate brings none, the case `is_unlocated`: what they chose
     (`PREFERENCES`) is asked first, and `locate` takes their zone before the rest is. `located` is the candidate there.
     `counting` are the caps that count a send of it, or may.
@@ -71,6 +84,7 @@ class Case:
         "is_unlocated",
         "located",
         "needs",
+        "offer",
         "questions",
         "selected",
         "shares_preferences",
@@ -80,8 +94,13 @@ class Case:
         self, compiled: Compiled, candidate: Candidate, at: datetime, selected: Selected, facts: dict[str, object]
     ) -> None:
         self.compiled = compiled
-        self.candidate = candidate
         self.at = at
+        self.offer: OfferTerms | None = None
+        self._open(candidate, selected, facts)
+
+    def _open(self, candidate: Candidate, selected: Selected, facts: dict[str, object]) -> None:
+        compiled, at = self.compiled, self.at
+        self.candidate = candidate
         self.selected = selected
         self.candidate_facts = facts
         scope, not_applicable = compiled.scope.select(facts), Verdict.NOT_APPLICABLE
@@ -99,7 +118,20 @@ class Case:
         self.shares_preferences = True in [policy.shares_preferences for policy in concerned]
         if self.shares_preferences or self.is_unlocated:
             self.questions[PREFERENCES] = (PreferenceQuery(candidate.recipient.id),)
+        if candidate.offer is not None:
+            self.questions[OFFER] = (OfferQuery(candidate.offer.id),)
         self.answers = {}
+
+    def complete(self, terms: OfferTerms) -> None:
+        """Let what was registered of its offer complete the candidate; `offer` is what that was.
+
+        INVARIANT: before `locate`, and before anything else is asked: what policies ask for hangs on the candidate.
+        """
+        self.offer = terms
+        candidate = completed(self.candidate, terms)
+        if candidate is not self.candidate:
+            facts = candidate_facts(candidate)
+            self._open(candidate, self.compiled.policy_set.select(facts), facts)
 
     def locate(self, chosen: str | None) -> None:
         """Let the zone that the recipient chose stand in for the one that the candidate does not bring."""
@@ -117,6 +149,9 @@ class Case:
 
         One that was written before recipients could choose a zone holds none on it: it was not asked for then.
         """
+        registered = answers.get(OFFER)
+        if registered is not None:
+            self.complete(terms_in(registered))
         chosen = answers.get(PREFERENCES)
         if chosen is not None and self.is_unlocated:
             self.locate(zone_in(chosen))
@@ -233,6 +268,13 @@ def zone_in(answers: tuple[Answer, ...]) -> str | None:
     (chosen,) = answers
     assert isinstance(chosen, Preferences)  # noqa: S101 - the question was for preferences
     return chosen.timezone
+
+
+def terms_in(answers: tuple[Answer, ...]) -> OfferTerms:
+    """What was registered, from the answer to `OFFER`."""
+    (terms,) = answers
+    assert isinstance(terms, OfferTerms)  # noqa: S101 - the question was for terms
+    return terms
 
 
 def open_case(compiled: Compiled, candidate: Candidate, at: datetime) -> Case:

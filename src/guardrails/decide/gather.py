@@ -1,7 +1,7 @@
 """Gather: one read a room for all cases together, then each case's answers, with what its forerunners took.
 
-Preferences are read first: where a candidate brings no zone, what is asked of the caps hangs on the one that the
-recipient chose.
+Offers are read first: their terms complete the candidates, and which policies there are to ask for hangs on that. Then
+preferences: where a candidate brings no zone, what is asked of the caps hangs on the one that the recipient chose.
 
 Cases that are decided together are decided in order, and each sees the slots of those before it: `Ledger` keeps the
 answers of the rooms and adds to them what is taken since.
@@ -17,6 +17,8 @@ from guardrails.core.needs import (
     PREFERENCES,
     Answer,
     ConsentQuery,
+    OfferQuery,
+    OfferTerms,
     PreferenceQuery,
     Preferences,
     Query,
@@ -81,15 +83,19 @@ def gather(
 ) -> Ledger:
     """Ask each room once for all that the cases need; the caps only where no `caps_fault` is known of them.
 
-    Locates the cases that ask for a zone. Raises DependencyError where a room does not answer.
+    Completes the cases that carry an offer, and locates those that ask for a zone. Raises DependencyError where a room
+    does not answer.
     """
     consents: dict[ConsentQuery, None] = {}  # each question once, in order
     preferences: dict[PreferenceQuery, None] = {}
     usages: dict[UsageQuery, None] = {}
+    answers: dict[Query, Answer] = {}
+    offered = [case for case in cases if case.candidate.offer is not None]
+    if offered:
+        answers.update(_complete(session, offered).items())
     unlocated = [case for case in cases if case.is_unlocated]
     for case in cases:
         _sort(case, consents, preferences, {} if case.is_unlocated else usages)
-    answers: dict[Query, Answer] = {}
     if preferences:
         answers.update(session.preferences.read(tuple(preferences)).items())
     for case in unlocated:
@@ -100,6 +106,15 @@ def gather(
     if usages and caps_fault is None:
         answers.update(session.caps.read(tuple(usages), now).items())
     return Ledger(answers, caps_fault=caps_fault)
+
+
+def _complete(session: Session, cases: Sequence[Case]) -> Mapping[OfferQuery, OfferTerms]:
+    """Complete cases with what was registered of their offers, and return that."""
+    asked = [(case, OfferQuery(case.candidate.offer.id)) for case in cases if case.candidate.offer is not None]
+    registered = session.offers.read(tuple(dict.fromkeys(query for _, query in asked)))
+    for case, query in asked:
+        case.complete(registered[query])
+    return registered
 
 
 def _sort(
@@ -116,7 +131,7 @@ def _sort(
                 usages[query] = None  # type: ignore[index]  # mypy does not follow the type to the query
             elif kind is PreferenceQuery:
                 preferences[query] = None  # type: ignore[index]
-            else:
+            elif kind is ConsentQuery:
                 consents[query] = None  # type: ignore[index]
 
 

@@ -2,7 +2,7 @@
 
 The first release recorded of a slot no owner and no keeping time, told no lease in the answer, and was answered the
 sends of a shared calendar cap one by one, where now they are numbers (`Take.is_tallied`), and what the recipient chose
-for each toggle by itself. It told in the answer no consents that it relied on.
+for each toggle by itself. It told in the answer no consents that it relied on. Offers were registered nowhere then.
 """
 
 from __future__ import annotations
@@ -12,10 +12,11 @@ from collections.abc import Mapping
 
 import msgspec
 
+from guardrails.core.candidate import Candidate
 from guardrails.core.decision import Decision
-from guardrails.core.needs import PREFERENCES, Answer, Preferences, Query, Take, Usage, UsageQuery
+from guardrails.core.needs import OFFER, PREFERENCES, Answer, OfferTerms, Preferences, Query, Take, Usage, UsageQuery
 
-__all__ = ["answers_to", "as_first_recorded", "is_of_first_release", "names_consents", "with_preferences"]
+__all__ = ["answers_to", "as_first_recorded", "is_of_first_release", "names_consents", "with_offer", "with_preferences"]
 
 
 class _Decision(msgspec.Struct):
@@ -51,6 +52,15 @@ def with_preferences(recorded: Mapping[str, tuple[Answer, ...] | None]) -> Mappi
     answers = (answer for answered in recorded.values() for answer in answered or ())
     chosen = next((answer for answer in answers if isinstance(answer, Preferences)), None)
     return recorded if chosen is None else {**recorded, PREFERENCES: (chosen,)}
+
+
+def with_offer(
+    recorded: Mapping[str, tuple[Answer, ...] | None], candidate: Candidate
+) -> Mapping[str, tuple[Answer, ...] | None]:
+    """The recorded answers, and that the candidate's offer was not registered where nobody asked yet."""
+    if candidate.offer is None or OFFER in recorded:
+        return recorded
+    return {**recorded, OFFER: (OfferTerms("unregistered"),)}
 
 
 def answers_to(

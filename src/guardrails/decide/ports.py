@@ -249,6 +249,10 @@ class Session(Protocol):
     audit: AuditLog
     policies: PolicyArchive
 
+    @property
+    def offers(self) -> OfferReader:
+        """Only read here: that is as much as is asked of a store of offers."""
+
 
 Handler = Callable[[Any, list[Item]], list[Result]]
 """(session, items) -> one result an item, in order; a result that is an exception is raised at its caller."""

@@ -21,6 +21,7 @@ from guardrails.decide.older_entries import (
     as_first_recorded,
     is_of_first_release,
     names_consents,
+    with_offer,
     with_preferences,
 )
 from guardrails.errors import PolicyError
@@ -120,6 +121,6 @@ def _without_way_out(decision: Decision) -> Decision:
 def case_of(entry: DecisionEntry, compiled: Compiled) -> Case:
     """The case that an entry records, ready to be judged again."""
     case = open_case(compiled, entry.candidate, entry.at)
-    case.recall(with_preferences(entry.answers))
+    case.recall(with_offer(with_preferences(entry.answers), entry.candidate))
     case.answers = answers_to(case.questions, case.answers)
     return case

@@ -7,7 +7,7 @@ SHA-256 of what the files say, as canonical JSON (keys sorted, no space, UTF-8):
 are any) and the policies, in order. Comments, layout, file names and how policies are spread over files do not change
 it, as long as their order stays.
 
-A set without an enforced `lane_separation` policy gets a built-in one.
+A set without an enforced `lane_separation` policy gets a built-in one, and so with `offer_terms`.
 """
 
 from __future__ import annotations
@@ -110,7 +110,7 @@ def _load(files: Mapping[str, str | bytes], problems: list[Problem], *, where: s
     if not entries:
         raise PolicyProblems([Problem(where, 1, 1, "no-policies", "there is no policy here")])
     policy_set = PolicySet(
-        _with_lane_separation(policies),
+        _with_builtins(policies),
         revision=_revision(written, declared.entries.values(), entries),
         files={name: _text(content) for name, content in sorted(files.items())},
         purposes=declared.purposes,
@@ -152,20 +152,29 @@ def _entries(reports: Iterable[Reporter]) -> list[Entry]:
     return entries
 
 
-def _with_lane_separation(policies: tuple[Policy, ...]) -> tuple[Policy, ...]:
-    if any(policy.kind == "lane_separation" and policy.mode == "enforce" for policy in policies):
-        return policies
-    return (*policies, _builtin("lane_separation", ordinal=len(policies)))
+def _with_builtins(policies: tuple[Policy, ...]) -> tuple[Policy, ...]:
+    """The policies, and one of each built-in kind of which none is enforced."""
+    enforced = {policy.kind for policy in policies if policy.mode == "enforce"}
+    missing = [kind for kind in _BUILTIN if kind not in enforced]
+    return (*policies, *(_builtin(kind, ordinal=len(policies) + place) for place, kind in enumerate(missing)))
 
 
 def _builtin(kind: str, *, ordinal: int) -> Policy:
-    """A policy of `kind` that says nothing but its name."""
+    """A policy of `kind` that says nothing but its name, and where it applies."""
     title = "Built in; an enforced policy of this kind replaces it"
-    written = {"id": f"{RESERVED_PREFIX}{kind.replace('_', '-')}", "kind": kind, "title": title}
+    policy_id = f"{RESERVED_PREFIX}{kind.replace('_', '-')}"
+    written = {"id": policy_id, "kind": kind, "title": title, "applies_to": _BUILTIN[kind]}
     nowhere = Reporter(Document("", written, Marks((1, 1)), ()))
     policy = read_policy(written, (), nowhere, ordinal=ordinal, project_zone=project_zone({}))
     assert policy is not None  # noqa: S101 - the kind's own tests lower an empty mapping
     return msgspec.structs.replace(policy, builtin=True)
+
+
+_BUILTIN: Mapping[str, Mapping[str, Any]] = {
+    "lane_separation": {},
+    "offer_terms": {"offer.id": {"exists": True}},
+}
+"""The kinds that are built in, and what their policy applies to."""
 
 
 def _revision(project: Mapping[str, Any], purposes: Iterable[Entry], policies: Iterable[Entry]) -> str:

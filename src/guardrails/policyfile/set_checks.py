@@ -139,7 +139,7 @@ def check_fields(policy_set: PolicySet, entries: Mapping[str, Entry]) -> None:
     """Report where one candidate's content class can select policies that read more than `MOST_FIELDS` fields.
 
     Policies that demand different values of an indexed field never meet at one candidate; of those, the group that
-    reads the most counts.
+    reads the most counts. What is built in for offers doesn't: it has its room beyond what authors may use.
     """
     for name in CONTENT_CLASSES:
         fields, policies = _counts(policy_set, name)
@@ -169,7 +169,8 @@ def _counts(policy_set: PolicySet, content_class: str) -> tuple[int, int]:
 
 
 def _policies_of(group: Group, policy_set: PolicySet) -> Iterator[Policy]:
-    return (policy_set.policies[entry.place] for entry in group.entries)
+    policies = (policy_set.policies[entry.place] for entry in group.entries)
+    return (policy for policy in policies if not (policy.builtin and policy.needs))
 
 
 def _fields_read(policy: Policy) -> Iterator[str]:

@@ -201,7 +201,7 @@ def test_a_record_reads_back_with_its_trace(route):
     record = route.application.records.read(answer.decision.decision_id)
     assert record.decision == answer.decision
     assert {trace.policy for trace in record.traces} == {"opt-in", "toggle", "two-a-day", "guardrails-lane-separation"}
-    assert record.not_applicable == ("receipts",)
+    assert record.not_applicable == ("receipts", "guardrails-offer-terms")
     with pytest.raises(NotFoundError):
         route.application.records.read("nobody")
 

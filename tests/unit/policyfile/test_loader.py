@@ -112,21 +112,21 @@ def test_the_project_may_stand_in_a_file_of_its_own_and_is_utc_without_one():
     assert datetime(2026, 7, 1, tzinfo=UTC) == _load(text).policies[0].valid_from
 
 
-def test_a_set_without_enforced_lane_separation_gets_a_built_in_one():
+def test_a_set_gets_a_built_in_policy_of_each_kind_that_every_set_has():
     policies = _load(RULE).policies
-    assert [policy.id for policy in policies] == ["no-sms", "guardrails-lane-separation"]
-    assert (
-        policies[1].kind,
-        policies[1].mode,
-        policies[1].builtin,
-        policies[1].ordinal,
-    ) == ("lane_separation", "enforce", True, 1)
+    assert [policy.id for policy in policies] == ["no-sms", "guardrails-lane-separation", "guardrails-offer-terms"]
+    assert [(policy.kind, policy.mode, policy.builtin, policy.ordinal) for policy in policies[1:]] == [
+        ("lane_separation", "enforce", True, 1),
+        ("offer_terms", "enforce", True, 2),
+    ]
 
 
-@pytest.mark.parametrize(("mode", "builtins"), [("enforce", 0), ("monitor", 1), ("off", 1)])
-def test_only_an_enforced_lane_separation_replaces_the_built_in_one(mode, builtins):
-    policies = _load(RULE + f"  - {{id: lanes, kind: lane_separation, mode: {mode}}}\n").policies
+@pytest.mark.parametrize("kind", ["lane_separation", "offer_terms"])
+@pytest.mark.parametrize(("mode", "builtins"), [("enforce", 1), ("monitor", 2), ("off", 2)])
+def test_only_an_enforced_policy_replaces_the_built_in_one_of_its_kind(kind, mode, builtins):
+    policies = _load(RULE + f"  - {{id: own, kind: {kind}, mode: {mode}}}\n").policies
     assert builtins == sum(policy.builtin for policy in policies)
+    assert [policy.kind for policy in policies if policy.builtin].count(kind) == builtins - 1
 
 
 def test_the_revision_is_the_hash_of_canonical_json():
@@ -288,7 +288,7 @@ def test_policies_of_different_campaigns_do_not_add_up_to_too_many_fields():
         f"  - {{id: p{n}, kind: rule, applies_to: {{campaign.id: c{n}}}, deny_when: {{attributes.a{n}: 1}}}}\n"
         for n in range(100)
     )
-    assert len(_load(f"apiVersion: guardrails/v1\npolicies:\n{policies}").policies) == 101
+    assert len(_load(f"apiVersion: guardrails/v1\npolicies:\n{policies}").policies) == 102
 
 
 def test_policies_of_different_classes_do_not_add_up_to_too_many_fields():
@@ -296,7 +296,7 @@ def test_policies_of_different_classes_do_not_add_up_to_too_many_fields():
         f"  - {{id: p{n}, kind: rule, applies_to: {{content.class: {name}}}, deny_when: {{attributes.a{n}: 1}}}}\n"
         for n, name in enumerate(["sponsored", "affiliate"] * 50)
     )
-    assert len(_load(f"apiVersion: guardrails/v1\npolicies:\n{policies}").policies) == 101
+    assert len(_load(f"apiVersion: guardrails/v1\npolicies:\n{policies}").policies) == 102
 
 
 def test_ten_thousand_caps_that_meet_are_refused_by_their_number():
@@ -319,4 +319,4 @@ def test_a_field_that_several_policies_read_counts_once():
         f"  - {{id: p{n}, kind: rule, applies_to: {{campaign.id: c{n}}}, deny_when: {{any: [{some}]}}}}\n"
         for n in range(10)
     )
-    assert len(_load(f"apiVersion: guardrails/v1\npolicies:\n{policies}").policies) == 12
+    assert len(_load(f"apiVersion: guardrails/v1\npolicies:\n{policies}").policies) == 13

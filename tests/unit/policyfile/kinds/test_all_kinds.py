@@ -22,6 +22,7 @@ NAMES = [
     "micro_moment",
     "min_gap",
     "offer_limit",
+    "offer_terms",
     "pause",
     "quiet_hours",
     "recognition_award",

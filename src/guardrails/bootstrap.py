@@ -6,6 +6,7 @@ application = open_application(Settings.load(environ))
 
 from __future__ import annotations
 
+import random
 import secrets
 import time
 from collections.abc import Callable, Iterable, Mapping
@@ -58,6 +59,10 @@ from guardrails.engine.native import NativeEngine
 from guardrails.errors import CandidateError, DependencyError, SettingsError
 from guardrails.ledger import LedgerService
 from guardrails.offers.conversion_service import Conversions
+from guardrails.offers.payment_events import PaymentEvents
+from guardrails.offers.payments import PaymentMethod
+from guardrails.offers.provider import Patience, Provider
+from guardrails.offers.provider_calls import SignedCalls
 from guardrails.offers.redemption_service import Redemptions
 from guardrails.offers.service import Offers
 from guardrails.offers.wallet_payments import FreePayments, WalletPayments
@@ -80,6 +85,7 @@ __all__ = [
     "compiler",
     "in_memory_application",
     "open_application",
+    "payment_service",
     "utc_now",
 ]
 
@@ -108,11 +114,13 @@ class Terms:
 class Outside:
     """What the service is to recipients, and to whoever verifies what it has signed.
 
-    `keys` are opened, or made, with the first call; `links` is None where recipients can't reach the service.
+    `keys` are opened, or made, with the first call; `links` is None where recipients can't reach the service, and
+    `payments` where no payment service is set up.
     """
 
     keys: Callable[[], SigningKeys]
     links: Links | None = None
+    payments: PaymentMethod | None = None
     controller: Controller | None = None
 
 
@@ -135,6 +143,7 @@ class Application:
     receipts: Receipts
     offers: Offers
     redemptions: Redemptions
+    payment_events: PaymentEvents
     revenue: RevenueService
     settlements: Settlements
     signing_keys: Callable[[], SigningKeys]
@@ -282,6 +291,15 @@ def build_application(
     def purposes() -> Mapping[str, Purpose]:
         return policies.snapshot.policy_set.purposes
 
+    methods: dict[str, PaymentMethod] = {"wallet": WalletPayments(), "none": FreePayments()}
+    if outside.payments is not None:
+        methods["provider"] = outside.payments
+    redemptions = Redemptions(
+        transactor,
+        tokens=tokens,
+        methods=methods,
+        new_id=make_id,
+    )
     return Application(
         policies=policies,
         decider=Decider(
@@ -309,12 +327,8 @@ def build_application(
             transactor, keys=outside.keys, purposes=purposes, controller=outside.controller, new_id=make_id
         ),
         offers=Offers(transactor),
-        redemptions=Redemptions(
-            transactor,
-            tokens=tokens,
-            methods={"wallet": WalletPayments(), "none": FreePayments()},
-            new_id=make_id,
-        ),
+        redemptions=redemptions,
+        payment_events=PaymentEvents(transactor, redemptions, clock=clock),
         revenue=RevenueService(
             transactor, tokens=tokens, terms=lambda: policies.snapshot.policy_set.project.attribution, new_id=make_id
         ),
@@ -342,7 +356,22 @@ def _open_outside(settings: Settings, clock: Callable[[], datetime]) -> Outside:
         keys=keys,
         links=None if settings.public_url is None else _links(settings, settings.public_url, keys()),
         controller=settings.controller,
+        payments=payment_service(settings, clock),
     )
+
+
+def payment_service(settings: Settings, clock: Callable[[], datetime]) -> Provider | None:
+    """The payment service of the settings, if there is one. It is asked nothing yet."""
+    if settings.payments_url is None or settings.payments_secrets is None:
+        return None
+    calls = SignedCalls(
+        settings.payments_url,
+        secrets=settings.payments_secrets,
+        timeout_seconds=settings.payments_timeout_ms / 1000,
+        clock=clock,
+    )
+    patience = Patience(first_seconds=settings.payments_retry_ms / 1000, authorise_attempts=settings.payments_attempts)
+    return Provider(calls, patience=patience, clock=clock, new_id=new_id, chance=random.random)
 
 
 def _links(settings: Settings, public_url: str, keys: SigningKeys) -> Links:

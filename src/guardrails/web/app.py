@@ -28,6 +28,7 @@ from guardrails.web.offers import OfferRoom
 from guardrails.web.openapi import openapi_document
 from guardrails.web.outcomes import OutcomeRoom
 from guardrails.web.page import Html, PageRoom, PreferenceLinkRoom
+from guardrails.web.payment_events import PaymentEventRoom
 from guardrails.web.policies import Policies
 from guardrails.web.preferences import PreferenceRoom
 from guardrails.web.receipts import ReceiptRoom
@@ -57,7 +58,7 @@ def create_app(application: Application, settings: Settings, metrics: Metrics) -
         app.wsgi_app, admission=Admission(keyring=keyring, replay_clock=settings.replay_clock), metrics=metrics
     )
     app.wsgi_app = front  # type: ignore[method-assign]  # the way Flask documents to put middleware in front
-    rooms = _rooms(application, metrics) | _pages(application, settings)
+    rooms = _rooms(application, settings, metrics) | _pages(application, settings)
     rooms["about"] = _about(tuple(route for room in rooms.values() for route in room), with_keys=keyring is not None)
     for name, routes in rooms.items():
         front.add(routes)
@@ -65,7 +66,7 @@ def create_app(application: Application, settings: Settings, metrics: Metrics) -
     return app
 
 
-def _rooms(application: Application, metrics: Metrics) -> dict[str, tuple[Route, ...]]:
+def _rooms(application: Application, settings: Settings, metrics: Metrics) -> dict[str, tuple[Route, ...]]:
     """Every room's routes: a new resource is one line here and one module."""
     return {
         "decisions": Decisions(application.decider, application.explainer, application.records, metrics).routes(),
@@ -79,6 +80,7 @@ def _rooms(application: Application, metrics: Metrics) -> dict[str, tuple[Route,
         "usage": UsageRoom(application.usage).routes(),
         "offers": OfferRoom(application.offers, utc_now).routes(),
         "redemptions": RedemptionRoom(application.redemptions, utc_now, metrics).routes(),
+        "payments": PaymentEventRoom(application.payment_events, settings.payments_secrets, clock=utc_now).routes(),
         "revenue": RevenueRoom(application.revenue, utc_now, metrics).routes(),
         "settlements": SettlementRoom(application.settlements, utc_now).routes(),
         "wallet": WalletRoom(application.ledger, utc_now).routes(),

@@ -26,6 +26,7 @@ TAGS: Mapping[str, str] = {
     "usage": "How far a recipient has used each cap, and when the next slot opens.",
     "offers": "What can be bought or redeemed; its terms never change.",
     "redemptions": "Offer tokens redeemed, exactly once: reserved, paid, settled.",
+    "payments": "What a payment service tells; it signs its requests by Standard Webhooks.",
     "revenue": "What was earned, the decisions that it is owed to, and how it is shared.",
     "conversions": "One recipient converts one offer within one notification, in one to three steps.",
     "wallet": "What recipients have, in a ledger that sums to zero.",

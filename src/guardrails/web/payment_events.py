@@ -44,7 +44,7 @@ class PaymentEventRoom:
             raise Refusal("unsigned", str(error)) from None
         event = self._decoder.decode(body)
         receipt = self._events.take(id_, event, now=now)
-        exchange.log["event"] = event.type
+        exchange.log["payment_event"] = event.type
         exchange.log["receipt"] = receipt.status
         return Reply(200, _encoder.encode(receipt))
 

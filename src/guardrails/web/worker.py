@@ -90,6 +90,7 @@ def _upkeep(application: Application, settings: Settings, metrics: Metrics) -> l
         Periodic("housekeeping", keep_house, seconds=HOUSEKEEPING_SECONDS),
         Periodic("conversions", Steps(lambda: application.conversions.forget(utc_now())), seconds=FORGET_SECONDS),
         Periodic("redemptions", Steps(lambda: application.redemptions.step(utc_now())), seconds=REDEMPTIONS_SECONDS),
+        Periodic("payments", Steps(lambda: application.payment_events.step(utc_now())), seconds=FORGET_SECONDS),
         Periodic("clock", ClockWatch(utc_now), seconds=CLOCK_SECONDS),
     ]
 

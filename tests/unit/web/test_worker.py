@@ -39,7 +39,7 @@ def test_it_keeps_house(compiled):
 def test_it_looks_after_policies_stores_and_the_clock(compiled):
     application = in_memory_application(compiled.policy_set, compiled=compiled)
     names = {each.name for each in _upkeep(application, Settings(), Metrics())}
-    assert names == {"policies", "spool", "housekeeping", "conversions", "redemptions", "clock"}
+    assert names == {"policies", "spool", "housekeeping", "conversions", "redemptions", "payments", "clock"}
 
 
 class Rebuild:

@@ -379,6 +379,39 @@ def test_only_what_settled_is_taken_back_and_in_one_way(transactor):
     assert code("r-2", "chargeback") == "redemption.taken_back"
 
 
+def test_a_chargeback_overtakes_a_refund_that_is_under_way(transactor):
+    rig = ready(transactor, payment="provider")
+    rig.provider.answers = [answer("authorise"), answer("capture"), answer("refund", "unknown")]
+    rig.redeem(rig.token(), id="r-1")
+    rig.refund("r-1")
+    assert rig.refund("r-1", kind="chargeback").state == "charged_back"
+    assert (rig.taken_back, rig.balances(OUTSIDE, SPONSOR)) == (["r-1"], [0, 0])
+
+
+def test_without_its_payment_method_nothing_is_carried_on_nor_given_back(transactor):
+    rig = ready(transactor, payment="provider", decisions=(1, 2), per_recipient=2)
+    rig.provider.answers = [
+        answer("authorise"),
+        answer("capture"),
+        answer("authorise", "pending", retry_after_seconds=1),
+    ]
+    rig.redeem(rig.token(), id="r-1")
+    rig.redeem(rig.token(2), id="r-2")
+    del rig.redemptions._methods["provider"]
+    assert rig.redemptions.step(NOW + timedelta(minutes=1)) == 1
+    assert rig.redemptions.read("r-2").state == "reserved"
+    with pytest.raises(CandidateError) as caught:
+        rig.refund("r-1")
+    assert (caught.value.code, rig.redemptions.read("r-1").state) == ("payment.no_method", "settled")
+
+
+def test_a_recipient_s_redemptions_are_read_newest_first(transactor):
+    rig = ready(transactor, decisions=(1, 2), per_recipient=2)
+    rig.redeem(rig.token(1), id="r-1")
+    rig.redeem(rig.token(2), id="r-2", now=NOW + timedelta(seconds=1))
+    assert [each.id for each in rig.redemptions.of_recipient("anna", most=5)] == ["r-2", "r-1"]
+
+
 # --- told -------------------------------------------------------------------------------------------------------
 
 

@@ -157,24 +157,24 @@ class Redemptions:
             if method is None:  # it was set up when this began: whoever sets it up again finds it due
                 break
             carry = method.carry_back if redemption.step == "refund" else method.carry_on
-            before = redemption
-            redemption = self._transactor.call(self._apply, _Answered(before, carry(before.payment), now))
-            if (redemption.state, redemption.step) == (before.state, before.step):
-                break
-            if redemption.state != before.state:
+            asked = redemption
+            before, redemption = self._transactor.call(self._apply, _Answered(asked, carry(asked.payment), now))
+            if redemption.state != before:
                 self._on_state(redemption)
+            if (redemption.state, redemption.step) == (asked.state, asked.step):
+                break
         return redemption
 
-    def _apply(self, session: RedemptionSession, answered: list[_Answered]) -> list[Redemption]:
-        """The handler: fold answers into the redemptions as they are by now."""
+    def _apply(self, session: RedemptionSession, answered: list[_Answered]) -> list[tuple[str, Redemption]]:
+        """The handler: fold answers into the redemptions as they are by now; the states before, and the redemptions."""
         known = session.redemptions.by_id([each.asked.id for each in answered])
         unit = RedemptionUnit()
-        results = []
+        results: list[tuple[str, Redemption]] = []
         for each in answered:
             kept = unit.latest(known[each.asked.id])
             after = apply(kept, each.result, each.now)
             unit.change(kept, after, each.now)
-            results.append(after)
+            results.append((kept.state, after))
         unit.write(session, **self._follow._asdict())
         return results
 

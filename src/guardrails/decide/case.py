@@ -108,10 +108,13 @@ class Case:
         concerned = [
             policy for policy, verdict in zip(scope.policies, verdicts, strict=True) if verdict is not not_applicable
         ]
-        self.needs: tuple[Need, ...] = tuple([need for policy in concerned for need in policy.needs])
-        self.counting: tuple[CapRule, ...] = tuple(
-            [cap for policy in concerned if policy.caps for cap in policy.caps]  # most have none
-        )
+        needs: list[Need] = []
+        counting: list[CapRule] = []
+        for policy in concerned:
+            needs += policy.needs
+            counting += policy.caps
+        self.needs = tuple(needs)
+        self.counting = tuple(counting)
         self.located = candidate
         self.questions: Questions = {need.fact: need.queries(candidate, at) for need in self.needs if not need.shares}
         self.is_unlocated = not has_zone(candidate.recipient) and any(ZONE_FIELD in need.fields for need in self.needs)

@@ -19,7 +19,7 @@ from guardrails.consent.fold import Standing
 from guardrails.consent.notices import Notice
 from guardrails.consent.values import ConsentEvent
 from guardrails.core.candidate import Recipient
-from guardrails.decide.recipient_log import LoggedDecision, LoggedOutcome, RecipientLog
+from guardrails.decide.recipient_log import LoggedDecision, LoggedEvent, LoggedOutcome, RecipientLog
 from guardrails.decide.usage import RecipientUsage
 from guardrails.ledger import LedgerService
 from guardrails.ledger.values import Amount, WalletEntry
@@ -39,8 +39,8 @@ class RecipientRecord(msgspec.Struct, frozen=True, kw_only=True):
     """All that is recorded of a recipient by `as_of`; what was recorded one after the other, oldest first.
 
     `standings` are what holds of the `consents`, and `notices` the texts that they were given on. `balances` are what
-    the `transactions` of their wallet come to. The `entry` of each decision and outcome is what the audit log holds, as
-    it was written.
+    the `transactions` of their wallet come to. The `entry` of each decision, outcome and event is what the audit log
+    holds, as it was written; `events` are what it holds of conversions, redemptions and revenue.
     """
 
     recipient: str
@@ -58,6 +58,7 @@ class RecipientRecord(msgspec.Struct, frozen=True, kw_only=True):
     revenue: tuple[Revenue, ...]
     decisions: tuple[LoggedDecision, ...]
     outcomes: tuple[LoggedOutcome, ...]
+    events: tuple[LoggedEvent, ...]
 
 
 def record_of(
@@ -103,6 +104,7 @@ def _parts(
     log = RecipientLog(application.transactor, recipient, now=now)
     yield "decisions", log.decisions(entries)
     yield "outcomes", log.outcomes
+    yield "events", log.events
 
 
 def _notices(application: Application, consents: Iterable[ConsentEvent]) -> list[Notice]:

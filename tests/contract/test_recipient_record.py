@@ -9,10 +9,11 @@ from datetime import timedelta
 import msgspec
 import pytest
 
+from conversions import offer, token_by
 from guardrails.attribution.store import StoredRevenue
 from guardrails.attribution.values import Revenue
 from guardrails.ledger.values import Amount, TopUpRequest
-from guardrails.offers.conversions import KeptConversion
+from guardrails.offers.conversions import ConversionRequest, KeptConversion
 from guardrails.offers.redemptions import Redemption
 from guardrails.preferences import PreferenceRequest
 from guardrails.recipient_record import RecipientRecord, record_of
@@ -87,6 +88,22 @@ def test_of_nobody_it_is_empty_and_whole(route):
     told, _ = record(route, "nobody")
     empty = set(RecipientRecord.__struct_fields__) - {"recipient", "as_of", "preferences", "usage"}
     assert {name: getattr(told, name) for name in empty} == dict.fromkeys(empty, ())
+
+
+def test_what_the_log_holds_of_their_conversions_is_told(route):
+    application = route.application
+    run(application.transactor, lambda session: session.offers.insert([offer()]))
+    for recipient in ("r-1", "r-2"):
+        decision_id = live(route, recipient).decision_id
+        paid = token_by(
+            application.tokens(), decision_id, offer(), recipient=recipient, expires_at=NOW + timedelta(hours=1)
+        )
+        application.conversions.open(
+            ConversionRequest(paid, recipient, f"s-{recipient}"), now=NOW + timedelta(minutes=6)
+        )
+    told, _ = record(route, "r-2")
+    (event,) = (json.loads(bytes(each.entry)) for each in told.events)
+    assert (event["event"], event["body"]["id"]) == ("conversion.opened", "s-r-2")
 
 
 def test_a_wallet_is_told_whole_and_oldest_first(route):

@@ -75,6 +75,7 @@ def test_a_record_is_all_that_is_recorded_of_a_recipient_and_nothing_of_others(s
         "revenue",
         "decisions",
         "outcomes",
+        "events",
     ]
     assert (told["recipient"], "crm/41" in result.stdout) == ("crm/42", False)
     path = "/v1/recipients/crm%2F42/consents"

@@ -1,4 +1,4 @@
-"""What the log holds of one recipient: every decision on what was to be sent to them, and what became of each.
+"""What the log holds of one recipient: every decision on what was to be sent to them, and what came of each.
 
 The log has no index by recipient: it is read whole, entry by entry. What is told of a decision is its audit entry as it
 was written, by whichever release.
@@ -12,13 +12,14 @@ from datetime import datetime
 import msgspec
 
 from guardrails.decide.became import with_stored
-from guardrails.decide.entry import DecisionEntry, OutcomeEntry, decode_entry
+from guardrails.decide.entry import DecisionEntry, EventEntry, OutcomeEntry, decode_entry
 from guardrails.decide.holdings import ReservationState, state_at
 from guardrails.decide.ports import Transactor
 
-__all__ = ["LoggedDecision", "LoggedOutcome", "RecipientLog"]
+__all__ = ["LoggedDecision", "LoggedEvent", "LoggedOutcome", "RecipientLog"]
 
-_OUTCOME = b'{"type":"outcome"'
+_OF_A_DECISION = (b'{"type":"outcome"', b'{"type":"event"')
+"""How entries begin that may name a decision alone."""
 
 
 class LoggedDecision(msgspec.Struct, frozen=True):
@@ -36,8 +37,19 @@ class LoggedOutcome(msgspec.Struct, frozen=True):
     entry: msgspec.Raw
 
 
+class LoggedEvent(msgspec.Struct, frozen=True):
+    """An audit entry of what took place in another room."""
+
+    audit_index: int
+    entry: msgspec.Raw
+
+
 class RecipientLog:
-    """Looks for a recipient in entries of the log; `outcomes` are those of the decisions that were met so far."""
+    """Looks for a recipient in entries of the log.
+
+    `outcomes` are those of the decisions that were met so far; `events` are what came of these, and of the recipient
+    besides, in other rooms.
+    """
 
     def __init__(self, transactor: Transactor, recipient: str, *, now: datetime) -> None:
         self._transactor = transactor
@@ -46,6 +58,7 @@ class RecipientLog:
         self._now = now
         self._ids: set[str] = set()
         self.outcomes: list[LoggedOutcome] = []
+        self.events: list[LoggedEvent] = []
 
     def decisions(self, entries: Iterable[tuple[int, bytes]]) -> Iterator[LoggedDecision]:
         """Every decision on what was for the recipient, in log order. Raises DependencyError."""
@@ -55,7 +68,7 @@ class RecipientLog:
 
     def _found(self, entries: Iterable[tuple[int, bytes]]) -> Iterator[tuple[int, str, bytes]]:
         for index, data in entries:
-            if self._needle not in data and not (self._ids and data.startswith(_OUTCOME)):
+            if self._needle not in data and not (self._ids and data.startswith(_OF_A_DECISION)):
                 continue
             entry = decode_entry(data)
             if isinstance(entry, DecisionEntry) and entry.candidate.recipient.id == self._recipient:
@@ -63,3 +76,10 @@ class RecipientLog:
                 yield index, entry.decision.decision_id, data
             elif isinstance(entry, OutcomeEntry) and entry.decision_id in self._ids:
                 self.outcomes.append(LoggedOutcome(index, msgspec.Raw(data)))
+            elif isinstance(entry, EventEntry) and self._is_theirs(entry):
+                self.events.append(LoggedEvent(index, msgspec.Raw(data)))
+
+    def _is_theirs(self, event: EventEntry) -> bool:
+        """Whose it is says the event itself; where it does not, its decision."""
+        recipient = event.body.get("recipient")
+        return event.decision_id in self._ids if recipient is None else bool(recipient == self._recipient)

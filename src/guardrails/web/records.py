@@ -154,4 +154,7 @@ EXAMPLE: dict[str, Any] = {
     "outcomes": [
         {"audit_index": 18, "entry": {"type": "outcome", "is_now": "sent", "...": "..."}},
     ],
+    "events": [
+        {"audit_index": 19, "entry": {"type": "event", "event": "conversion.opened", "...": "..."}},
+    ],
 }

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from datetime import timedelta
 
+from guardrails.decide.entry import EventEntry, encode_entry
 from guardrails.decide.recipient_log import RecipientLog
 from route import NOW, candidate
 
@@ -55,3 +56,26 @@ def test_a_decision_that_is_no_longer_kept_is_in_the_log_all_the_same(route):
 def test_who_is_only_mentioned_is_not_the_recipient(route):
     route.decide(candidate("r-9", campaign={"id": "r-9"}))
     assert read(route, "r-9") == ([], [])
+
+
+def test_what_took_place_in_other_rooms_is_told_of_their_decisions_and_by_their_name(route):
+    def add(session, events):
+        session.audit.append([encode_entry(event) for event in events])
+        return events
+
+    route.grant()
+    mine, theirs = route.decide(candidate("c-1"), candidate("c-2", recipient={"id": "r-2"}, lane="transactional"))
+    said = [
+        ("of-mine", mine, {}),
+        ("of-theirs", theirs, {}),
+        ("mine", None, {"recipient": "r-1"}),
+        ("theirs", mine, {"recipient": "r-2"}),
+        ("nobodys", None, {"id": "r-1"}),
+    ]
+    for name, answer, body in said:
+        decision_id = None if answer is None else answer.decision.decision_id
+        route.application.transactor.call(add, EventEntry(event=name, at=NOW, decision_id=decision_id, body=body))
+    log = RecipientLog(route.application.transactor, "r-1", now=NOW)
+    assert len(list(log.decisions(route.application.audit.entries()))) == 1
+    assert [json.loads(bytes(each.entry))["event"] for each in log.events] == ["of-mine", "mine"]
+    assert [each.audit_index for each in log.events] == [2, 4]

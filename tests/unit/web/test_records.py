@@ -50,7 +50,9 @@ def test_of_nobody_it_is_empty(client):
 
 def test_the_example_in_the_openapi_document_is_one(client):
     assert list(EXAMPLE) == list(RecipientRecord.__struct_fields__)
-    assert msgspec.convert(EXAMPLE | {"decisions": [], "outcomes": []}, RecipientRecord).recipient == "r-42"
+    assert (
+        msgspec.convert(EXAMPLE | {"decisions": [], "outcomes": [], "events": []}, RecipientRecord).recipient == "r-42"
+    )
 
 
 @pytest.mark.parametrize(

@@ -140,3 +140,54 @@ def test_no_database_is_made_where_there_is_none(tmp_path, typed):
     assert answer.exit_code == 2
     assert "there is no database" in answer.stderr
     assert not (tmp_path / "none.db").exists()
+
+
+def test_what_is_paid_out_and_comes_in_is_booked_as_far_as_there_is(guardrails):
+    guardrails("wallet", "top-up", "r-42", "25", "EUR", "--id", "one")
+    owed = (
+        "ledger",
+        "transfer",
+        "20",
+        "EUR",
+        "--debit",
+        "receivable:acme",
+        "--credit",
+        "affiliate:blog",
+        "--id",
+        "owed",
+    )
+    paid_out = ("ledger", "transfer", "12.50", "EUR", "--debit", "affiliate:blog", "--credit", "outside:bank")
+    received = ("ledger", "transfer", "20.00", "EUR", "--debit", "outside:bank", "--credit", "receivable:acme")
+    first = guardrails(*owed)
+    assert (first.exit_code, first.stdout) == (
+        0,
+        "debit receivable:acme, credit affiliate:blog  20 EUR  transfer:owed\n",
+    )
+    too_much = guardrails(*paid_out)
+    assert too_much.exit_code == 1
+    assert guardrails(*received, "--id", "in").exit_code == 0
+    for _ in range(2):
+        assert guardrails(*paid_out, "--id", "out", "--memo", "by bank").exit_code == 0
+    again = guardrails(*paid_out)
+    assert (again.exit_code, again.stderr) == (1, "guardrails: 5.00 EUR are missing\n")
+    assert "the books agree" in guardrails("ledger", "check").stdout
+
+
+@pytest.mark.parametrize(
+    ("typed", "problem"),
+    [
+        (
+            ("1", "EUR", "--debit", "acme", "--credit", "outside:bank"),
+            "--debit: `acme` is no account, such as `sponsor:acme`",
+        ),
+        (("1", "EUR", "--debit", "sponsor:", "--credit", "outside:bank"), "--debit: the owner is empty"),
+        (("1", "EUR", "--debit", "sponsor:a", "--credit", "sponsor:a"), "--credit: is the account that is debited"),
+        (("0", "EUR", "--debit", "sponsor:a", "--credit", "outside:bank"), "AMOUNT: is not 1 to"),
+        (("-1", "EUR", "--debit", "sponsor:a", "--credit", "outside:bank"), None),
+        (("1", "XTS", "--debit", "sponsor:a", "--credit", "outside:bank"), "CURRENCY: `XTS` is no currency"),
+    ],
+)
+def test_what_is_no_transfer_is_refused(guardrails, typed, problem):
+    answer = guardrails("ledger", "transfer", *typed)
+    assert answer.exit_code == 2
+    assert problem is None or problem in answer.stderr

@@ -12,6 +12,7 @@ __all__ = ["COMMANDS", "ledger"]
 
 COMMANDS: Mapping[str, Entry] = {
     "check": Entry("guardrails.cli.ledger_check", "Recompute every balance from the postings."),
+    "transfer": Entry("guardrails.cli.ledger_transfer", "Book what was paid out, or came in."),
 }
 
 

@@ -19,7 +19,7 @@ from guardrails.ledger import LedgerService
 from guardrails.ledger.values import TopUpRequest
 from guardrails.stores import open_stores
 
-__all__ = ["top_up"]
+__all__ = ["minor_units", "top_up"]
 
 _PLACES = {"id": "--id", "recipient": "RECIPIENT", "amount_minor": "AMOUNT", "currency": "CURRENCY", "memo": "--memo"}
 
@@ -47,7 +47,7 @@ def top_up(
 
     What was paid for it was paid elsewhere. What is in the ledger stays in it.
     """
-    said = {"id": id_ or new_id(), "recipient": recipient, "amount_minor": _minor(amount, currency)}
+    said = {"id": id_ or new_id(), "recipient": recipient, "amount_minor": minor_units(amount, currency)}
     try:
         request = Decoder(TopUpRequest).convert(said | {"currency": currency, "memo": memo})
     except CandidateError as error:
@@ -67,7 +67,8 @@ def top_up(
     return exit_codes.FINE
 
 
-def _minor(amount: str, currency: str) -> int:
+def minor_units(amount: str, currency: str) -> int:
+    """The minor units of what was typed. Raises click.BadParameter where it is no amount, or of no currency."""
     try:
         return parse_amount(amount, currency)
     except KeyError:

@@ -61,9 +61,11 @@ class Rig:
             tokens=lambda: self.tokens,
             methods={"wallet": WalletPayments(), "none": FreePayments(), "provider": self.provider},
             new_id=lambda: f"own-{next(numbers)}",
-            on_settled=lambda _, turns: self.settled.extend(each.redemption.id for each in turns),
-            on_taken_back=lambda _, turns: self.taken_back.extend(each.redemption.id for each in turns),
-            **options,
+            **{
+                "on_settled": lambda _, turns: self.settled.extend(each.redemption.id for each in turns),
+                "on_taken_back": lambda _, turns: self.taken_back.extend(each.redemption.id for each in turns),
+                **options,
+            },
         )
         self.redemptions.watch(lambda each: self.entered.append((each.id, each.state)))
 

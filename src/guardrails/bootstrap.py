@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 import msgspec
 from sqlalchemy import Connection
 
+from guardrails.attribution.commissions import Commissions
 from guardrails.attribution.service import RevenueService
 from guardrails.attribution.settlement import Settlements
 from guardrails.audit import (
@@ -36,7 +37,7 @@ from guardrails.consent.receipts import Receipts
 from guardrails.consent.service import CONFIRM_WITHIN
 from guardrails.core.candidate import Candidate
 from guardrails.core.controller import Controller
-from guardrails.core.policy_set import PolicySet
+from guardrails.core.policy_set import Attribution, PolicySet
 from guardrails.core.purposes import Purpose
 from guardrails.decide.active_policies import ActivePolicies
 from guardrails.decide.case import Compiled, compile_policies
@@ -291,14 +292,20 @@ def build_application(
     def purposes() -> Mapping[str, Purpose]:
         return policies.snapshot.policy_set.purposes
 
+    def attribution() -> Attribution:
+        return policies.snapshot.policy_set.project.attribution
+
     methods: dict[str, PaymentMethod] = {"wallet": WalletPayments(), "none": FreePayments()}
     if outside.payments is not None:
         methods["provider"] = outside.payments
+    commissions = Commissions(terms=attribution)
     redemptions = Redemptions(
         transactor,
         tokens=tokens,
         methods=methods,
         new_id=make_id,
+        on_settled=commissions.settled,
+        on_taken_back=commissions.taken_back,
     )
     return Application(
         policies=policies,
@@ -329,9 +336,7 @@ def build_application(
         offers=Offers(transactor),
         redemptions=redemptions,
         payment_events=PaymentEvents(transactor, redemptions, clock=clock),
-        revenue=RevenueService(
-            transactor, tokens=tokens, terms=lambda: policies.snapshot.policy_set.project.attribution, new_id=make_id
-        ),
+        revenue=RevenueService(transactor, tokens=tokens, terms=attribution, new_id=make_id),
         settlements=Settlements(transactor, zone=lambda: policies.snapshot.policy_set.project.zone),
         signing_keys=outside.keys,
         tokens=tokens,

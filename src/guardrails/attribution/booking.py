@@ -56,14 +56,21 @@ class Session(Protocol):
 
 
 class Proof(msgspec.Struct, frozen=True):
-    """The decision that a revenue names; `audit_index` is told by its token, which then proves that it was sent."""
+    """The decision that a revenue names. `is_proven`: one of its tokens came with it, which proves that it was sent.
+
+    `audit_index` is what such a token says of its place in the log.
+    """
 
     decision_id: str
     audit_index: int | None = None
+    is_proven: bool = False
 
 
 class Booking(msgspec.Struct, frozen=True, kw_only=True):
-    """A revenue to book: what is said of it, checked, and the `terms` that hold now. `body_hash` tells repeats."""
+    """A revenue to book: what is said of it, checked, and the `terms` that hold now. `body_hash` tells repeats.
+
+    Where a `proof` is given and its decision is known, that tells recipient and sponsor; else what is said here does.
+    """
 
     id: str
     amount_minor: int
@@ -186,9 +193,10 @@ class _Found:
         if named is None and booking.proof is not None and booking.proof.audit_index is not None:
             return invalid((("/attribution", "names a decision that is not in this log"),))
         if sought is None:
-            recipient = None if booking.proof is None else self._recipients.get(booking.proof.decision_id)
-            known = booking.proof is not None and booking.proof.decision_id in self._recipients
-            return _record(booking, recipient, None, (), "not_monetized" if known else "no_such_decision")
+            assert booking.proof is not None  # noqa: S101 - else it is sought for the recipient that is named
+            recipient = self._recipients.get(booking.proof.decision_id) or booking.recipient
+            why: Why = "not_monetized" if booking.proof.decision_id in self._recipients else "no_such_decision"
+            return _record(booking, recipient, booking.sponsor, (), why)
         if booking.proof is None and getattr(sought, booking.terms.across) is None:
             across = booking.terms.across
             return invalid(((f"/{across}", f"is needed: revenue is attributed to decisions of the same {across}"),))
@@ -197,9 +205,9 @@ class _Found:
         if named is not None:
             allows.append(named)
         touches = _of_one_sponsor(eligible(allows, sought, booking.terms), sought)
-        why = None if touches else _why(named, sought, booking.terms)
         sponsor = sought.sponsor or next((touch.sponsor for touch in touches), None)
-        return _record(booking, sought.recipient, sponsor, touches, why)
+        speaks_against = None if touches else _why(named, sought, booking.terms)
+        return _record(booking, sought.recipient, sponsor, touches, speaks_against)
 
     def _sought(self, booking: Booking) -> Sought | None:
         """Whose decisions of what are looked for; None where nobody is known."""
@@ -223,7 +231,7 @@ class _Found:
             campaign=touch.campaign,
             offer=touch.offer,
             named=touch.decision_id,
-            is_proven=booking.proof.audit_index is not None,
+            is_proven=booking.proof.is_proven,
         )
 
 

@@ -112,7 +112,7 @@ class RevenueService:
     def _proof(self, request: RevenueRequest) -> Proof | None:
         if request.attribution is not None:
             claims = self._tokens().read_attribution(request.attribution)
-            return Proof(claims.decision_id, claims.audit_index)
+            return Proof(claims.decision_id, claims.audit_index, is_proven=True)
         return None if request.decision_id is None else Proof(request.decision_id)
 
 

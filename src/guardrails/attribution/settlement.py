@@ -9,13 +9,14 @@ month that is over does not change. Read page by page as of one instant, so that
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta, tzinfo
 from typing import NamedTuple, Protocol
 
 import msgspec
 
 from guardrails.attribution.statements import (
+    PAYMENTS,
     Difference,
     Statement,
     Totals,
@@ -67,8 +68,20 @@ class _Ledger(Protocol):
     ) -> Sequence[tuple[int, Transaction]]: ...
 
 
+class _Redemption(Protocol):
+    @property
+    def settled_index(self) -> int | None: ...
+    @property
+    def taken_back_index(self) -> int | None: ...
+
+
+class _Redemptions(Protocol):
+    def by_id(self, ids: Sequence[str], /) -> Mapping[str, _Redemption]: ...
+
+
 class _Session(Protocol):
     audit: AuditLog
+    redemptions: _Redemptions
     ledger: _Ledger
     revenues: RevenueStore
 
@@ -93,7 +106,7 @@ class Settlements:
         bounds = self._transactor.call(_read_bounds, None)
         revenues = self._revenues(starts_at, ends_at, bounds, most)
         transactions = self._transactions(starts_at, ends_at, bounds, most)
-        statements = statements_of(revenues, transactions, {})
+        statements = statements_of(revenues, transactions, self._proofs(transactions))
         return Settlement(
             month=month,
             zone=str(zone),
@@ -123,6 +136,15 @@ class Settlements:
             _check(len(found), most)
             after = page[-1][0]
         return found
+
+    def _proofs(self, transactions: Sequence[Transaction]) -> dict[str, int]:
+        """The audit index of what each payment is of, by the transaction's id."""
+        payments = [each for each in transactions if each.kind in PAYMENTS and each.refers_to is not None]
+        proofs: dict[str, int] = {}
+        for start in range(0, len(payments), PAGE):
+            found: Mapping[str, int] = self._transactor.call(_read_proofs, payments[start : start + PAGE])
+            proofs.update(found)
+        return proofs
 
 
 def window_of(month: str, zone: tzinfo) -> tuple[datetime, datetime]:
@@ -165,3 +187,19 @@ def _read_revenues(session: _Session, asked: list[tuple[Place, datetime]]) -> li
 
 def _read_transactions(session: _Session, pages: list[_Page]) -> list[Sequence[tuple[int, Transaction]]]:
     return [session.ledger.posted(page.since, page.until, after=page.after, most=PAGE) for page in pages]
+
+
+def _read_proofs(session: _Session, pages: list[list[Transaction]]) -> list[Mapping[str, int]]:
+    return [_proofs_of(session, payments) for payments in pages]
+
+
+def _proofs_of(session: _Session, payments: list[Transaction]) -> dict[str, int]:
+    redemptions = session.redemptions.by_id(list(dict.fromkeys(each.refers_to or "" for each in payments)))
+    proofs = {}
+    for payment in payments:
+        redemption = redemptions.get(payment.refers_to or "")
+        if redemption is not None:
+            index = redemption.settled_index if payment.kind == "payment" else redemption.taken_back_index
+            if index is not None:
+                proofs[payment.id] = index
+    return proofs

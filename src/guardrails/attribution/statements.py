@@ -24,12 +24,22 @@ from guardrails.attribution.shares import EARNED, UNATTRIBUTED, UNNAMED
 from guardrails.attribution.values import BenefitForm, Part, Revenue
 from guardrails.core.bookkeeping import Account, Transaction
 
-__all__ = ["Difference", "Line", "Statement", "StatementKind", "Totals", "differences_of", "statements_of", "totals_of"]
+__all__ = [
+    "PAYMENTS",
+    "Difference",
+    "Line",
+    "Statement",
+    "StatementKind",
+    "Totals",
+    "differences_of",
+    "statements_of",
+    "totals_of",
+]
 
 StatementKind = Literal["sponsor", "affiliate", "benefit"]
 What = Literal["payment", "refund", "chargeback", "revenue", "discount", "share", "benefit"]
 
-_PAYMENTS: Mapping[str, What] = {"payment": "payment", "refund": "refund", "chargeback": "chargeback"}
+PAYMENTS: Mapping[str, What] = {"payment": "payment", "refund": "refund", "chargeback": "chargeback"}
 """What payments are called in the ledger."""
 
 Party = tuple[str, str, str]
@@ -124,7 +134,7 @@ def totals_of(revenues: Sequence[Revenue], statements: Iterable[Statement]) -> t
     """The totals of each currency that anything was of, by currency."""
     payments: dict[str, int] = defaultdict(int)
     for statement in statements:
-        paid = (line.amount_minor for line in statement.lines if line.what in _PAYMENTS)
+        paid = (line.amount_minor for line in statement.lines if line.what in PAYMENTS)
         payments[statement.currency] += sum(paid)
     currencies = sorted({each.currency for each in revenues} | {each for each, sum_ in payments.items() if sum_})
     return tuple(_total(each, [one for one in revenues if one.currency == each], payments[each]) for each in currencies)
@@ -187,7 +197,7 @@ def _line(revenue: Revenue, what: What, amount_minor: int, part: Part | None = N
 
 
 def _payment_lines(transaction: Transaction, proofs: Mapping[str, int]) -> Iterator[tuple[Account, Line]]:
-    what = _PAYMENTS.get(transaction.kind)
+    what = PAYMENTS.get(transaction.kind)
     if what is None:
         return
     offer = transaction.memo.get("offer")
@@ -255,7 +265,7 @@ def _moved(transactions: Iterable[Transaction]) -> Iterator[tuple[Party, int]]:
     """What the ledger moved for each party by revenue and, of sponsors, by payments."""
     for transaction in transactions:
         is_revenue = transaction.kind in {BOOKED, REVERSED}
-        if not is_revenue and transaction.kind not in _PAYMENTS:
+        if not is_revenue and transaction.kind not in PAYMENTS:
             continue
         for posting in transaction.postings:
             party = _party_of(posting.account)

@@ -76,7 +76,10 @@ class Redeeming:
         known, unit = _Known(session, asked), RedemptionUnit()
         results = [self._redeem(session, known, unit, each) for each in asked]
         unit.write(session, on_settled=self._on_settled, on_taken_back=self._on_taken_back)
-        return results
+        return [
+            Redeemed(unit.latest(each.redemption), each.is_new) if isinstance(each, Redeemed) else each
+            for each in results
+        ]
 
     def _redeem(
         self, session: RedemptionSession, known: _Known, unit: RedemptionUnit, asked: Taking

@@ -176,7 +176,7 @@ class Redemptions:
             unit.change(kept, after, each.now)
             results.append((kept.state, after))
         unit.write(session, **self._follow._asdict())
-        return results
+        return [(before, unit.latest(after)) for before, after in results]
 
     def _refund(
         self, session: RedemptionSession, asked: list[_Refund]
@@ -198,7 +198,7 @@ class Redemptions:
             unit.change(before, after, each.now)
             results.append((before.state, after))
         unit.write(session, **self._follow._asdict())
-        return results
+        return [each if isinstance(each, CandidateError) else (each[0], unit.latest(each[1])) for each in results]
 
     def _taken_back(
         self, session: RedemptionSession, redemption: Redemption, asked: _Refund

@@ -233,6 +233,8 @@ class _Details(msgspec.Struct, frozen=True, omit_defaults=True):
     reason: str | None = None
     taken_back_as: RefundKind | None = None
     why: str | None = None
+    settled_index: int | None = None
+    taken_back_index: int | None = None
 
 
 _encode_details = msgspec.json.Encoder().encode

@@ -95,11 +95,14 @@ class RedemptionUnit:
         self._note(before, after, at)
 
     def latest(self, redemption: Redemption) -> Redemption:
-        """The redemption as this unit has it."""
+        """The redemption as this unit has it; once it is written, with the entries that prove what it did."""
         return self._added.get(redemption.id) or self._changed.get(redemption.id) or redemption
 
     def write(self, session: RedemptionSession, *, on_settled: OnSettled, on_taken_back: OnTakenBack) -> None:
         """Write everything."""
+        turned = [each for each in self._turns if each[0] is None or _has_turned(each[0], each[1])]
+        if turned:
+            self._point_at_entries(turned, session.audit.next_index())
         if self._changed:
             session.redemptions.update(list(self._changed.values()))
         if self._added:  # after what let go of the same token
@@ -107,16 +110,26 @@ class RedemptionUnit:
         units = {offer: units for offer, units in self.units.items() if units}
         if units:
             session.offers.take(units)
-        events = [
-            _event(after, at) for before, after, at in self._turns if before is None or _has_turned(before, after)
-        ]
-        if events:
-            session.audit.append(events)
+        if turned:
+            session.audit.append([_event(after, at) for _, after, at in turned])
         self._follow(session, on_settled, on_taken_back)
 
     def _note(self, before: Redemption | None, after: Redemption, at: datetime) -> None:
         self._turns.append((before, after, at))
         self.units[after.offer] += after.is_holding - (before is not None and before.is_holding)
+
+    def _point_at_entries(
+        self, turned: Sequence[tuple[Redemption | None, Redemption, datetime]], first_index: int
+    ) -> None:
+        """Have the redemptions know which entries prove that they were paid, and given back."""
+        for index, (before, after, _) in enumerate(turned, start=first_index):
+            indexes = {
+                **({"settled_index": index} if _settles(before, after) else {}),
+                **({"taken_back_index": index} if _is_taken_back(before, after) else {}),
+            }
+            if indexes:
+                kept = self._added if after.id in self._added else self._changed
+                kept[after.id] = msgspec.structs.replace(kept[after.id], **indexes)
 
     def _follow(self, session: RedemptionSession, on_settled: OnSettled, on_taken_back: OnTakenBack) -> None:
         settled = [(each, at) for before, each, at in self._turns if _settles(before, each)]

@@ -1,0 +1,115 @@
+"""What redemptions earn, over every store: booked where they settle, taken back with them, and settled."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import pytest
+
+from earned import Earnings, allow
+from guardrails.attribution.commissions import Commissions
+from guardrails.attribution.settlement import Settlements
+from guardrails.core.policy_set import Attribution
+from offer_terms import offer
+from redeeming import Rig, answer
+from stores import instant
+
+SHARED = {"benefit_bps": 1000, "affiliate": "blog", "affiliate_bps": 500, "offer": "upgrade", "sponsor": "hotel"}
+LATER = datetime(2027, 2, 1, tzinfo=UTC)
+
+
+class Selling(Rig):
+    """A rig whose redemptions earn commissions, with a decision that carried the offer, and money in the wallet."""
+
+    def __init__(self, transactor, **terms):
+        commissions = Commissions(terms=Attribution)
+        super().__init__(transactor, on_settled=commissions.settled, on_taken_back=commissions.taken_back)
+        self.earnings = Earnings(transactor)
+        self.register(offer(**{"commission_bps": 1000} | terms))
+        self.earnings.allowed(allow(1, at=instant(10), recipient="anna", **SHARED))
+        self.top_up()
+
+    def revenue(self, id_):
+        return self.earnings.service.read(id_)
+
+    def settlement(self):
+        return Settlements(self.transactor, zone=lambda: UTC).settle("2026-12", now=LATER)
+
+
+@pytest.fixture
+def selling(transactor):
+    return Selling(transactor)
+
+
+def test_a_redemption_that_settles_earns_its_commission_in_the_same_unit(selling):
+    redemption = selling.redeem(selling.token(), id="red-1")
+    revenue = selling.revenue("redemption:red-1")
+    (part,) = revenue.parts
+    assert (redemption.state, revenue.amount_minor, part.decision_id) == ("settled", 190, "d-1")
+    assert (part.benefit_minor, part.affiliate_minor, part.platform_minor) == (19, 10, 161)
+    assert selling.earnings.balances() == {
+        "outside bank EUR": 5000,
+        "recipient anna EUR": 5000 - 1900 + 19,
+        "sponsor hotel EUR": 1900 - 190,
+        "affiliate blog EUR": 10,
+        "platform revenue EUR": 161,
+    }
+
+
+@pytest.mark.parametrize("kind", ["refund", "chargeback"])
+def test_what_is_taken_back_takes_its_commission_with_it(selling, kind):
+    selling.redeem(selling.token(), id="red-1")
+    state = selling.refund("red-1", kind=kind).state
+    assert selling.earnings.balances() == {"outside bank EUR": 5000, "recipient anna EUR": 5000}
+    taken_back = selling.revenue("redemption:red-1").reversed_by
+    assert selling.revenue(taken_back).reason == state
+
+
+def test_every_line_of_the_month_is_proven_by_an_entry_of_the_log(selling):
+    selling.redeem(selling.token(), id="red-1")
+    selling.refund("red-1")
+    settlement, log = selling.settlement(), selling.earnings.log()
+    assert settlement.differences == ()
+    told = [(line.what, line.amount_minor, log[line.audit_index]["event"]) for line in settlement.statements[0].lines]
+    assert sorted(told) == [
+        ("payment", 1900, "redemption.settled"),
+        ("refund", -1900, "redemption.refunded"),
+        ("revenue", -190, "revenue.booked"),
+        ("revenue", 190, "revenue.reversed"),
+    ]
+
+
+def test_a_payment_that_a_service_settles_later_is_proven_and_earns_too(transactor):
+    selling = Selling(transactor, payment="provider")
+    selling.provider.answers = [answer("authorise"), answer("capture")]
+    selling.redeem(selling.token(), id="red-1")
+    assert selling.revenue("redemption:red-1").amount_minor == 190
+    settlement, log = selling.settlement(), selling.earnings.log()
+    (paid,) = [line for each in settlement.statements for line in each.lines if line.what == "payment"]
+    assert log[paid.audit_index]["event"] == "redemption.settled"
+    assert settlement.differences == ()
+
+
+def test_no_commission_books_nothing(transactor):
+    selling = Selling(transactor, commission_bps=0)
+    selling.redeem(selling.token(), id="red-1")
+    selling.refund("red-1")
+    assert [entry["event"].split(".")[0] for entry in selling.earnings.log()] == ["redemption"] * 2
+    assert selling.earnings.balances() == {"outside bank EUR": 5000, "recipient anna EUR": 5000}
+
+
+def test_a_decision_without_attribution_earns_for_the_platform_alone(transactor):
+    selling = Selling(transactor)
+    selling.decided(2)
+    selling.redeem(selling.token(2), id="red-2")
+    revenue = selling.revenue("redemption:red-2")
+    assert (revenue.parts, revenue.why, revenue.sponsor) == ((), "not_monetized", "hotel")
+    assert selling.earnings.balances()["sponsor hotel EUR"] == 1710
+    assert selling.settlement().differences == ()
+
+
+def test_what_was_taken_back_by_hand_is_not_taken_back_twice(selling):
+    selling.redeem(selling.token(), id="red-1")
+    selling.earnings.take_back("redemption:red-1", reason="goodwill")
+    assert selling.refund("red-1").state == "refunded"
+    assert selling.earnings.balances() == {"outside bank EUR": 5000, "recipient anna EUR": 5000}

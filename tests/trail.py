@@ -21,7 +21,7 @@ Within = Callable[[datetime, datetime], bool]
 
 @dataclass(frozen=True)
 class Cap:
-    """A cap of the test's policies: at most `limit` sends `within` a window, counting on `count_on`."""
+    """A cap of the test's policies: at most `limit` sends `within` a window, or minor units where it counts money."""
 
     limit: int
     within: Within
@@ -57,6 +57,7 @@ class _Slot:
     count_on: str
     counted_at: datetime | None
     lease_until: datetime | None
+    amount: int
 
 
 @dataclass
@@ -64,7 +65,7 @@ class Recount:
     """What the log says, counted anew."""
 
     granted: dict[tuple[str, str], int] = field(default_factory=lambda: defaultdict(int))
-    """By cap and key, how many slots allows took in all."""
+    """By cap and key, how many sends allows took in all, or how much money."""
     refused: dict[str, int] = field(default_factory=lambda: defaultdict(int))
     """By cap, how many denies named it."""
     overshoots: list[str] = field(default_factory=list)
@@ -75,11 +76,12 @@ class Recount:
     """By decision id, the slots that it holds at the end of the log."""
 
     def used(self, cap: str, key: str, within: Within, at: datetime) -> int:
-        """How many sends count under a key at `at`, which is later than everything in the log."""
+        """How many sends, or how much money, count under a key at `at`, which is later than everything in the log."""
         return sum(
-            slot.cap == cap and slot.key == key and _counts(slot, within, at, at)
+            slot.amount
             for slots in self.slots.values()
             for slot in slots
+            if slot.cap == cap and slot.key == key and _counts(slot, within, at, at)
         )
 
 
@@ -109,12 +111,13 @@ def recount(entries: Iterable[Mapping[str, Any]], caps: Mapping[str, Cap]) -> Re
         new = [_slot(take, at, entry) for take in entry["takes"]]
         for slot in new:
             cap = caps[slot.cap]
-            used = sum(_counts(other, cap.within, at, now + LATE) for other in by_key[slot.cap, slot.key])
-            if used >= cap.limit and not decision["degraded"]:
+            others = by_key[slot.cap, slot.key]
+            used = sum(other.amount for other in others if _counts(other, cap.within, at, now + LATE))
+            if used + slot.amount > cap.limit and not decision["degraded"]:
                 told.overshoots.append(f"{decision['decision_id']}: {slot.cap} {slot.key} has {used} of {cap.limit}")
         for slot in new:
             by_key[slot.cap, slot.key].append(slot)
-            told.granted[slot.cap, slot.key] += 1
+            told.granted[slot.cap, slot.key] += slot.amount
         told.slots[decision["decision_id"]] = new
     return told
 
@@ -122,7 +125,12 @@ def recount(entries: Iterable[Mapping[str, Any]], caps: Mapping[str, Cap]) -> Re
 def _slot(take: Mapping[str, Any], at: datetime, entry: Mapping[str, Any]) -> _Slot:
     count_on = take.get("count_on", "reserved")
     return _Slot(
-        take["cap"], take["key"], count_on, at if count_on == "reserved" else None, _instant(entry["lease_until"])
+        take["cap"],
+        take["key"],
+        count_on,
+        at if count_on == "reserved" else None,
+        _instant(entry["lease_until"]),
+        take.get("amount_minor", 1),
     )
 
 

@@ -40,6 +40,7 @@ CAPS = {
     "week-hundred": Cap(100, day),
     "budget-of-a-month": Cap(777, day),
     "own-twelve": Cap(OWN_LIMIT, rolling(HOUR)),
+    "money:EUR": Cap(100_000, day),
 }
 """All is asked for within a second of one noon, so a week and a month are that day."""
 
@@ -50,7 +51,7 @@ OF_EACH_RECIPIENT = {
     "an-hour-apart": 1,
     "own-twelve": OWN_LIMIT,
 }
-SHARED = {"budget-of-a-day": 2500, "shared-rolling": 900, "budget-of-a-month": 777}
+SHARED = {"budget-of-a-day": 2500, "shared-rolling": 900, "budget-of-a-month": 777, "money:EUR": 100_000}
 
 
 @pytest.mark.parametrize("store", ["sqlite", "postgresql", "postgresql and redis", "sqlite and a redis cluster"])
@@ -131,7 +132,12 @@ def _wanted() -> Counter[str]:
         for recipient in range(RECIPIENTS):
             channel = ',"push"' if cap == "day-forty" else ""
             wanted[f'{cap} ["r-{recipient}"{channel}]'] = limit
-    keys = {"budget-of-a-day": "[]", "shared-rolling": '["f"]', "budget-of-a-month": '["g"]'}
+    keys = {
+        "budget-of-a-day": "[]",
+        "shared-rolling": '["f"]',
+        "budget-of-a-month": '["g"]',
+        "money:EUR": '["i"]',
+    }
     for cap, limit in SHARED.items():
         wanted[f"{cap} {keys[cap]}"] = limit
     return wanted

@@ -19,12 +19,14 @@ from pathlib import Path
 from typing import Any
 
 from guardrails.bootstrap import Application, open_application
-from guardrails.core.candidate import Campaign, Candidate, Content, Recipient
+from guardrails.core.candidate import Campaign, Candidate, Content, Recipient, Spend
 from guardrails.settings import Settings
 
 NOON = datetime(2026, 12, 2, 12, tzinfo=UTC)
 RECIPIENTS = 20
-CAMPAIGNS = "abcdefgh"
+CAMPAIGNS = "abcdefghi"
+COSTS = (999, 250, 1)
+"""Minor units, by turns: the small ones fill what the large ones leave, to the last."""
 SHARED_BY_TWO = 50
 REQUEST_SIZES = (1, 1, 2, 1, 1, 10)
 """How many candidates a thread asks for at once, request after request."""
@@ -39,6 +41,7 @@ def candidate(number: int) -> Candidate:
         recipient=Recipient(id=f"r-{recipient}", timezone="Europe/Berlin"),
         content=Content(class_="sponsored"),
         campaign=Campaign(id=CAMPAIGNS[number % len(CAMPAIGNS)]),
+        spend=Spend(amount_minor=COSTS[number // len(CAMPAIGNS) % len(COSTS)], currency="EUR"),
     )
 
 

@@ -162,6 +162,11 @@ bench-state: $(DONE)/dev
 bench-consents: $(DONE)/dev
 	@PYTHONPATH=tests $(BIN)/python -m benchmarks.consents $(ARGS)
 
+## bench-offers: offer tokens signed and verified, and redemptions, a second
+.PHONY: bench-offers
+bench-offers: $(DONE)/dev
+	@PYTHONPATH=tests $(BIN)/python -m benchmarks.offers $(ARGS)
+
 # --- upkeep ----------------------------------------------------------------------------------------------------
 
 # What every lock is made by; each is held to the one before, so that they agree.

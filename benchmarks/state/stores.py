@@ -14,7 +14,7 @@ from benchmarks.state.process import Served, StoreProcess, store_process
 from benchmarks.state.workload import Traffic
 from servers import start_postgresql, start_redis
 
-__all__ = ["MEMORY", "POSTGRESQL", "SQLITE", "Store", "Stores", "open_stores"]
+__all__ = ["MEMORY", "POSTGRESQL", "SQLITE", "Store", "Stores", "open_stores", "sqlite_commit"]
 
 MEMORY = "memory"
 SQLITE = "SQLite"
@@ -66,14 +66,15 @@ def open_stores(directory: Path, recipients: int) -> Iterator[Stores]:
                 store(f"{POSTGRESQL}, caps in Redis", POSTGRESQL, redis_url()),
             ],
             {
-                SQLITE: stack.enter_context(_sqlite_commit(directory / "bare.db")),
+                SQLITE: stack.enter_context(sqlite_commit(directory / "bare.db")),
                 POSTGRESQL: stack.enter_context(_postgresql_commit(postgresql.create_database())),
             },
         )
 
 
 @contextmanager
-def _sqlite_commit(path: Path) -> Iterator[Callable[[bytes], None]]:
+def sqlite_commit(path: Path) -> Iterator[Callable[[bytes], None]]:
+    """Inserts a row into a file of its own and commits it, each as durable as the service's own."""
     connection = sqlite3.connect(path)
     connection.execute("PRAGMA journal_mode = WAL")
     connection.execute("PRAGMA synchronous = FULL")

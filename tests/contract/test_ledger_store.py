@@ -183,3 +183,8 @@ def test_what_was_posted_in_a_span_of_time_is_paged_by_number(do):
     assert posted(0, 2) == [(2, "t-2", 2), (3, "t-3", 2)]
     assert posted(3, 2) == [(4, "t-4", 2)]
     assert posted(4, 2) == []
+
+
+def test_nothing_is_kept_where_nothing_was_posted(do):
+    append(do)
+    assert do(lambda session: session.ledger.last_seq()) == 0

@@ -168,6 +168,8 @@ def test_what_is_paid_out_and_comes_in_is_booked_as_far_as_there_is(guardrails):
     assert guardrails(*received, "--id", "in").exit_code == 0
     for _ in range(2):
         assert guardrails(*paid_out, "--id", "out", "--memo", "by bank").exit_code == 0
+    told = json.loads(guardrails(*paid_out, "--id", "out", "--memo", "by bank", "--json").stdout)
+    assert (told["id"], told["memo"]) == ("transfer:out", {"text": "by bank"})
     again = guardrails(*paid_out)
     assert (again.exit_code, again.stderr) == (1, "guardrails: 5.00 EUR are missing\n")
     assert "the books agree" in guardrails("ledger", "check").stdout

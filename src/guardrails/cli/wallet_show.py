@@ -18,11 +18,10 @@ from guardrails.cli.options import json_option, records_option
 from guardrails.cli.terminal import indented, output_console, print_json
 from guardrails.errors import CandidateError
 from guardrails.ledger import LedgerService
-from guardrails.ledger.service import PAGE_MOST
 from guardrails.ledger.values import Amount, Wallet, WalletEntry
 from guardrails.stores import open_stores, refuse_to_migrate
 
-__all__ = ["show"]
+__all__ = ["show", "show_wallet"]
 
 
 @click.command(
@@ -50,11 +49,12 @@ def show(*, recipient: str, after: str | None, database: str, as_json: bool) -> 
     if as_json:
         print_json(found)
     else:
-        _show(found, output_console())
+        show_wallet(found, output_console())
     return exit_codes.FINE
 
 
-def _show(wallet: Wallet, console: Console) -> None:
+def show_wallet(wallet: Wallet, console: Console) -> None:
+    """Print the wallet: its balances, and the page of transactions."""
     balances = ", ".join(map(_told, wallet.balances)) or "nothing was ever posted"
     console.print(Text.assemble((wallet.recipient, "bold"), f"  {balances}"))
     if console.is_terminal:
@@ -69,7 +69,7 @@ def _show(wallet: Wallet, console: Console) -> None:
             table.add_row(moment(each.at), _changes(each), each.kind, each.id, _why(each))
         console.print(table)
     if wallet.next is not None:
-        console.print(Text(f"older than these {PAGE_MOST}: --after {wallet.next}", "dim"))
+        console.print(Text(f"older than these: --after {wallet.next}", "dim"))
 
 
 def _told(amount: Amount) -> str:
@@ -85,6 +85,6 @@ def _why(entry: WalletEntry) -> str:
     said = [
         entry.refers_to and f"for {entry.refers_to}",
         entry.reverses and f"takes back {entry.reverses}",
-        *(str(value) for value in entry.memo.values()),
+        *(str(value) for value in entry.memo.values() if value is not None),
     ]
     return ", ".join(filter(None, said))

@@ -10,9 +10,8 @@ from sqlalchemy import insert
 
 from guardrails.audit import SqlDecisions
 from guardrails.caps import MemoryCaps, SqlCaps, moving
-from guardrails.caps.slot import Changes
 from guardrails.core.needs import Take, UsageQuery
-from guardrails.decide.holdings import Settlement
+from guardrails.decide.holdings import Settlement, instant_of
 from guardrails.decide.ports import StoredDecision
 from guardrails.errors import DependencyError
 from guardrails.storage.connections import Database
@@ -48,7 +47,8 @@ def takes(number: int) -> tuple[Take, ...]:
         Take("gap", f'["{owner}"]', "sent", 3600, owner),
         Take("shared", "[]", "delivered"),
         Take("budget", "[]", keep_seconds=86_400, is_tallied=True),
-    )[: number % 5]
+        Take("money", "[]", keep_seconds=86_400, is_tallied=True, amount_minor=number),
+    )[: number % 6]
 
 
 def row(number: int) -> StoredDecision:
@@ -71,7 +71,11 @@ QUERIES = [
     UsageQuery(cap, f'["r-{number}"]', instant(0), 10, by, f"r-{number}")
     for number in range(7)
     for cap, by in (("own", "counted_at"), ("gap", "until"))
-] + [UsageQuery("shared", "[]", instant(0), 1000), UsageQuery("budget", "[]", instant(10, 15), 0, split=instant(11))]
+] + [
+    UsageQuery("shared", "[]", instant(0), 1000),
+    UsageQuery("budget", "[]", instant(10, 15), 0, split=instant(11)),
+    UsageQuery("money", "[]", instant(10, 15), 0, split=instant(11), sums=True),
+]
 
 
 def expected():
@@ -84,8 +88,8 @@ def expected():
 def held() -> tuple[int, int]:
     """How many decisions hold something, and how many slots."""
     holdings = [holding for each in ROWS if (holding := each.holding()) is not None]
-    changes = Changes(Settlement(before=None, after=holding) for holding in holdings)
-    return len(holdings), len(changes.slots) + sum(sends for sends, _ in changes.counts.values())
+    slots = [take for holding in holdings for take in holding.takes if instant_of(take, holding) is not None]
+    return len(holdings), len(slots)
 
 
 def test_what_decisions_hold_is_back_and_nothing_of_before_is_left(database):

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime
 
 import pytest
+from click.testing import CliRunner
 
+from guardrails.cli import main
 from guardrails.core.claims import OfferClaims
 from guardrails.signing import SigningKeys, Tokens
 from payment_service import SECRET, PaymentService
@@ -182,3 +185,49 @@ def test_what_is_not_signed_is_refused(service, redeem):
     answer = service.send("POST", "/v1/payments/events", event, headers=headers)
     assert (answer.status, answer.json()["type"]) == (401, "/docs#problem-unsigned")
     assert service.send("GET", f"/v1/redemptions/{redemption['id']}").json()["state"] == "settled"
+
+
+@pytest.fixture
+def reconcile(tmp_path, payments):
+    """The exit code and the lines of `guardrails payments reconcile`, with the service's settings."""
+
+    def reconcile(*options, secret=SECRET):
+        (tmp_path / "its-secret").write_text(secret)
+        env = {
+            "GUARDRAILS_DATABASE_URL": f"sqlite:///{tmp_path / 'guardrails.db'}",
+            "GUARDRAILS_PAYMENTS_URL": payments.url,
+            "GUARDRAILS_PAYMENTS_SECRET_FILE": str(tmp_path / "its-secret"),
+        }
+        run = CliRunner().invoke(main, ["payments", "reconcile", *options], env=env)
+        return run.exit_code, run.output
+
+    return reconcile
+
+
+def test_reconciling_names_what_differs_from_the_payment_service_s_books(service, payments, redeem, reconcile):
+    settled, _ = redeem("r-1"), redeem("poor-1")
+    assert reconcile() == (0, "2 payments compared, 0 under way: all agree\n")
+    payments.tell_events_to(None)
+    payments.charge_back(settled["id"])
+    code, said = reconcile()
+    assert (code, said.splitlines()) == (
+        1,
+        [
+            f"{settled['id']} ours settled, theirs charged_back",
+            "2 payments compared, 0 under way: 1 differ",
+        ],
+    )
+    code, said = reconcile("--json")
+    assert (code, json.loads(said)["differences"]) == (
+        1,
+        [{"payment": settled["id"], "ours": "settled", "theirs": "charged_back"}],
+    )
+
+
+def test_reconciling_without_an_answer_could_not_run(service, reconcile):
+    code, said = reconcile(secret="whsec_" + "A" * 32)
+    assert (code, "the payment service does not answer: status 401" in said) == (2, True)
+    code, said = reconcile("--payments-url", "http://pay.example")
+    assert (code, "must be https" in said) == (2, True)
+    code, said = reconcile(secret="nothing")  # noqa: S106 - it is none
+    assert (code, "no secret" in said) == (2, True)

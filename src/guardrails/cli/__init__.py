@@ -39,6 +39,7 @@ COMMANDS = {
     "keys": Entry("guardrails.cli.keys", "Look after the keys that sign receipts and links."),
     "notice": Entry("guardrails.cli.notice", "Keep the texts that recipients are shown."),
     "settle": Entry("guardrails.cli.settle", "Settle a month: statements that agree with the ledger."),
+    "payments": Entry("guardrails.cli.payments", "Hold redemptions against the payment service's books."),
     "replay": Entry("guardrails.cli.replay", "Decide all recorded decisions again; report any difference."),
 }
 

@@ -138,7 +138,17 @@ class Provider:
         """The refund, as any step."""
         return self.carry_on(payment)
 
-    def listed(self, after: str | None) -> ListedPayments:
+    def look(self, payment: str, /) -> StandingAnswer:
+        """How a payment stands, whatever its amount. Raises NoAnswerError."""
+        answer = _decode(
+            self._call(webhook_id(payment, "look", self._new_id()), self._body("look", {"payment": payment})),
+            StandingAnswer,
+        )
+        if answer.payment != payment:
+            raise NoAnswerError("the answer is about another payment")
+        return answer
+
+    def listed(self, after: str | None, /) -> ListedPayments:
         """A page of all payments that the service has, after an id. Raises NoAnswerError."""
         body = self._body("list", {"after": after, "most": PAGE})
         return _decode(self._call(webhook_id("list", self._new_id()), body), ListedPayments)

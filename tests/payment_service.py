@@ -56,7 +56,7 @@ CREATE TABLE IF NOT EXISTS payments
 CREATE TABLE IF NOT EXISTS captures (payment TEXT NOT NULL, at REAL NOT NULL);
 CREATE TABLE IF NOT EXISTS requests (id TEXT NOT NULL, type TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS events
-    (seq INTEGER PRIMARY KEY, body TEXT NOT NULL, due REAL NOT NULL, times INTEGER NOT NULL);
+    (seq INTEGER PRIMARY KEY AUTOINCREMENT, body TEXT NOT NULL, due REAL NOT NULL, times INTEGER NOT NULL);
 """
 
 
@@ -142,7 +142,6 @@ class PaymentService:
 
 def _open(path: str) -> sqlite3.Connection:
     books = sqlite3.connect(path, timeout=PATIENCE_SECONDS, isolation_level=None)
-    books.execute("PRAGMA journal_mode = WAL")
     books.execute("PRAGMA synchronous = FULL")
     return books
 
@@ -156,6 +155,7 @@ class _Service:
         self._chance = random.Random(0)
         self.events_url: str | None = None
         with closing(_open(path)) as books:
+            books.execute("PRAGMA journal_mode = WAL")
             books.executescript(_TABLES)
         threading.Thread(target=self._tell, daemon=True).start()
 
@@ -258,7 +258,7 @@ class _Service:
             url = self.events_url
             if url is None:
                 continue
-            with closing(_open(self._path)) as books:
+            with closing(_open(self._path)) as books, suppress(sqlite3.Error):  # told again
                 now = time.time()  # noqa: TID251 - its own clock
                 rows = books.execute("SELECT seq, body, times FROM events WHERE due <= ?", (now,)).fetchall()
                 for seq, body, times in rows:

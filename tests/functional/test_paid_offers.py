@@ -160,6 +160,7 @@ def test_a_refund_gives_the_money_and_the_stock_back(service, payments, redeem, 
 
 def test_a_chargeback_is_told_by_the_payment_service(service, payments, redeem, becomes):
     redemption = redeem("r-1")
+    service.until(lambda: not payments.has_untold_events())
     payments.charge_back(redemption["id"])
     becomes(redemption, "charged_back")
     assert left(service) == 3

@@ -107,6 +107,7 @@ class MemoryLedger:
         self._journal = journal
         self._transactions: list[Transaction] = []
         self._places: dict[str, int] = {}
+        self._reversed: dict[str | None, None] = {}
         self._balances: dict[Account, int] = {}
 
     def balances(self, accounts: Sequence[Account], /) -> dict[Account, int]:
@@ -123,11 +124,12 @@ class MemoryLedger:
 
     def append(self, transactions: Sequence[Transaction], /) -> None:
         """Keep new transactions. Raises ValueError where one is kept already, or a balance would fall below zero."""
-        reversed_ = {each.reverses for each in self._transactions}
         for place, transaction in enumerate(transactions, start=len(self._transactions)):
-            if transaction.id in self._places or (transaction.reverses and transaction.reverses in reversed_):
+            if transaction.id in self._places or transaction.reverses in self._reversed:
                 raise ValueError(f"transaction `{transaction.id}`, or what it reverses, is kept already")
             self._journal.put(self._places, transaction.id, place)
+            if transaction.reverses is not None:
+                self._journal.put(self._reversed, transaction.reverses, None)
         self._journal.extend(self._transactions, map(_in_order, transactions))
         for account, change in _changes(transactions).items():
             balance = self._balances.get(account, 0) + change

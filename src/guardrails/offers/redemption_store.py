@@ -62,6 +62,7 @@ class MemoryRedemptions:
         self._journal = journal
         self._by_id: dict[str, Redemption] = {}
         self._holding: dict[str, str] = {}
+        self._held_by: dict[tuple[str, str], int] = {}
         self._due: dict[str, None] = {}
 
     def by_id(self, ids: Sequence[str], /) -> Mapping[str, Redemption]:
@@ -74,9 +75,7 @@ class MemoryRedemptions:
 
     def held_by(self, pairs: Sequence[tuple[str, str]], /) -> Mapping[tuple[str, str], int]:
         """How many redemptions hold a unit, for each pair of offer and recipient of which any does."""
-        wanted = set(pairs)
-        holding = map(self._by_id.__getitem__, self._holding.values())
-        return Counter(pair for each in holding if (pair := (each.offer, each.recipient)) in wanted)
+        return {each: held for each in pairs if (held := self._held_by.get(each, 0))}
 
     def settled_of(self, offers: Sequence[str], /) -> Mapping[str, int]:
         """How many redemptions are paid and not taken back, for each offer of which any is."""
@@ -108,7 +107,12 @@ class MemoryRedemptions:
         return [self._by_id[each] for each in sorted(id_ for id_ in self._by_id if id_ > after)[:most]]
 
     def _put(self, redemption: Redemption) -> None:
+        before = self._by_id.get(redemption.id)
         self._journal.put(self._by_id, redemption.id, redemption)
+        grows = redemption.is_holding - (before is not None and before.is_holding)
+        if grows:
+            pair = (redemption.offer, redemption.recipient)
+            self._journal.put(self._held_by, pair, self._held_by.get(pair, 0) + grows)
         if redemption.is_holding:
             self._journal.put(self._holding, redemption.decision_id, redemption.id)
         elif self._holding.get(redemption.decision_id) == redemption.id:

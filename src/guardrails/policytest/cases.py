@@ -25,10 +25,15 @@ __all__ = [
     "PolicyTestCase",
     "PolicyTestFile",
     "Step",
+    "Terms",
 ]
 
 Overrides = Mapping[str, Any]
 """A candidate, or a part of one, as JSON values; not yet decoded."""
+
+
+Terms = Mapping[str, Any]
+"""The terms of an offer, as JSON values; not yet decoded."""
 
 
 METHOD = "policy_test"
@@ -105,6 +110,7 @@ class PolicyTestCase(msgspec.Struct, frozen=True, kw_only=True):
     consents: tuple[GivenConsent, ...] = ()
     preferences: GivenPreferences | None = None
     sent: tuple[GivenSend, ...] = ()
+    offers: tuple[Terms, ...] = ()
     steps: tuple[Step, ...]
 
 

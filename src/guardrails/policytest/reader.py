@@ -186,6 +186,7 @@ class _CaseReading:
             consents=tuple(self._consent(place, self._clock) for place in self._given("consents")),
             preferences=self._given_preferences(),
             sent=tuple(self._sent(place) for place in self._given("sent")),
+            offers=tuple(self._reading.at(place) for place in self._given("offers")),
             steps=self._steps(),
         )
 

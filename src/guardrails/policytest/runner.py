@@ -27,6 +27,7 @@ from guardrails.decide.judgement import takes_of
 from guardrails.decide.outcomes import OutcomeReport
 from guardrails.decoding import Decoder
 from guardrails.errors import CandidateError, GuardrailsError
+from guardrails.offers.values import OfferRequest
 from guardrails.policyfile.loader import load_policies
 from guardrails.policytest.cases import (
     GivenConsent,
@@ -36,6 +37,7 @@ from guardrails.policytest.cases import (
     PolicyTestCase,
     PolicyTestFile,
     Step,
+    Terms,
 )
 from guardrails.policytest.compare import Mismatch, mismatches
 from guardrails.policytest.coverage import PolicyCoverage, coverage
@@ -49,6 +51,7 @@ __all__ = ["CaseResult", "Failure", "Runner"]
 Result = TypeVar("Result")
 
 _CANDIDATE = Decoder(Candidate)
+_OFFER = Decoder(OfferRequest)
 
 LEASE = timedelta(minutes=10)
 """How long a given reservation is still open; as long as those that a case's own decisions make."""
@@ -182,6 +185,8 @@ class _CaseRun:
         for consent in case.consents:
             self._record_consent(consent, now=case.at)
         self._choose(case.preferences, now=case.at)
+        for terms in case.offers:
+            self._application.offers.register(decode_terms(terms), now=case.at)
         sends = [PastSend(given, self._takes(given)) for given in case.sent]
         record_sends(self._application.transactor, sends, lease_until=case.at + LEASE)
 
@@ -245,6 +250,15 @@ def decode_candidate(values: Overrides, *, default_id: str) -> Candidate:
     except CandidateError as error:
         said = "; ".join(f"`{pointer}`: {message}" if pointer else message for pointer, message in error.problems)
         raise CandidateError(f"the candidate is not one: {said}", problems=error.problems) from None
+
+
+def decode_terms(values: Terms) -> OfferRequest:
+    """The offer that a test describes. Raises CandidateError where it is none."""
+    try:
+        return _OFFER.convert(values)
+    except CandidateError as error:
+        said = "; ".join(f"`{pointer}`: {message}" if pointer else message for pointer, message in error.problems)
+        raise CandidateError(f"the offer is not one: {said}", problems=error.problems) from None
 
 
 def raise_if_error(result: Result | CandidateError) -> Result:

@@ -16,6 +16,7 @@ from guardrails.core.candidate import Candidate
 from guardrails.core.decision import Effect
 from guardrails.core.facts import CHANNELS
 from guardrails.decide.outcomes import Outcome
+from guardrails.offers.values import OfferRequest
 from guardrails.policyfile.schema import API_VERSION
 from guardrails.preferences.values import LIMIT_MOST
 
@@ -39,6 +40,9 @@ DURATION: Schema = {
     "description": "A whole number and a unit.",
     "examples": ["90s", "30m", "24h", "7d"],
 }
+REGISTERED = "registered."
+"""Before the names of an offer's parts: a candidate has parts of the same names."""
+
 WORD: Schema = {"type": "string", "minLength": 1, "maxLength": 200}
 
 
@@ -69,6 +73,7 @@ def policy_test_schema() -> Mapping[str, Any]:
             "step": _step(),
             "expect": _expect(),
             **_candidate_parts(),
+            **_offer_parts(),
         },
     }
 
@@ -116,6 +121,11 @@ def _given() -> Schema:
         "consents": {"type": "array", "items": _ref("consent")},
         "preferences": _ref("preferences"),
         "sent": {"type": "array", "items": _ref("sent")},
+        "offers": {
+            "type": "array",
+            "items": _ref(REGISTERED + OfferRequest.__name__),
+            "description": "Offers that are registered, as by `POST /v1/offers`.",
+        },
     }
     return _block(properties, description="What is on record before the case begins.")
 
@@ -243,6 +253,13 @@ def _candidate_parts() -> Schema:
     """The candidate and its parts with nothing required: each block adds to those before it."""
     _, parts = msgspec.json.schema_components([Candidate], ref_template="#/$defs/{name}")
     return {name: _partial(part) for name, part in parts.items()}
+
+
+def _offer_parts() -> Schema:
+    """The terms of an offer and their parts, under names of their own."""
+    _, parts = msgspec.json.schema_components([OfferRequest], ref_template=f"#/$defs/{REGISTERED}{{name}}")
+    plain: Schema = msgspec.json.decode(msgspec.json.encode(parts))  # defaults hold tuples
+    return {f"{REGISTERED}{name}": part for name, part in plain.items()}
 
 
 def _partial(part: Schema) -> Schema:

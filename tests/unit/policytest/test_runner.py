@@ -53,6 +53,9 @@ cases:
 """
 
 
+OFFER = "{id: o-1, title: A lounge, amount_minor: 1500, currency: EUR, sponsor: {id: acme}, %s}"
+
+
 @pytest.fixture
 def runner(tmp_path) -> Runner:
     (tmp_path / "policies.yaml").write_text(POLICIES, encoding="utf-8")
@@ -244,6 +247,17 @@ def test_a_reservation_without_an_outcome_runs_out(fail):
     )
 
 
+def test_what_an_offer_was_registered_with_completes_and_binds_the_candidate(fail):
+    given = f"    given: {{offers: [{OFFER % 'ends_at: 2026-12-01T12:00:01Z'}]}}\n"
+    carries = (
+        "    candidate: {content: {class: editorial}, offer: {id: o-1, %s}}\n    expect: {effect: %s, reasons: [%s]}\n"
+    )
+    assert fail(given + carries % ("amount_minor: 1500, currency: EUR", "allow", "")) is None
+    assert fail(given + carries % ("amount_minor: 1499", "deny", "offer.contradicts")) is None
+    assert fail(given + "    at: 2026-12-01T12:00:01Z\n" + carries % ("", "deny", "offer.ended")) is None
+    assert fail(carries % ("amount_minor: 1499", "allow", "")) is None
+
+
 def test_each_case_begins_with_nothing_but_what_is_given(tmp_path, runner):
     path = tmp_path / "x_test.yaml"
     cases = "".join(f"  - {{name: case {number}, expect: {{effect: allow}}}}\n" for number in range(5))
@@ -316,6 +330,16 @@ def test_a_timeline_fails_at_its_first_unmet_step(fail):
             "    given: {sent: [{ago: 1h, candidate: {sponsor: {}}}]}\n    expect: {effect: deny}\n",
             7,
             "the candidate is not one: `/sponsor/id`: is required",
+        ),
+        (
+            f"    given: {{offers: [{OFFER % 'payment: none'}]}}\n    expect: {{effect: deny}}\n",
+            7,
+            "the offer is not one: `/payment`: is `none` where the offer costs nothing, and only there",
+        ),
+        (
+            f"    given: {{offers: [{OFFER % 'stock: 1'}, {OFFER % 'stock: 2'}]}}\n    expect: {{effect: deny}}\n",
+            7,
+            "offer `o-1` is registered with other terms",
         ),
         (
             "    candidate: {send_at: 2026-11-30T12:00:00Z}\n    expect: {effect: deny}\n",

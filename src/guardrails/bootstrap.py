@@ -282,6 +282,7 @@ def build_application(
     Without `outside` it signs with keys that go with the process, and makes no links.
     """
     make_id = make_id or new_id
+    has_keys = outside is not None  # an allow carries no tokens whose keys go with the process
     outside = outside or Outside(keys=cache(lambda: SigningKeys.generate(clock())))
     terms = terms or Terms()
     tokens = cache(lambda: Tokens(outside.keys()))
@@ -319,6 +320,7 @@ def build_application(
             keep=terms.keep,
             deadline=terms.deadline,
             links=outside.links,
+            tokens=tokens if has_keys else None,
         ),
         explainer=Explainer(snapshot=snapshot, transactor=transactor, clock=clock),
         outcomes=Outcomes(transactor, clock=clock, keep=terms.keep, spool=spool),

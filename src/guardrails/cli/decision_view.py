@@ -45,7 +45,8 @@ def _body(decision: Decision) -> Iterator[tuple[int, Text]]:
     for reason in decision.reasons:
         yield from _reason(reason, "red")
     for obligation in decision.obligations:
-        yield 7, Text.assemble((obligation.type, "cyan"), (f"  for {obligation.policy}", "dim"))
+        demanded = "" if obligation.policy is None else f"  for {obligation.policy}"
+        yield 7, Text.assemble((obligation.type, "cyan"), (demanded, "dim"))
         yield from ((9, line) for line in _pairs(obligation.values))
     if decision.consents:
         yield 7, relied_on(decision.consents)

@@ -36,10 +36,10 @@ class RetryAdvice(msgspec.Struct, frozen=True, gc=False):
 
 
 class Obligation(msgspec.Struct, frozen=True, gc=False):
-    """A duty of the sender when it sends; `policy` is who demands it."""
+    """A duty of the sender when it sends; `policy` is who demands it, null where it is no policy but the route."""
 
     type: str
-    policy: str
+    policy: str | None
     values: Mapping[str, Any] = {}
 
 

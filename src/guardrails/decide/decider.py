@@ -14,7 +14,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
-from functools import partial
+from functools import cache, partial
 from itertools import chain
 
 import msgspec
@@ -25,9 +25,9 @@ from guardrails.decide.faults import ENGINE_DISAGREEMENT, ENGINE_FAULT, decided,
 from guardrails.decide.gather import Ledger, gather
 from guardrails.decide.in_flight import InFlight, patience_seconds
 from guardrails.decide.outage import Outages
-from guardrails.decide.ports import Session, Transactor, UnsubscribeLinks
+from guardrails.decide.ports import SendTokens, Session, Transactor, UnsubscribeLinks
 from guardrails.decide.spool import Spool
-from guardrails.decide.writes import Answer, Asked, Known, Request, Writes, ask
+from guardrails.decide.writes import Answer, Asked, Known, Outward, Request, Writes, ask
 from guardrails.errors import CandidateError, DependencyError, EngineFault
 
 __all__ = ["ENGINE_DISAGREEMENT", "ENGINE_FAULT", "Decider"]
@@ -61,11 +61,13 @@ class Decider:
         keep: timedelta,
         deadline: timedelta,
         links: UnsubscribeLinks | None = None,
+        tokens: Callable[[], SendTokens] | None = None,
     ) -> None:
         """An allow is held for `lease`; a decision answers for its candidate for `keep` after its last change.
 
         `deadline` is how long the stores may take over one candidate, all calls together. `links` is None where
-        recipients can't reach the service.
+        recipients can't reach the service, `tokens` where there are no keys to sign any with; they are opened with the
+        first decision.
         """
         self._snapshot = snapshot
         self._transactor = transactor
@@ -76,7 +78,7 @@ class Decider:
         self._lease = lease
         self._keep = keep
         self._deadline = deadline
-        self._links = links
+        self._outward = cache(lambda: Outward(links, None if tokens is None else tokens()))
 
     def decide(
         self, candidates: Sequence[Candidate], *, now: datetime | None = None, trace_id: str | None = None
@@ -86,9 +88,10 @@ class Decider:
         A result is an error where that one candidate can't be decided: its `send_at` is past, or its id was used for
         another body (ConflictError). Where the stores are out of reach, the monetized lane denies and the
         transactional lane allows, degraded, both recorded in the spool. Raises DependencyError where not even the
-        spool can be used; then nothing is decided.
+        spool can be used; then nothing is decided, and SettingsError where its keys can't be opened.
         """
         now, compiled = now or self._clock(), self._snapshot()
+        self._outward()  # where the keys can't be opened nothing is decided, and no unit of others fails for it
         results: list[Answer | CandidateError] = []
         for first in range(0, len(candidates), UNIT_CANDIDATES):
             some = candidates[first : first + UNIT_CANDIDATES]
@@ -143,7 +146,7 @@ class Decider:
         opened_all = [_open_all(request, known) for request in requests]
         cases = [each for opened_cases in opened_all for each in opened_cases if isinstance(each, Case)]
         writes = Writes(
-            session, now=now, lease=self._lease, keep=self._keep, has_caps=caps_fault is None, links=self._links
+            session, now=now, lease=self._lease, keep=self._keep, has_caps=caps_fault is None, outward=self._outward()
         )
         group = _Group(known, gather(session, cases, now, caps_fault=caps_fault), writes)
         results = [group.decide(request, opened) for request, opened in zip(requests, opened_all, strict=True)]

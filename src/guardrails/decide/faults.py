@@ -75,7 +75,7 @@ def _judged(asked: Asked, request: Request, case: Case | Exception, ledger: Ledg
     case.answers = ledger.answers_for(case)
     decision = judge(case, asked.decision_id)
     takes = takes_of(case) if decision.effect == "allow" else ()
-    return Decided(asked, request, case.at, decision, case.answers, takes, case if takes else None)
+    return Decided(asked, request, case.at, decision, case.answers, takes, case)
 
 
 def _after_error(asked: Asked, request: Request, case: Case | Exception, error: Exception) -> Decided:

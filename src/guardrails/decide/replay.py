@@ -1,7 +1,8 @@
 """Replay: every recorded decision, computed again from its audit entry and its policy set alone, and compared.
 
 What an older release did not record yet is not compared (`older_entries`), nor is the way to unsubscribe: its link is
-signed with a secret of the service. Everything else is.
+signed with a secret of the service. Of a token that an allow carries, what it says is compared, and not who signed it;
+one that carries none is of an older release, or of a service that had no keys. Everything else is.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import msgspec
 
 from guardrails.core.decision import Decision
 from guardrails.core.policy_set import PolicySet
+from guardrails.decide.carried import CARRY_ATTRIBUTION, Unsigned, carried, unsigned
 from guardrails.decide.case import Case, Compiled, open_case
 from guardrails.decide.entry import DecisionEntry, EventEntry, decode_entry
 from guardrails.decide.judgement import judge, takes_of
@@ -88,7 +90,8 @@ class Replay:
         is_allow = computed.effect == "allow"
         lease_until = entry.lease_until if is_allow and not is_older else None
         computed = msgspec.structs.replace(computed, lease_until=lease_until, audit=recorded.audit)
-        recorded, computed = _without_way_out(recorded), _without_way_out(computed)
+        computed = _carrying(computed, case, recorded, index)
+        recorded, computed = _comparable(recorded), _comparable(computed)
         told = [name for name in Decision.__struct_fields__ if name != "consents" or names_consents(recorded)]
         pairs = [(name, getattr(recorded, name), getattr(computed, name)) for name in told]
         takes = takes_of(case) if is_allow else ()
@@ -113,8 +116,18 @@ class Replay:
             return None
 
 
-def _without_way_out(decision: Decision) -> Decision:
-    kept = tuple(obligation for obligation in decision.obligations if obligation.type != UNSUBSCRIBE)
+def _carrying(computed: Decision, case: Case, recorded: Decision, index: int) -> Decision:
+    """The allow with what it carries, where the recorded one carries anything."""
+    carries = any(duty.type == CARRY_ATTRIBUTION for duty in recorded.obligations)
+    if not carries or computed.effect != "allow":
+        return computed
+    duties = carried(case, computed, Unsigned(), audit_index=index).obligations
+    return msgspec.structs.replace(computed, obligations=(*computed.obligations, *duties))
+
+
+def _comparable(decision: Decision) -> Decision:
+    """The decision without what only the service's secrets make."""
+    kept = tuple(unsigned(duty) for duty in decision.obligations if duty.type != UNSUBSCRIBE)
     return msgspec.structs.replace(decision, obligations=kept)
 
 

@@ -14,12 +14,13 @@ import msgspec
 from guardrails.core.candidate import Candidate
 from guardrails.core.decision import AuditReference, Decision
 from guardrails.core.needs import CapCheck, Take
+from guardrails.decide.carried import carried
 from guardrails.decide.case import Answers, Case, Compiled
 from guardrails.decide.entry import DecisionEntry, encode_entry
 from guardrails.decide.holdings import Reservation
 from guardrails.decide.judgement import checks_of
-from guardrails.decide.obligations import with_link
-from guardrails.decide.ports import Session, StoredDecision, UnsubscribeLinks
+from guardrails.decide.obligations import UNSUBSCRIBE, with_link
+from guardrails.decide.ports import SendTokens, Session, StoredDecision, UnsubscribeLinks
 from guardrails.errors import CandidateError, ConflictError
 
 __all__ = [
@@ -27,6 +28,7 @@ __all__ = [
     "Asked",
     "Decided",
     "Known",
+    "Outward",
     "Request",
     "Writes",
     "answer_of",
@@ -102,7 +104,8 @@ class Answer(msgspec.Struct, frozen=True, gc=False):
 class Decided(msgspec.Struct, frozen=True, gc=False):
     """A decision for the instant `at`, with what must be written for it.
 
-    `case` is what it rests on where it takes slots. `fault` says why it could not be decided as it should.
+    `case` is what it rests on, where that is known. `fault` says why it could not be decided as it should. Until
+    `needed_until` its tokens may come back.
     """
 
     asked: Asked
@@ -113,6 +116,14 @@ class Decided(msgspec.Struct, frozen=True, gc=False):
     takes: tuple[Take, ...] = ()
     case: Case | None = None
     fault: str | None = None
+    needed_until: datetime | None = None
+
+
+class Outward(msgspec.Struct, frozen=True):
+    """What makes the signed parts of an allow: links and tokens, each None where the service makes none."""
+
+    links: UnsubscribeLinks | None = None
+    tokens: SendTokens | None = None
 
 
 class Writes:
@@ -126,7 +137,7 @@ class Writes:
         lease: timedelta,
         keep: timedelta,
         has_caps: bool,
-        links: UnsubscribeLinks | None,
+        outward: Outward,
     ) -> None:
         """Where there are no caps to reach (`has_caps`), the slots are left for later (`is_caps_pending`)."""
         self._session = session
@@ -134,7 +145,7 @@ class Writes:
         self._lease = lease
         self._keep = keep
         self._has_caps = has_caps
-        self._links = links
+        self._outward = outward
         self._index = session.audit.next_index()
         self._entries: list[bytes] = []
         self._decisions: list[StoredDecision] = []
@@ -143,7 +154,7 @@ class Writes:
     def add(self, decided: Decided) -> tuple[Answer, Known]:
         """Add one decision; what is answered, and what is known of its candidate from now on."""
         index = self._index + len(self._entries)
-        done = recorded(decided, AuditReference(index), lease=self._lease, links=self._links)
+        done = recorded(decided, AuditReference(index), lease=self._lease, outward=self._outward)
         answer = answer_of(done)
         stored = stored_decision(
             done.decision,
@@ -152,6 +163,7 @@ class Writes:
             audit_index=index,
             takes=done.takes,
             due=(self._now, self._keep),
+            needed_until=done.needed_until,
             is_caps_pending=bool(done.takes) and not self._has_caps,
         )
         holding = stored.holding()
@@ -182,17 +194,33 @@ def ask(candidate: Candidate, decision_id: str) -> Asked | CandidateError:
         return error
 
 
-def recorded(
-    decided: Decided, audit: AuditReference, *, lease: timedelta, links: UnsubscribeLinks | None = None
-) -> Decided:
-    """The same with the decision as it is answered: where it is recorded and, of an allow, its lease and its links."""
-    decision, lease_until = decided.decision, None
+def recorded(decided: Decided, audit: AuditReference, *, lease: timedelta, outward: Outward | None = None) -> Decided:
+    """The same with the decision as it is answered: where it is recorded and, of an allow, its lease and what it bears.
+
+    Links and tokens are made here and not earlier, as they are signed, and a token names the place in the log.
+    """
+    decision, lease_until, needed_until = decided.decision, None, None
     if decision.effect == "allow":
         # From the planned instant on: what is allowed for tomorrow is still held tomorrow.
         lease_until = decided.at.astimezone(UTC) + lease
-        decision = with_link(decision, decided.asked.candidate, links)
+        if outward is not None:
+            decision = with_link(decision, decided.asked.candidate, outward.links)
+            decision, needed_until = _with_tokens(decision, decided.case, audit, outward.tokens)
     decision = msgspec.structs.replace(decision, lease_until=lease_until, audit=audit)
-    return msgspec.structs.replace(decided, decision=decision)
+    return msgspec.structs.replace(decided, decision=decision, needed_until=needed_until)
+
+
+def _with_tokens(
+    decision: Decision, case: Case | None, audit: AuditReference, tokens: SendTokens | None
+) -> tuple[Decision, datetime | None]:
+    """The allow with the tokens that it carries, before the way out, and until when it is needed for them."""
+    if tokens is None or decision.lane != "monetized" or case is None or audit.index is None:
+        return decision, None
+    carries = carried(case, decision, tokens, audit_index=audit.index)
+    way_out = tuple(duty for duty in decision.obligations[-1:] if duty.type == UNSUBSCRIBE)
+    others = decision.obligations[: len(decision.obligations) - len(way_out)]
+    obligations = (*others, *carries.obligations, *way_out)
+    return msgspec.structs.replace(decision, obligations=obligations), carries.needed_until
 
 
 def answer_of(decided: Decided) -> Answer:
@@ -200,7 +228,7 @@ def answer_of(decided: Decided) -> Answer:
     return Answer(decided.decision, _encoder.encode(decided.decision), fault=decided.fault)
 
 
-def stored_decision(
+def stored_decision(  # noqa: PLR0913 - each is a part of its own
     decision: Decision,
     *,
     asked: Asked,
@@ -208,6 +236,7 @@ def stored_decision(
     audit_index: int,
     takes: tuple[Take, ...],
     due: tuple[datetime, timedelta],
+    needed_until: datetime | None = None,
     owns_candidate: bool = True,
     is_caps_pending: bool = False,
 ) -> StoredDecision:
@@ -226,6 +255,7 @@ def stored_decision(
         is_caps_pending=is_caps_pending,
         owns_candidate=owns_candidate,
         recipient=asked.candidate.recipient.id,
+        needed_until=needed_until,
     )
     return msgspec.structs.replace(stored, due_at=stored.due(*due))
 

@@ -48,8 +48,7 @@ def ask(route, candidate_id="c-1", **rest):
 
 
 def way_out(answer):
-    *_, obligation = answer.decision.obligations
-    assert obligation.type == "unsubscribe"
+    (obligation,) = (each for each in answer.decision.obligations if each.type == "unsubscribe")
     return obligation
 
 
@@ -74,7 +73,7 @@ def test_an_email_that_rests_on_a_consent_carries_the_headers_to_take_it_back(li
 
 
 def test_it_stands_after_what_policies_demand(linked):
-    assert types(ask(linked, **EMAIL)) == ["show_disclosure", "unsubscribe"]
+    assert types(ask(linked, **EMAIL)) == ["show_disclosure", "carry_attribution", "unsubscribe"]
 
 
 def test_all_purposes_that_it_rests_on_are_taken_back_together(linked):
@@ -85,7 +84,7 @@ def test_all_purposes_that_it_rests_on_are_taken_back_together(linked):
 
 @pytest.mark.parametrize("channel", ["push", "sms", "in_app"])
 def test_elsewhere_there_are_no_such_headers(linked, channel):
-    assert types(ask(linked, **(EMAIL | {"channel": channel}))) == ["show_disclosure"]
+    assert types(ask(linked, **(EMAIL | {"channel": channel}))) == ["show_disclosure", "carry_attribution"]
 
 
 def test_an_email_that_rests_on_no_consent_owes_nothing(linked):

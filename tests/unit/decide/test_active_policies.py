@@ -144,7 +144,7 @@ def test_a_fault_is_over_once_the_edit_is_taken_back(folder, monkeypatch):
 
 def test_a_fault_in_compiling_is_a_broken_edit(folder):
     def compile_set(policy_set):
-        if len(policy_set.policies) > 2:  # the built-in one is one of them
+        if len(policy_set.policies) > 3:  # the two built-in ones are among them
             raise ZeroDivisionError("in the compiler")
         return compiler("native")(policy_set)
 

@@ -217,3 +217,11 @@ def test_all_payments_are_listed_page_by_page():
     with pytest.raises(NoAnswerError):
         listing.listed("a")
     assert service.asked == [("list:n1", "payment.list"), ("list:n2", "payment.list")]
+
+
+def test_a_payment_is_looked_at_whatever_its_amount():
+    service = Service({"standing": "captured", "amount_minor": 1}, {"standing": "captured", "payment": "r.2"})
+    looking = provider(service)
+    assert looking.look("r.1").amount_minor == 1
+    with pytest.raises(NoAnswerError, match="another payment"):
+        looking.look("r.1")

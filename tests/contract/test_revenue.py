@@ -103,7 +103,7 @@ def test_what_nobody_earned_is_booked_as_such(earnings):
     [
         ({"state": "reserved"}, "not_sent"),
         ({"state": "cancelled"}, "not_sent"),
-        ({"at": instant(12) - timedelta(days=8)}, "outside_window"),
+        ({"at": instant(12) - timedelta(days=7)}, "outside_window"),
         ({"at": instant(12, 1)}, "outside_window"),
         ({"answer": b'{"effect":"allow"}'}, "not_monetized"),
         ({"lease_until": None, "state": "none"}, "not_monetized"),

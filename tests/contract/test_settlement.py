@@ -281,3 +281,25 @@ def test_the_file_of_one_party_tells_nothing_of_others(earnings):
     ):
         assert "acme" not in text
         assert "r-1" not in text
+
+
+class Meanwhile:
+    """A transactor beside which something else happens, once, after the first call."""
+
+    def __init__(self, transactor, work):
+        self.transactor = transactor
+        self.work = [work]
+
+    def call(self, handler, item, **options):
+        result = self.transactor.call(handler, item, **options)
+        while self.work:
+            self.work.pop()()
+        return result
+
+
+def test_what_is_booked_while_it_reads_is_in_nothing_of_it(earnings):
+    earnings.report("a")
+    beside = Meanwhile(earnings.transactor, lambda: earnings.report("b"))
+    settlement = Settlements(beside, zone=lambda: BERLIN).settle("2026-12", now=instant(15))
+    assert told(settlement) == {("sponsor", "acme", "EUR"): -1000}
+    assert settlement.differences == ()

@@ -122,8 +122,6 @@ def _is_of(touch: Touch, sought: Sought, terms: Attribution) -> bool:
     """Whether it is of the same sponsor, campaign or offer; what has none is of no other."""
     if touch.decision_id == sought.named:
         return True
-    if sought.sponsor is not None and touch.sponsor != sought.sponsor:
-        return False
     return getattr(sought, terms.across) is not None and getattr(touch, terms.across) == getattr(sought, terms.across)
 
 

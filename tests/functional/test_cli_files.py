@@ -417,7 +417,7 @@ def test_explain_shows_each_policy_and_condition_with_its_fact(here):
     assert 'applies to      true  content.class in [sponsored, affiliate] (is "sponsored")' in said
     assert 'in [missing, withdrawn, denied, expired, not_a_consent] (is "missing")' in said
     assert "let-people-sleep: satisfied" in said
-    assert said.splitlines()[-1].endswith("not applicable: two-editorials-a-day")
+    assert said.splitlines()[-1].endswith("not applicable: two-editorials-a-day, guardrails-offer-terms")
 
 
 def test_explain_says_when_to_try_again(here):
@@ -455,7 +455,7 @@ def test_explain_as_json(here):
     verdicts = {each["policy"]: each["verdict"] for each in said["traces"]}
     assert verdicts["sponsored-needs-opt-in"] == "violated"
     assert verdicts["let-people-sleep"] == "satisfied"
-    assert said["not_applicable"] == ["two-editorials-a-day"]
+    assert said["not_applicable"] == ["two-editorials-a-day", "guardrails-offer-terms"]
     assert said["traces"][0]["violated"]["result"] is True
 
 

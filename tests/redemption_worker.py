@@ -16,7 +16,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from guardrails.decide.ports import Transactor
-from guardrails.errors import CandidateError
+from guardrails.errors import CandidateError, DependencyError
 from guardrails.offers.redemption_service import Redemptions
 from guardrails.offers.redemptions import RedemptionRequest
 from guardrails.offers.wallet_payments import WalletPayments
@@ -25,6 +25,7 @@ from guardrails.stores import open_stores
 
 NOW = datetime(2026, 12, 1, 10, 5, tzinfo=UTC)
 PATIENCE = timedelta(seconds=60)
+TRIES = 10
 
 
 class Client(threading.Thread):
@@ -40,12 +41,17 @@ class Client(threading.Thread):
 
     def run(self) -> None:
         self._start.wait()
-        try:
-            redeemed = self._redemptions.redeem(self._token, self._request, now=NOW)
-        except CandidateError as error:
-            self.told = error.code or str(error)
-        else:
-            self.told = f"{redeemed.redemption.state}, {'new' if redeemed.is_new else 'again'}"
+        for _ in range(TRIES):
+            try:
+                redeemed = self._redemptions.redeem(self._token, self._request, now=NOW)
+            except CandidateError as error:
+                self.told = error.code or str(error)
+            except DependencyError as error:  # a 503: nothing of it is kept, and it is sent again
+                self.told = str(error)
+                continue
+            else:
+                self.told = f"{redeemed.redemption.state}, {'new' if redeemed.is_new else 'again'}"
+            return
 
 
 def redeem_all(transactor: Transactor, keys: SigningKeys, asked: Sequence[tuple[str, str, str]]) -> list[str]:

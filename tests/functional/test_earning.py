@@ -1,0 +1,94 @@
+"""From an offer to the statements of its month, over HTTP, with the tokens that the service signs."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import pytest
+
+from service import CANDIDATE
+
+POLICIES = """
+apiVersion: guardrails/v1
+policies:
+  - {id: nothing-by-voice, kind: rule, deny_when: {channel: voice}, message: nobody is called}
+"""
+OFFER = {
+    "id": "upgrade",
+    "title": "Same-day upgrade",
+    "amount_minor": 10_000,
+    "currency": "EUR",
+    "sponsor": {"id": "acme-air"},
+    "affiliate": {"id": "blog", "share_bps": 1000},
+    "benefit": {"share_bps": 2000, "form": "credits", "text": "You get 20 % of what we earn as credits."},
+    "commission_bps": 500,
+}
+SPONSORED = CANDIDATE | {
+    "lane": "monetized",
+    "channel": "push",
+    "recipient": {"id": "anna"},
+    "content": {"class": "sponsored"},
+    "offer": {"id": "upgrade"},
+}
+
+
+@pytest.fixture
+def service(start, tmp_path):
+    path = tmp_path / "policies.yaml"
+    path.write_text(POLICIES, encoding="utf-8")
+    service = start(policies=path)
+    top_up = {"id": "gift", "recipient": "anna", "amount_minor": 20_000, "currency": "EUR"}
+    assert service.send("POST", "/v1/offers", OFFER).status == 201
+    assert service.send("POST", "/v1/wallet/top-ups", top_up).status == 201
+    return service
+
+
+def tokens_of(service, number):
+    """The tokens of an allow, by the duty that carries them."""
+    decision = service.send("POST", "/v1/decisions", SPONSORED | {"id": f"c-{number}"}).json()
+    assert decision["effect"] == "allow", decision
+    return {each["type"]: each["values"].get("token") for each in decision["obligations"]} | {
+        "decision_id": decision["decision_id"]
+    }
+
+
+def test_what_is_redeemed_and_reported_is_attributed_shared_and_settled(service):
+    carried = tokens_of(service, 1)
+    asked = {"recipient": "anna", "id": "red"}
+    redeemed = service.send("POST", f"/v1/offers/{carried['carry_offer_token']}/redeem", asked)
+    assert redeemed.json()["state"] == "settled", redeemed.json()
+    commission = service.send("GET", "/v1/revenue/redemption:red").json()
+    (part,) = commission["parts"]
+    assert (commission["amount_minor"], part["decision_id"]) == (500, carried["decision_id"])
+    assert (part["benefit_minor"], part["affiliate_minor"], part["platform_minor"]) == (100, 50, 350)
+    said = {"id": "order", "amount_minor": 1000, "currency": "EUR", "attribution": carried["carry_attribution"]}
+    (reported,) = service.send("POST", "/v1/revenue", said).json()["parts"]
+    assert (reported["benefit_minor"], reported["benefit_form"], reported["affiliate"]) == (200, "credits", "blog")
+    month = datetime.now(UTC).strftime("%Y-%m")  # noqa: TID251 - what the service takes for now
+    settlement = service.send("GET", f"/v1/settlements/{month}").json()
+    totals = {(each["kind"], each["party"]): each["total_minor"] for each in settlement["statements"]}
+    assert totals == {
+        ("sponsor", "acme-air"): 10_000 - 500 - 1000,
+        ("affiliate", "blog"): 150,
+        ("benefit", "upgrade"): 300,
+    }
+    assert settlement["differences"] == []
+    assert all("audit_index" in line for each in settlement["statements"] for line in each["lines"])
+
+
+def test_a_token_that_was_altered_is_refused_and_books_nothing(service):
+    token = tokens_of(service, 1)["carry_attribution"]
+    head, payload, signature = token.split(".")
+    altered = f"{head}.{payload[:-2]}{'A' if payload[-2] != 'A' else 'B'}{payload[-1]}.{signature}"
+    said = {"id": "order", "amount_minor": 1000, "currency": "EUR", "attribution": altered}
+    refused = service.send("POST", "/v1/revenue", said)
+    assert (refused.status, refused.json()["errors"][0]["pointer"]) == (422, "/attribution")
+    assert service.send("GET", "/v1/revenue/order").status == 404
+
+
+def test_a_refund_leaves_nothing_behind_but_what_was_topped_up(service):
+    token = tokens_of(service, 1)["carry_offer_token"]
+    service.send("POST", f"/v1/offers/{token}/redeem", {"recipient": "anna", "id": "red"})
+    assert service.send("POST", "/v1/redemptions/red/refund", {"kind": "refund"}).json()["state"] == "refunded"
+    assert service.send("GET", "/v1/recipients/anna/wallet").json()["balances"][0]["amount_minor"] == 20_000
+    assert service.send("GET", "/v1/revenue/redemption:red").json()["reversed_by"] == "redemption:red:refunded"

@@ -30,7 +30,7 @@ from guardrails.decide.case import Answers, Case, zone_in
 from guardrails.decide.ports import Session
 from guardrails.errors import DependencyError
 
-__all__ = ["Ledger", "gather"]
+__all__ = ["Ledger", "complete", "gather"]
 
 
 class Ledger:
@@ -90,9 +90,7 @@ def gather(
     preferences: dict[PreferenceQuery, None] = {}
     usages: dict[UsageQuery, None] = {}
     answers: dict[Query, Answer] = {}
-    offered = [case for case in cases if case.candidate.offer is not None]
-    if offered:
-        answers.update(_complete(session, offered).items())
+    answers.update(complete(session, cases).items())
     unlocated = [case for case in cases if case.is_unlocated]
     for case in cases:
         _sort(case, consents, preferences, {} if case.is_unlocated else usages)
@@ -108,9 +106,11 @@ def gather(
     return Ledger(answers, caps_fault=caps_fault)
 
 
-def _complete(session: Session, cases: Sequence[Case]) -> Mapping[OfferQuery, OfferTerms]:
-    """Complete cases with what was registered of their offers, and return that."""
-    asked = [(case, OfferQuery(case.candidate.offer.id)) for case in cases if case.candidate.offer is not None]
+def complete(session: Session, cases: Sequence[Case]) -> Mapping[OfferQuery, OfferTerms]:
+    """Complete those cases that carry an offer with what was registered of it, and return that; one read for all."""
+    asked = [(case, OfferQuery(offer.id)) for case in cases if (offer := case.candidate.offer) is not None]
+    if not asked:
+        return {}
     registered = session.offers.read(tuple(dict.fromkeys(query for _, query in asked)))
     for case, query in asked:
         case.complete(registered[query])

@@ -53,8 +53,9 @@ class RestsOn(msgspec.Struct, frozen=True):
 class AllowedRecord(msgspec.Struct, frozen=True):
     """An allow, for the recipient who asks why they got it: what spoke for it, and the consents that it rests on.
 
-    Where the decision was made without its facts, or by policies that don't load any more, `policies` is empty and
-    `consents` None: which those were can't be told.
+    `candidate` is as policies saw it: with what was registered of its offer. Where the decision was made without its
+    facts, or by policies that don't load any more, it is as it was sent, `policies` is empty and `consents` None: which
+    those were can't be told.
     """
 
     decision_id: str
@@ -105,7 +106,7 @@ class Records:
         case = self._case(found)
         return AllowedRecord(
             decision_id=stored.decision_id,
-            candidate=entry.candidate,
+            candidate=entry.candidate if case is None else case.candidate,
             at=stored.sent_at or stored.evaluated_at,
             state=self._state(stored),
             policies=() if case is None else case.combined_at(case.at).satisfied,

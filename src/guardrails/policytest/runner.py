@@ -21,10 +21,12 @@ from guardrails.core.candidate import Candidate
 from guardrails.core.decision import Decision
 from guardrails.core.needs import Take
 from guardrails.core.policy import Verdict
-from guardrails.decide.case import Compiled, open_case
+from guardrails.decide.case import Case, Compiled, open_case
 from guardrails.decide.explain import Explanation
+from guardrails.decide.gather import complete
 from guardrails.decide.judgement import takes_of
 from guardrails.decide.outcomes import OutcomeReport
+from guardrails.decide.ports import Session
 from guardrails.decoding import Decoder
 from guardrails.errors import CandidateError, GuardrailsError
 from guardrails.offers.values import OfferRequest
@@ -192,7 +194,9 @@ class _CaseRun:
 
     def _takes(self, given: GivenSend) -> tuple[Take, ...]:
         candidate = decode_candidate(given.candidate, default_id=f"sent-{given.line}")
-        return takes_of(open_case(self._subject.compiled, candidate, given.at))
+        case = open_case(self._subject.compiled, candidate, given.at)
+        self._application.transactor.call(_completed, case)
+        return takes_of(case)
 
     def _record_consent(self, given: GivenConsent, *, now: datetime) -> None:
         self._consents += 1
@@ -250,6 +254,12 @@ def decode_candidate(values: Overrides, *, default_id: str) -> Candidate:
     except CandidateError as error:
         said = "; ".join(f"`{pointer}`: {message}" if pointer else message for pointer, message in error.problems)
         raise CandidateError(f"the candidate is not one: {said}", problems=error.problems) from None
+
+
+def _completed(session: Session, cases: list[Case]) -> list[None]:
+    """Complete cases with what was registered of their offers, as `gather` does."""
+    complete(session, cases)
+    return [None] * len(cases)
 
 
 def decode_terms(values: Terms) -> OfferRequest:

@@ -258,6 +258,21 @@ def test_what_an_offer_was_registered_with_completes_and_binds_the_candidate(fai
     assert fail(carries % ("amount_minor: 1499", "allow", "")) is None
 
 
+def test_what_was_sent_before_took_the_slots_of_its_completed_candidate(tmp_path, fail):
+    (tmp_path / "policies.yaml").write_text(
+        """\
+apiVersion: guardrails/v1
+policies:
+  - {id: one, kind: frequency_cap, applies_to: {sponsor.id: acme}, limit: 1, per: [recipient, sponsor],
+     window: {rolling: 24h}}
+""",
+        encoding="utf-8",
+    )
+    given = f"    given: {{offers: [{OFFER % 'stock: 9'}], sent: [{{ago: 1h, candidate: {{offer: {{id: o-1}}}}}}]}}\n"
+    asked = "    candidate: {offer: {id: o-1}}\n    expect: {effect: deny, reasons: [cap.exceeded]}\n"
+    assert fail(given + asked) is None
+
+
 def test_each_case_begins_with_nothing_but_what_is_given(tmp_path, runner):
     path = tmp_path / "x_test.yaml"
     cases = "".join(f"  - {{name: case {number}, expect: {{effect: allow}}}}\n" for number in range(5))

@@ -29,6 +29,8 @@ class Consented(NamedTuple):
 class Why(NamedTuple):
     """One notification. `is_sent`: its sender says so; `rules` are the policies that said yes, in their own words.
 
+    `benefit` is the sentence that told the recipient what they get of what it earns.
+
     `consents` is None where it can't be told any more on which it rests.
     """
 
@@ -37,6 +39,7 @@ class Why(NamedTuple):
     content_class: str
     sponsor: str | None
     disclosure: str | None
+    benefit: str | None
     is_sent: bool
     rules: tuple[str, ...]
     consents: tuple[Consented, ...] | None
@@ -64,6 +67,7 @@ def _why(record: AllowedRecord, declared: Mapping[str, Purpose], language: str) 
         content_class=candidate.content.class_,
         sponsor=None if candidate.sponsor is None else candidate.sponsor.id,
         disclosure=candidate.content.disclosure,
+        benefit=None if candidate.benefit is None else candidate.benefit.text,
         is_sent=record.state in {"sent", "delivered", "complained"},
         rules=tuple(policy.title or policy.id for policy in record.policies if not policy.builtin),
         consents=None if consents is None else tuple(_consented(each, declared, language) for each in consents),

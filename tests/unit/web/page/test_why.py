@@ -56,6 +56,23 @@ def whys(site):
     return whys_of(site.application.records.allowed("r-1", 10), declared, "en")
 
 
+def test_it_tells_the_sponsor_and_the_benefit_that_were_registered_of_the_offer(dealing):
+    dealing.consent("deals")
+    terms = {
+        "id": "upgrade",
+        "title": "Sea view",
+        "amount_minor": 1900,
+        "currency": "EUR",
+        "sponsor": {"id": "hotel"},
+        "benefit": {"share_bps": 500, "text": "5 % of it are yours <b>"},
+    }
+    assert dealing.send("POST", "/v1/offers", json=terms, headers=LOCAL).status_code == 201
+    sent(dealing, sponsor=None, offer={"id": "upgrade"})
+    (why,) = whys(dealing)
+    assert (why.sponsor, why.benefit) == ("hotel", "5 % of it are yours <b>")
+    assert "5 % of it are yours &lt;b&gt;" in dealing.send("GET", dealing.link()).text
+
+
 def test_it_tells_who_paid_what_allowed_it_the_consent_and_the_benefit(dealing):
     record = dealing.consent("deals")
     answer = sent(dealing)

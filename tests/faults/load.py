@@ -145,6 +145,7 @@ def _candidate(candidate_id: str, rng: random.Random) -> dict[str, Any]:
         "content": {"class": "sponsored" if is_monetized else "transactional"},
         "campaign": {"id": f"k-{generation // 2}"},
         "sponsor": {"id": rng.choice(["acme", "zozo"])},
+        "spend": {"amount_minor": rng.choice([1, 90, 170]), "currency": "EUR"},
     }
 
 

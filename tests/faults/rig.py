@@ -37,6 +37,8 @@ CAPS = {
     "two-an-hour": Cap(2, rolling(3600)),
     "three-a-day-on-a-channel": Cap(3, day),
     "one-of-a-sponsor": Cap(1, countdown(16 * 3600)),
+    "money-of-a-recipient:EUR": Cap(250, day),
+    "money-of-a-campaign:EUR": Cap(3000, day),
     "campaign-budget": Cap(40, lambda counted_at, at: counted_at.strftime("%Y%m") == at.strftime("%Y%m")),
 }
 """As in policies.yaml; instants in UTC."""
@@ -173,7 +175,8 @@ class Rig:
         now = datetime.now(UTC)  # noqa: TID251 - the log is of this very moment
         for cap in usage["caps"]:
             key = json.dumps(list(cap["key"].values()), separators=(",", ":"))
-            if cap["policy"] in CAPS and cap["used"] > told.used(cap["policy"], key, CAPS[cap["policy"]].within, now):
+            name = cap["policy"] if cap["currency"] is None else f"{cap['policy']}:{cap['currency']}"
+            if name in CAPS and cap["used"] > told.used(name, key, CAPS[name].within, now):
                 return True
         return False
 

@@ -140,10 +140,8 @@ def _ends(candidate: Candidate, decision: Decision, terms: OfferTerms, at: datet
         yield candidate.offer.expires_at
     if terms.ends_at is not None:
         yield terms.ends_at
-    for duty in decision.obligations:
-        ends_at = duty.values.get("ends_at") if duty.type == END_OFFER else None
-        if isinstance(ends_at, datetime):
-            yield ends_at
+    ends = [duty.values.get("ends_at") for duty in decision.obligations if duty.type == END_OFFER]
+    yield from (each for each in ends if isinstance(each, datetime))
 
 
 def _payment_request(offer: OfferClaims, terms: OfferTerms) -> dict[str, Any]:

@@ -6,7 +6,8 @@
 
 It starts `guardrails serve` on a fresh SQLite file with the shipped policies and the replay clock switched on, records
 consents and preferences, sends the candidates in time order, each planned for its own instant, and reports each allow
-as sent. Everything goes through the HTTP API, as any sender would do it.
+as sent. Then it plays two offers through, from registration to revenue (`moments`). Everything goes through the HTTP
+API, as any sender would do it.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from moments import run as run_moments
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.syntax import Syntax
@@ -105,6 +107,7 @@ def main() -> int:
     try:
         with _alone_in(options.state), _service(options.state, options.port, console) as (process, service):
             _decide_week(service, console, options.limit)
+            run_moments(service, console)
             if not options.once:
                 _leave_running(process, service, console)
     except KeyboardInterrupt:

@@ -24,6 +24,10 @@ from service import GUARDRAILS, PATIENCE_SECONDS
 
 DEMO = Path(__file__).parents[2] / "examples" / "demo.py"
 LIMIT = 1500
+OFFERS = 2
+"""Decisions on offers that are played through after that."""
+EVENTS = 15
+"""What their conversions, redemptions and revenue put into the log."""
 
 
 def run_demo(state, *options):
@@ -107,8 +111,27 @@ def test_every_decision_of_the_demo_comes_out_the_same_again(once):
     )
     assert (replay.returncode, json.loads(replay.stdout)) == (
         0,
-        {"decisions": LIMIT, "skipped": 0, "older": 0, "events": 0, "differences": []},
+        {"decisions": LIMIT + OFFERS, "skipped": 0, "older": 0, "events": EVENTS, "differences": []},
     )
+
+
+def test_two_offers_go_from_registration_to_the_statements_of_their_month(once):
+    said, _ = once
+    _, _, story = said.partition("two offers, from registration to revenue\n")
+    assert re.findall(r"^converted +(.*?) *$", story, re.MULTILINE) == [
+        "in 3 steps and 60 s; settled by wallet",
+        "in 2 steps and 40 s; settled by wallet",
+    ]
+    statements = re.findall(r"^(sponsor|affiliate|benefit|platform) +(.*?) +([\d.]+) EUR *$", story, re.MULTILINE)
+    assert statements == [
+        ("sponsor", "city-cabs", "25.20"),
+        ("sponsor", "hotel-meridian", "16.15"),
+        ("affiliate", "cab-network", "0.84"),
+        ("benefit", "airport-transfer", "0.28"),
+        ("benefit", "sea-view-tonight", "0.29"),
+        ("platform", "its share", "4.24"),
+    ]
+    assert story.rstrip().endswith("r-anna has 13.57 EUR left; statements and ledger agree")
 
 
 @pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP], ids=lambda each: each.name)

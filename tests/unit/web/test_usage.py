@@ -29,6 +29,7 @@ GAP = {
     "used": 1,
     "limit": 1,
     "policy_limit": 1,
+    "currency": None,
     "count_on": "reserved",
     "window": "rolling 1h",
     "next_slot_at": "2026-03-10T13:00:00Z",
@@ -59,7 +60,7 @@ def test_what_a_decision_took_is_told_with_the_time_at_which_there_is_room_again
     assert caps(answer)["an-hour-apart"] == GAP
     assert caps(answer)["eight-a-day-on-a-channel"]["key"] == {"recipient.id": "r-1", "channel": "push"}
     assert (told["recipient"], told["as_of"], told["truncated"]) == ("r-1", NOW, False)
-    assert told["unused"] == ["campaign-ten-a-week", "affiliate-partner-every-two-days"]
+    assert told["unused"] == ["campaign-ten-a-week", "affiliate-partner-every-two-days", "upgrade-before-a-booking"]
 
 
 def test_of_whom_nothing_is_recorded_nothing_is_used(usage):
@@ -67,6 +68,7 @@ def test_of_whom_nothing_is_recorded_nothing_is_used(usage):
     assert {name: (cap["used"], cap["next_slot_at"]) for name, cap in caps(answer).items()} == {
         "three-sponsored-a-day": (0, NOW),
         "an-hour-apart": (0, NOW),
+        "moments-stay-small": (0, NOW),
         "praise-stays-special": (0, NOW),
     }
 

@@ -86,7 +86,8 @@ def _prepare(service: Sender) -> None:
 def _play(service: Sender, tell: Callable[..., None], offer: Json, candidate: Json, *, at: datetime) -> None:
     """One offer from registration to payment: sent `at` once, opened a minute later, a step every twenty seconds."""
     service.send("POST", "/v1/offers", offer, at=_at(at))
-    tell("registered", f"{offer['title']}: {_money(offer['amount_minor'], offer['currency'])}, for {offer['sponsor']['id']}")
+    price = _money(offer["amount_minor"], offer["currency"])
+    tell("registered", f"{offer['title']}: {price}, for {offer['sponsor']['id']}")
     decision = service.send("POST", "/v1/decisions", candidate, at=_at(at))
     if decision["effect"] != "allow":
         raise RuntimeError(f"the demo's own candidate was denied: {decision['reasons']}")

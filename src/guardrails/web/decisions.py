@@ -190,4 +190,10 @@ EXAMPLE: dict[str, Any] = {
     "sponsor": {"id": "acme-air"},
     "offer": {"id": "o-1", "amount_minor": 1500, "currency": "EUR", "expires_at": "2026-12-01T12:00:00Z"},
     "context": {"kind": "booking", "id": "b-9", "at": "2026-12-01T18:00:00Z"},
+    "disclosure": {
+        "on_behalf_of": "Acme Air",
+        "paid_by": "Acme Air",
+        "item_label": "Ad",
+        "placement": "before_first_tap",
+    },
 }

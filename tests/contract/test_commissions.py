@@ -10,6 +10,7 @@ from earned import Earnings, allow
 from guardrails.attribution.commissions import Commissions
 from guardrails.attribution.settlement import Settlements
 from guardrails.core.policy_set import Attribution
+from guardrails.offers.conversions import KeptConversion
 from offer_terms import offer
 from redeeming import Rig, answer
 from stores import instant
@@ -88,6 +89,29 @@ def test_a_payment_that_a_service_settles_later_is_proven_and_earns_too(transact
     (paid,) = [line for each in settlement.statements for line in each.lines if line.what == "payment"]
     assert log[paid.audit_index]["event"] == "redemption.settled"
     assert settlement.differences == ()
+
+
+@pytest.mark.parametrize("commission_bps", [0, 1000])
+def test_what_was_reported_for_its_conversion_is_taken_back_with_it(transactor, commission_bps):
+    """Reported revenue of the conversion is all that it earns, in place of the commission."""
+    selling = Selling(transactor, commission_bps=commission_bps)
+    opened = KeptConversion(
+        id="k-1",
+        decision_id="d-1",
+        offer="upgrade",
+        recipient="anna",
+        body_hash=b"",
+        declared=("pay",),
+        is_paid=True,
+        opened_at=instant(10, 4),
+        ends_at=instant(10, 9),
+    )
+    selling.do(lambda session: session.conversions.insert([opened]))
+    selling.earnings.report("reported", 500, conversion="k-1", decision_id="d-1")
+    selling.redeem(selling.token(), id="red-1", conversion="k-1")
+    selling.refund("red-1", kind="chargeback")
+    assert selling.revenue("reported").reversed_by == "redemption:red-1:charged_back"
+    assert selling.earnings.balances() == {"outside bank EUR": 5000, "recipient anna EUR": 5000}
 
 
 def test_no_commission_books_nothing(transactor):

@@ -5,7 +5,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from guardrails.offers.provider import ListedPayments, StandingAnswer
+from guardrails.offers.provider import ListedPayments, NoAnswerError, StandingAnswer
 from guardrails.offers.reconciliation import PaymentDifference, Reconciliation
 from guardrails.offers.redemptions import Redemption
 from stores import instant
@@ -94,6 +94,19 @@ def test_another_amount_or_currency_differs(compare):
         PaymentDifference("b", "1900 EUR", "1900 USD"),
     ]
     assert compared == 3
+
+
+def test_another_amount_differs_though_the_payment_is_under_way(compare):
+    ours = [redemption("a", "authorised", step="capture"), redemption("b", "authorised", step="capture")]
+    books = Books(standing("a", amount=1), standing("b", "authorised"))
+    assert compare(ours, books) == ([PaymentDifference("a", "1900 EUR", "1 EUR")], 1, 1)
+
+
+def test_a_list_that_does_not_go_on_ends_the_comparison(compare):
+    books = Books(standing("a"))
+    books.listed = lambda _: ListedPayments(payments=(standing("a"),), next_after="a")
+    with pytest.raises(NoAnswerError, match="the list does not go on"):
+        compare([redemption("a")], books)
 
 
 def test_money_that_is_not_ours_is_told(compare):

@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from guardrails.offers.redemptions import HOLDING, Redemption
+from guardrails.offers.redemptions import HOLDING, TAKEN_BACK, Redemption
 from stores import instant
 
 STATES = ("reserved", "authorised", "settled", "refunding", "refunded", "charged_back", "declined", "released")
@@ -70,10 +70,10 @@ def test_what_may_change_is_recorded(do):
 @pytest.mark.parametrize("state", STATES)
 def test_a_token_is_held_in_the_states_that_hold_it(do, state):
     insert(do, redemption(state=state))
-    is_held = {"d-r-1": redemption(state=state)} if state in HOLDING else {}
+    is_held = {"d-r-1": redemption(state=state)} if state in HOLDING | TAKEN_BACK else {}
     assert dict(do(lambda session: session.redemptions.holding(["d-r-1", "d-r-2"]))) == is_held
     held_by = do(lambda session: session.redemptions.held_by([("upgrade", "anna")]))
-    assert dict(held_by) == ({("upgrade", "anna"): 1} if is_held else {})
+    assert dict(held_by) == ({("upgrade", "anna"): 1} if state in HOLDING else {})
 
 
 def test_a_token_that_was_let_go_of_may_be_held_by_another_redemption(do):

@@ -279,6 +279,22 @@ def test_a_process_that_died_is_followed_by_another(transactor):
     assert other.redemptions.read("r-1").state == "settled"
 
 
+def test_one_that_fails_keeps_no_other_back(transactor):
+    rig = ready(transactor, payment="provider", decisions=(1, 2), per_recipient=2)
+    for number in (1, 2):
+        rig.redeem(rig.token(number), id=f"r-{number}")
+
+    def carry_on(payment):
+        if payment.id == "r-1":
+            raise OverflowError("beyond what the books hold")
+        return answer(payment.step)
+
+    rig.provider.carry_on = carry_on
+    with pytest.raises(OverflowError, match="beyond what the books hold"):
+        rig.redemptions.step(NOW + timedelta(days=1))
+    assert [rig.redemptions.read(f"r-{number}").state for number in (1, 2)] == ["reserved", "settled"]
+
+
 def test_a_declined_payment_lets_go_of_what_it_held(transactor):
     rig = ready(transactor, payment="provider", stock=1)
     rig.provider.answers = [answer("authorise", "declined", reason="payment.declined")]
@@ -319,6 +335,22 @@ def test_a_wallet_payment_is_taken_back_with_all_that_it_held(transactor, kind, 
     assert rig.taken_back == ["r-1"]
 
 
+@pytest.mark.parametrize("kind", ["refund", "chargeback"])
+def test_what_was_taken_back_is_not_had_by_its_token_again(transactor, kind):
+    rig = ready(transactor, stock=1)
+    first = rig.redeem(rig.token())
+    taken_back = rig.refund(first.id, kind=kind)
+    assert rig.redeem(rig.token()) == taken_back
+    assert refused(rig, rig.token(), id="r-2") == "redemption.held"
+    assert (rig.taken(), rig.balances(wallet(), SPONSOR)) == (0, [5000, 0])
+
+
+def test_what_was_taken_back_counts_for_nobody_s_limit(transactor):
+    rig = ready(transactor, stock=1, decisions=(1, 2))
+    rig.refund(rig.redeem(rig.token(1)).id)
+    assert rig.redeem(rig.token(2)).state == "settled"
+
+
 def test_what_the_sponsor_no_longer_has_is_a_shortfall(transactor):
     rig = ready(transactor)
     rig.redeem(rig.token(), id="r-1")
@@ -351,6 +383,7 @@ def test_a_refund_that_is_not_given_leaves_the_payment_as_it_was(transactor):
     assert (redemption.state, redemption.reason, rig.taken(), rig.taken_back) == ("settled", "payment.old", 1, [])
     rig.provider.answers = [answer("refund")]
     assert rig.refund("r-1").state == "refunded"
+    assert [(each.step, each.refunds) for each in rig.provider.asked[2:]] == [("refund", 1), ("refund", 2)]
 
 
 def test_what_was_charged_back_is_booked_without_asking_anybody(transactor):
@@ -441,6 +474,21 @@ def test_a_chargeback_of_a_capture_that_nobody_told_of_books_both(transactor):
     tell(rig, answer("chargeback"))
     assert (rig.redemptions.read("r-1").state, rig.taken()) == ("charged_back", 0)
     assert (rig.settled, rig.taken_back, rig.balances(SPONSOR, OUTSIDE)) == (["r-1"], ["r-1"], [0, 0])
+
+
+def test_what_a_unit_that_failed_led_to_is_not_told(transactor):
+    rig = ready(transactor, payment="provider")
+    rig.redeem(rig.token(), id="r-1")
+
+    def taken_and_lost(session):
+        told = [ToldPayment(id="r-1", result=answer("capture"), amount_minor=1900, currency="EUR")]
+        rig.redemptions.take(session, told, NOW)
+        raise OverflowError
+
+    with pytest.raises(OverflowError):
+        rig.do(taken_and_lost)
+    rig.redemptions.step(NOW)
+    assert rig.entered == [("r-1", "reserved")]
 
 
 def test_what_is_told_of_another_payment_or_amount_changes_nothing(transactor):

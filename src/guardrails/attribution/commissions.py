@@ -88,9 +88,11 @@ class Commissions:
 
     def taken_back(self, session: Any, turns: Sequence[Turn], /) -> None:  # noqa: ANN401 - as above
         """Take back what redemptions earned that are refunded or charged back, within their unit."""
+        conversions = [each for turn in turns if (each := turn.redemption.conversion) is not None]
+        earned = session.revenues.by_conversion(conversions) if conversions else {}
         asked = [
             Reversing(
-                revenue_id=_revenue_id(turn.redemption),
+                revenue_id=earned.get(turn.redemption.conversion or "", _revenue_id(turn.redemption)),
                 id=None,
                 new_id=f"{_revenue_id(turn.redemption)}:{turn.redemption.state}",
                 reason=turn.redemption.state,

@@ -66,6 +66,7 @@ class Payment(msgspec.Struct, frozen=True, kw_only=True):
     step: PaymentStep
     reference: str | None = None
     attempts: int = 0
+    refunds: int = 0
 
 
 class PaymentResult(msgspec.Struct, frozen=True, kw_only=True):

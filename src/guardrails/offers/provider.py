@@ -155,7 +155,7 @@ class Provider:
 
     def _ask(self, what: PaymentStep | Literal["look"], payment: Payment) -> StandingAnswer:
         """How the payment stands, after `what` was asked for. Raises NoAnswerError where that can't be relied on."""
-        id_ = webhook_id(payment.id, what, self._new_id()) if what == "look" else webhook_id(payment.id, what)
+        id_ = webhook_id(payment.id, what, *self._which(what, payment))
         answer = _decode(self._call(id_, self._body(what, _told_of(payment))), StandingAnswer)
         if answer.payment != payment.id:
             raise NoAnswerError("the answer is about another payment")
@@ -164,6 +164,12 @@ class Provider:
             _log.error("payments.other_amount", payment=payment.id, standing=answer.standing)
             raise NoAnswerError("the answer is about another amount")
         return answer
+
+    def _which(self, what: str, payment: Payment) -> tuple[str, ...]:
+        """What tells this request from others of the same step: a refund that is asked for anew is another one."""
+        if what == "look":
+            return (self._new_id(),)
+        return (str(payment.refunds),) if what == "refund" and payment.refunds > 1 else ()
 
     def _body(self, what: str, data: dict[str, object]) -> bytes:
         return msgspec.json.encode({"type": f"payment.{what}", "timestamp": self._clock(), "data": data})

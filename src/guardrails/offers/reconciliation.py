@@ -13,7 +13,7 @@ from typing import Protocol
 import msgspec
 
 from guardrails.decide.ports import Transactor
-from guardrails.offers.provider import ListedPayments, Standing, StandingAnswer
+from guardrails.offers.provider import ListedPayments, NoAnswerError, Standing, StandingAnswer
 from guardrails.offers.redemption_store import RedemptionStore
 from guardrails.offers.redemptions import Redemption, RedemptionState
 
@@ -77,7 +77,7 @@ class Reconciliation:
                     yield from self._compare(redemption.id, redemption, nothing)
 
     def _compare(self, payment: str, ours: Redemption | None, theirs: StandingAnswer) -> Iterator[PaymentDifference]:
-        if ours is not None and ours.step is not None:
+        if ours is not None and ours.step is not None and not _is_of_another_amount(ours, theirs):
             self.under_way += 1
             return
         self.compared += 1
@@ -98,6 +98,8 @@ class Reconciliation:
             yield page.payments
             if page.next_after is None:
                 return
+            if page.next_after == after:
+                raise NoAnswerError("the list does not go on")
             after = page.next_after
 
     def _our_pages(self) -> Iterator[Sequence[Redemption]]:
@@ -111,12 +113,17 @@ def _difference(payment: str, ours: Redemption | None, theirs: StandingAnswer) -
     if ours is None or ours.method != "provider":
         unknown = PaymentDifference(payment, "not ours", theirs.standing)
         return None if theirs.standing in _NO_MONEY else unknown
-    if theirs.standing not in _AGREES.get(ours.state, ()):
+    if ours.step is None and theirs.standing not in _AGREES.get(ours.state, ()):
         return PaymentDifference(payment, ours.state, theirs.standing)
     of_ours, of_theirs = (ours.amount_minor, ours.currency), (theirs.amount_minor, theirs.currency)
     if theirs.standing in _NO_MONEY or of_ours == of_theirs:
         return None
     return PaymentDifference(payment, _amount(*of_ours), _amount(*of_theirs))
+
+
+def _is_of_another_amount(ours: Redemption, theirs: StandingAnswer) -> bool:
+    said = theirs.amount_minor, theirs.currency
+    return theirs.standing not in _NO_MONEY and said != (ours.amount_minor, ours.currency)
 
 
 def _amount(amount_minor: int | None, currency: str | None) -> str:

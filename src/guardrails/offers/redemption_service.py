@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 import msgspec
 
+from guardrails.decide.faults import caught
 from guardrails.decide.ports import Transactor
 from guardrails.errors import CandidateError, ConflictError, GoneError, NotFoundError
 from guardrails.offers.payments import PaymentMethod, PaymentResult, ToldPayment
@@ -133,12 +134,23 @@ class Redemptions:
 
     def step(self, now: datetime) -> int:
         """Carry on a few redemptions that are due at `now`; returns how many there were: at 0 none is left."""
-        while self._told:
-            self._on_state(self._told.pop(next(iter(self._told))))
+        self._tell()
         due = self._transactor.call(_claim, now)
-        for redemption in due:
-            self._carry(redemption, now)
+        # What fails with one is told once the others were carried on: it would keep them back for ever.
+        carried = [caught(self._carry, redemption, now) for redemption in due]
+        for each in carried:
+            if isinstance(each, Exception):
+                raise each
         return len(due)
+
+    def _tell(self) -> None:
+        """Tell of the states that events led to, those of units that were rolled back left out."""
+        told = list(self._told)
+        kept = self._transactor.call(_read_all, [id_ for id_, _ in told]) if told else {}
+        for id_, state in told:
+            redemption = self._told.pop((id_, state))
+            if id_ in kept and kept[id_].has_been(state):
+                self._on_state(redemption)
 
     def _taking(self, token: str, request: RedemptionRequest, now: datetime) -> Taking:
         checked = check_token(self._tokens(), token, recipient=request.recipient, now=now)
@@ -264,6 +276,11 @@ def _claim_at(session: RedemptionSession, now: datetime) -> Sequence[Redemption]
 def _read(session: RedemptionSession, ids: list[str]) -> list[Redemption | NotFoundError]:
     found = session.redemptions.by_id(ids)
     return [found.get(each) or NotFoundError(f"there is no redemption `{each}`") for each in ids]
+
+
+def _read_all(session: RedemptionSession, asked: list[list[str]]) -> list[Mapping[str, Redemption]]:
+    found = session.redemptions.by_id(list({id_ for ids in asked for id_ in ids}))
+    return [found] * len(asked)
 
 
 def _read_of_recipient(session: RedemptionSession, asked: list[tuple[str, int]]) -> list[Sequence[Redemption]]:

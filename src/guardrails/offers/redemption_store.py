@@ -11,7 +11,7 @@ import msgspec
 from sqlalchemy import BigInteger, Connection, Row, Text, bindparam, func, select, update
 
 from guardrails.offers.payments import PaymentStep
-from guardrails.offers.redemptions import Redemption, RefundKind
+from guardrails.offers.redemptions import HOLDING, Redemption, RefundKind
 from guardrails.storage.inserts import insert_rows
 from guardrails.storage.instants import from_micros, to_micros
 from guardrails.storage.json_rows import encode_rows, json_rows
@@ -113,7 +113,7 @@ class MemoryRedemptions:
         if grows:
             pair = (redemption.offer, redemption.recipient)
             self._journal.put(self._held_by, pair, self._held_by.get(pair, 0) + grows)
-        if redemption.is_holding:
+        if redemption.has_token:
             self._journal.put(self._holding, redemption.decision_id, redemption.id)
         elif self._holding.get(redemption.decision_id) == redemption.id:
             self._journal.drop(self._holding, redemption.decision_id)
@@ -143,7 +143,7 @@ _HELD_BY = (
         redemptions,
         (redemptions.c.offer == _pairs.c.offer) & (redemptions.c.recipient == _pairs.c.recipient),
     )
-    .where(redemptions.c.held_decision.is_not(None))
+    .where(redemptions.c.state.in_(sorted(HOLDING)))
     .group_by(redemptions.c.offer, redemptions.c.recipient)
 )
 _SETTLED_OF = (
@@ -233,6 +233,7 @@ class _Details(msgspec.Struct, frozen=True, omit_defaults=True):
     sponsor: str
     step: PaymentStep | None = None
     attempts: int = 0
+    refunds: int = 0
     reference: str | None = None
     reason: str | None = None
     taken_back_as: RefundKind | None = None
@@ -251,7 +252,7 @@ def _details(redemption: Redemption) -> str:
 
 
 def _held(redemption: Redemption) -> str | None:
-    return redemption.decision_id if redemption.is_holding else None
+    return redemption.decision_id if redemption.has_token else None
 
 
 def _encode_ids(ids: Sequence[str]) -> str:

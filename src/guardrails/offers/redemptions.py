@@ -6,8 +6,8 @@
 What payment methods tell is folded into the redemption by `apply`, a pure function: a result that it is past already
 changes nothing, so that results may come twice, late and out of order.
 
-INVARIANT: stock, the token and the recipient's limit are held from `reserved` on until no money is held or was taken
-any more (`HOLDING`), and for ever where it settled.
+INVARIANT: stock and the recipient's limit are held from `reserved` on until no money is held or was taken any more
+(`HOLDING`); the token is, and for ever where it settled: what was taken back is not to be had by it again.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from guardrails.offers.values import Payment as MethodName
 __all__ = [
     "GRACE",
     "HOLDING",
+    "TAKEN_BACK",
     "Redemption",
     "RedemptionRequest",
     "RedemptionState",
@@ -40,7 +41,10 @@ RedemptionState = Literal[
 RefundKind = Literal["refund", "chargeback"]
 
 HOLDING: frozenset[RedemptionState] = frozenset({"reserved", "authorised", "settled", "refunding"})
-"""The states that hold a unit of stock, the token, and one of the recipient's redemptions."""
+"""The states that hold a unit of stock and one of the recipient's redemptions."""
+
+TAKEN_BACK: frozenset[RedemptionState] = frozenset({"refunded", "charged_back"})
+"""The states that hold nothing but the token."""
 
 GRACE = timedelta(seconds=20)
 """Whoever carries a payment on is left so long before others take it for dead and do; doing it twice does no harm."""
@@ -93,6 +97,7 @@ class Redemption(msgspec.Struct, frozen=True, kw_only=True):
     conversion: str | None = None
     step: PaymentStep | None = None
     attempts: int = 0
+    refunds: int = 0
     reference: str | None = None
     reason: str | None = None
     taken_back_as: RefundKind | None = None
@@ -106,6 +111,15 @@ class Redemption(msgspec.Struct, frozen=True, kw_only=True):
     def is_holding(self) -> bool:
         """Whether it holds a unit of stock, and its token."""
         return self.state in HOLDING
+
+    @property
+    def has_token(self) -> bool:
+        """Whether its token is spent: held, or redeemed and taken back since."""
+        return self.is_holding or self.state in TAKEN_BACK
+
+    def has_been(self, state: str) -> bool:
+        """Whether this is its state, or was on the way to it."""
+        return state == self.state or (state in {"authorised", "settled"} and self.settled_at is not None)
 
     @property
     def payment(self) -> Payment:
@@ -122,6 +136,7 @@ class Redemption(msgspec.Struct, frozen=True, kw_only=True):
             step=self.step,
             reference=self.reference,
             attempts=self.attempts,
+            refunds=self.refunds,
         )
 
     @property
@@ -172,6 +187,7 @@ def begin_refund(redemption: Redemption, request: RefundRequest, now: datetime) 
         state="refunding",
         step="refund",
         attempts=0,
+        refunds=redemption.refunds + 1,
         reason=None,
         taken_back_as=request.kind,
         why=request.reason,

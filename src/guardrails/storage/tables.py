@@ -255,7 +255,7 @@ redemptions = Table(
     METADATA,
     Column("id", Words, primary_key=True),
     Column("decision_id", Words, nullable=False),
-    Column("held_decision", Words, unique=True),  # null once nothing is held: then the token may be tried again
+    Column("held_decision", Words, unique=True),  # null where nothing came of it: the token may be tried again
     Column("offer", Words, nullable=False),
     Column("recipient", Words, nullable=False),
     Column("conversion", Words),

@@ -100,8 +100,8 @@ class RedemptionRoom:
                 tag="redemptions",
                 summary="Take a settled redemption back",
                 description="A `refund` gives the money back by the way it came; a `chargeback` books that the bank or "
-                "the payment service took it. The stock, the token and what was earned go back with it. Again, it is "
-                "as it was.",
+                "the payment service took it. The stock and what was earned go back with it; the token stays "
+                "redeemed. Again, it is as it was.",
                 scope="offers:write",
                 takes=RefundRequest,
                 gives=RedemptionView,

@@ -146,6 +146,14 @@ def test_a_step_has_one_id_however_often_it_is_asked_for_and_a_look_never_the_sa
     ]
 
 
+def test_a_refund_that_is_asked_for_anew_is_another_request():
+    service = Service(*[{"standing": "captured", "reason": "payment.declined"}, {"standing": "refunded"}])
+    carrying = provider(service)
+    assert carrying.carry_back(payment("refund", refunds=1)).state == "declined"
+    assert carrying.carry_back(payment("refund", refunds=2)) == done("refund")
+    assert [id_ for id_, _ in service.asked] == ["r%2E1:refund", "r%2E1:refund:2"]
+
+
 def test_what_turns_out_to_be_done_is_not_asked_for_again():
     service = Service({"standing": "captured"})
     assert provider(service).carry_on(payment("capture", attempts=5)) == done("capture")

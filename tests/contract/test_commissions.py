@@ -114,6 +114,14 @@ def test_what_was_reported_for_its_conversion_is_taken_back_with_it(transactor, 
     assert selling.earnings.balances() == {"outside bank EUR": 5000, "recipient anna EUR": 5000}
 
 
+def test_what_is_redeemed_before_its_planned_send_is_earned_by_it(selling):
+    """The token reached them: a send may be planned for later than that, or be of a clock that is ahead."""
+    selling.earnings.allowed(allow(2, at=instant(11), recipient="anna", **SHARED))
+    selling.redeem(selling.token(2), id="red-2")
+    revenue = selling.revenue("redemption:red-2")
+    assert [(part.decision_id, part.benefit_minor, part.affiliate_minor) for part in revenue.parts] == [("d-2", 19, 10)]
+
+
 def test_no_commission_books_nothing(transactor):
     selling = Selling(transactor, commission_bps=0)
     selling.redeem(selling.token(), id="red-1")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
@@ -258,6 +259,25 @@ def test_no_cell_of_a_csv_is_a_formula(earnings, start):
     earnings.report(name, sponsor=name, recipient="r-1")
     (row,) = csv.DictReader(io.StringIO(to_csv(settle(earnings)), newline=""))
     assert (row["party"], row["reference"], row["amount"]) == (f"'{name}", f"'{name}", "-10.00")
+
+
+@pytest.mark.parametrize("separator", [";", "|", "\t", "; ", ","])
+def test_no_cell_is_a_formula_whatever_separates_them(earnings, separator):
+    name = f"o{separator}=cmd|'/C calc'!A0".replace("\t", "|")
+    earnings.report(name, sponsor="acme", recipient="r-1")
+    (row,) = csv.DictReader(io.StringIO(to_csv(settle(earnings)), newline=""))
+    cells = re.split(r"[;|,\t]", row["reference"])
+    assert [cell for cell in cells if cell.lstrip()[:1] in {"=", "+", "-", "@"}] == []
+
+
+def test_ids_of_any_length_have_files_of_their_own(earnings):
+    names = [f"{'東' * 60}{number}" for number in (1, 2)]
+    for name in names:
+        earnings.report(name, sponsor=name, recipient="r-1")
+    settlement = settle(earnings)
+    files = {file_name(settlement, each, "csv") for each in settlement.statements}
+    assert len(files) == len(names) == len(settlement.statements)
+    assert max(map(len, files)) < 255
 
 
 def test_a_page_escapes_what_it_is_told(earnings):

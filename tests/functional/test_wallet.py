@@ -104,6 +104,21 @@ def test_what_is_typed_wrong_is_named(guardrails, typed, problem):
     assert problem is None or problem in answer.stderr
 
 
+@pytest.mark.parametrize(
+    "typed",
+    [
+        ("wallet", "show", "\udcff"),
+        ("wallet", "show", "r-1", "--after", "\udcff"),
+        ("wallet", "top-up", "r-1", "5", "EUR", "--id", "\udcff"),
+        ("wallet", "top-up", "r-1", "5", "EUR", "--memo", "\udcff"),
+    ],
+)
+def test_what_is_typed_in_no_utf_8_ends_in_a_word_and_not_in_a_traceback(guardrails, typed):
+    guardrails("wallet", "top-up", "r-1", "5.00", "EUR")
+    answer = guardrails(*typed)
+    assert (answer.exit_code, "UTF-8" in answer.stderr or "surrogate" in answer.stderr) == (2, True)
+
+
 def test_a_page_after_what_is_not_theirs_is_refused(guardrails):
     answer = guardrails("wallet", "show", "r-42", "--after", "top_up:one")
     assert answer.exit_code == 2

@@ -7,6 +7,7 @@ INVARIANT: no cell of it is a formula: a text that a spreadsheet would take for 
 from __future__ import annotations
 
 import csv
+import hashlib
 import io
 import re
 from datetime import datetime
@@ -25,6 +26,7 @@ from guardrails.core.zones import zone_named
 __all__ = ["FORMATS", "file_name", "only", "to_csv", "to_html", "to_json"]
 
 HERE = Path(__file__).parent
+NAME_MOST = 150
 
 _COLUMNS = (
     "statement",
@@ -43,7 +45,7 @@ _COLUMNS = (
     "audit_index",
     "amount",
 )
-_STARTS_FORMULA = re.compile(r"[=+\-@\t\r＝＋－＠]")  # noqa: RUF001 - the wide ones start one, too
+_FORMULA = re.compile(r"(^|[;|,\t])(\s*[=+\-@\t\r＝＋－＠])")  # noqa: RUF001 - the wide ones start one, too
 
 _encoder = msgspec.json.Encoder()
 
@@ -95,8 +97,14 @@ def file_name(settlement: Settlement, statement: Statement | None, extension: st
     """What the file of a statement is called, or that of all of them; ids are percent-encoded."""
     if statement is None:
         return f"settlement-{settlement.month}.{extension}"
-    party = "unnamed" if statement.party is None else "id-" + quote(statement.party, safe="")[:150]
+    party = "unnamed" if statement.party is None else "id-" + _short(statement.party)
     return f"settlement-{settlement.month}-{statement.kind}-{party}-{statement.currency}.{extension}"
+
+
+def _short(party: str) -> str:
+    """An id in a file's name; of one that is too long its beginning and its digest, so that no two share a name."""
+    text = quote(party, safe="")
+    return text if len(text) <= NAME_MOST else f"{text[:100]}~{hashlib.sha256(party.encode()).hexdigest()[:32]}"
 
 
 def _add_texts(amounts: dict[str, Any], currency: str) -> None:
@@ -125,4 +133,4 @@ def _row(statement: Statement, line: Line, settlement: Settlement) -> list[str]:
 
 def _cell(value: str | int | None) -> str:
     text = "" if value is None else str(value)
-    return f"'{text}" if _STARTS_FORMULA.match(text) else text
+    return _FORMULA.sub(r"\1'\2", text)

@@ -1,7 +1,8 @@
 """Touches: the allows that a revenue can be attributed to, and which of them are eligible.
 
 An allow of the monetized lane carries its attribution metadata in the obligation `carry_attribution`. It is eligible
-where it was for an instant at or before the conversion, and not longer ago than the window; is for the same sponsor
+where it was for an instant at or before the conversion (what is proven to have reached them may be planned for later),
+and not longer ago than the window; is for the same sponsor
 (or campaign, or offer, as the project has it), with whom the revenue is settled; and reached the recipient: its sender
 reported that it was sent or delivered, or the conversion came with its token. What its sender says did not reach them
 is not made to by a token.
@@ -115,6 +116,8 @@ def why_not(allow: Allow, sought: Sought, terms: Attribution) -> Why | None:
     if allow.state not in (_PROVABLE if is_proven else _REACHED):
         return "not_sent"
     age = sought.at - touch.at
+    if is_proven:  # it reached them, though it was planned for later, or decided by a clock that is ahead
+        age = max(age, timedelta())
     return None if timedelta() <= age < timedelta(seconds=terms.window_seconds) else "outside_window"
 
 

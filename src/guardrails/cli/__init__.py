@@ -70,6 +70,9 @@ class _Commands(CommandGroup):
         except click.ClickException as error:
             error.show()
             code = error.exit_code
+        except UnicodeEncodeError:  # what the shell gave is no UTF-8: it is written down nowhere
+            click.echo("guardrails: an argument is not UTF-8", err=True)
+            code = exit_codes.COULD_NOT_RUN
         except click.Abort:
             code = exit_codes.INTERRUPTED
         except (GuardrailsError, OSError) as error:

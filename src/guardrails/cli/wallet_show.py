@@ -45,7 +45,9 @@ def show(*, recipient: str, after: str | None, database: str, as_json: bool) -> 
         try:
             found = LedgerService(transactor).wallet(recipient, after=after)
         except CandidateError as error:
-            raise click.BadParameter(error.problems[0][1], param_hint="--after") from None
+            raise click.BadParameter(
+                error.problems[0][1] if error.problems else str(error), param_hint="--after"
+            ) from None
     if as_json:
         print_json(found)
     else:

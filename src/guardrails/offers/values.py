@@ -101,6 +101,8 @@ class OfferRequest(_Part, frozen=True):
             raise BoundsError("ends_at", "does not lie after `begins_at`")
         if len(set(self.steps)) < len(self.steps):
             raise BoundsError("steps", "names a step twice")
+        if "pay" in self.steps[:-1]:
+            raise BoundsError("steps", "has `pay` before another step: it is the payment, and the last")
         if (self.payment == "none") != (self.amount_minor == 0):
             raise BoundsError("payment", "is `none` where the offer costs nothing, and only there")
         if self.affiliate is not None and self.benefit is not None:

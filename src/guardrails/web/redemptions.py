@@ -122,14 +122,15 @@ class RedemptionCount:
     def __call__(self, redemption: Redemption) -> None:
         """Count one."""
         self._metrics.redemption(redemption.state, redemption.method)
-        # What costs nothing was converted, and counted, with its last step.
-        if redemption.state == "settled" and redemption.conversion is not None and redemption.amount_minor:
-            self._count_conversion(redemption.conversion)
+        if redemption.state == "settled" and redemption.conversion is not None:
+            self._count_conversion(redemption, redemption.conversion)
 
-    def _count_conversion(self, id_: str) -> None:
+    def _count_conversion(self, redemption: Redemption, id_: str) -> None:
         with suppress(NotFoundError, DependencyError):  # what can't be read now goes uncounted
             conversion = self._conversions.find(id_, now=self._clock())
-            if conversion.state == "converted":
+            # What costs nothing, and was converted by its last step, was counted with that.
+            is_by_this = redemption.amount_minor > 0 or conversion.converted_at == redemption.settled_at
+            if conversion.state == "converted" and is_by_this:
                 self._metrics.conversions.converted(len(conversion.done), conversion.seconds)
 
 

@@ -41,6 +41,7 @@ def test_an_offer_needs_few_words():
         ("/steps", {"steps": []}),
         ("/steps", {"steps": ["a", "b", "c", "d"]}),
         ("/steps", {"steps": ["a", "a"]}),
+        ("/steps", {"steps": ["pay", "confirm"]}),
         ("/session_seconds", {"session_seconds": 29}),
         ("/session_seconds", {"session_seconds": 3601}),
         ("/lifetime_seconds", {"lifetime_seconds": 30 * 86_400 + 1}),

@@ -211,6 +211,18 @@ def test_what_cost_nothing_is_counted_once_though_it_is_redeemed(make_service):
     assert counted_conversions(client) == (1, 2, 2)
 
 
+def test_what_costs_nothing_is_counted_where_the_redemption_does_its_last_step(make_service):
+    client, application = make_service()
+    gift = offer("gift", amount_minor=0, payment="none")
+    run(application.transactor, lambda session: session.offers.insert([gift]))
+    run(application.transactor, lambda session: session.decisions.insert([stored_decision(1, recipient="r-1")]))
+    open_(client, token=token(of=gift))
+    step(client, "view", 1)
+    step(client, "confirm", 2)
+    assert redeem(client, 4, gift).get_json()["state"] == "settled"
+    assert counted_conversions(client) == (1, 3, 4)
+
+
 def test_requests_that_make_no_sense_are_refused_before_anything_is_read(service):
     assert open_(service, id="").status_code == 422
     assert open_(service, token="").status_code == 422

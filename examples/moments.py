@@ -45,6 +45,7 @@ TRANSFER = {
     "campaign": {"id": "airport-transfer"},
     "affiliate": {"id": "cab-network", "share_bps": 3000},
     "steps": ["view", "pay"],
+    "session_seconds": 120,
     "commission_bps": 1000,
     "benefit": {"share_bps": 1000, "form": "credits", "text": "You get a tenth of our commission in credits"},
 }

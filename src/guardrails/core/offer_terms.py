@@ -98,6 +98,8 @@ def _contradictions(candidate: Candidate, offer: Offer, terms: OfferTerms) -> It
         yield "content.steps"
     if candidate.campaign is not None and _differ(candidate.campaign.id, terms.campaign):
         yield "campaign.id"
+    if candidate.conversion is not None and _differ(candidate.conversion.max_seconds, terms.session_seconds):
+        yield "conversion.max_seconds"
     if candidate.sponsor is not None and _differ(candidate.sponsor.id, terms.sponsor):
         yield "sponsor.id"
     if candidate.affiliate is not None and candidate.affiliate.id != terms.affiliate:

@@ -7,7 +7,8 @@ SHA-256 of what the files say, as canonical JSON (keys sorted, no space, UTF-8):
 are any) and the policies, in order. Comments, layout, file names and how policies are spread over files do not change
 it, as long as their order stays.
 
-A set without an enforced `lane_separation` policy gets a built-in one, and so with `offer_terms`.
+A set without an enforced `lane_separation` policy gets a built-in one, and so with `offer_terms`: where the set's own
+is about some offers only, or in force for a time, the built-in one still judges all of them.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
+from guardrails.core.conditions import TRUE
 from guardrails.core.policy import Policy
 from guardrails.core.policy_set import PolicySet
 from guardrails.policyfile.document import Document, Marks, Reporter
@@ -154,9 +156,16 @@ def _entries(reports: Iterable[Reporter]) -> list[Entry]:
 
 def _with_builtins(policies: tuple[Policy, ...]) -> tuple[Policy, ...]:
     """The policies, and one of each built-in kind of which none is enforced."""
-    enforced = {policy.kind for policy in policies if policy.mode == "enforce"}
+    enforced = {policy.kind for policy in policies if policy.mode == "enforce" and _stands_in(policy)}
     missing = [kind for kind in _BUILTIN if kind not in enforced]
     return (*policies, *(_builtin(kind, ordinal=len(policies) + place) for place, kind in enumerate(missing)))
+
+
+def _stands_in(policy: Policy) -> bool:
+    """Whether it takes the place of what is built in: of offers, one that is about all of them, always."""
+    if policy.kind != "offer_terms":
+        return True
+    return not policy.is_bounded and policy.applies_to in {TRUE, _builtin(policy.kind, ordinal=0).applies_to}
 
 
 def _builtin(kind: str, *, ordinal: int) -> Policy:

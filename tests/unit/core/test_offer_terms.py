@@ -108,6 +108,7 @@ def test_where_there_is_nothing_registered_a_candidate_stays_as_it_is(stated, te
         ("offer.expires_at", {"offer": {"id": "upgrade", "expires_at": (NOON + 2 * HOUR).isoformat()}}),
         ("benefit.share_bps", {"benefit": {"share_bps": 501}}),
         ("benefit.form", {"benefit": {"form": "discount"}}),
+        ("conversion.max_seconds", {"conversion": {"hosts": [], "max_seconds": 60}}),
     ],
 )
 def test_a_field_that_says_something_else_is_named(field, parts):

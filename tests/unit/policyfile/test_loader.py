@@ -129,6 +129,21 @@ def test_only_an_enforced_policy_replaces_the_built_in_one_of_its_kind(kind, mod
     assert [policy.kind for policy in policies if policy.builtin].count(kind) == builtins - 1
 
 
+@pytest.mark.parametrize(
+    ("says", "is_built_in"),
+    [
+        ("", False),
+        ("applies_to: {offer.id: {exists: true}}", False),
+        ("applies_to: {content.class: sponsored}", True),
+        ("valid: {until: 2026-01-01}", True),
+        ("valid: {from: 2027-01-01}", True),
+    ],
+)
+def test_terms_that_are_held_for_some_offers_only_leave_the_others_to_the_built_in_policy(says, is_built_in):
+    policies = _load(RULE + f"  - {{id: own, kind: offer_terms, {says}}}\n").policies
+    assert ("guardrails-offer-terms" in [policy.id for policy in policies]) is is_built_in
+
+
 def test_the_revision_is_the_hash_of_canonical_json():
     canonical = '{"policies":[{"deny_when":{"channel":"sms"},"id":"no-sms","kind":"rule"}],"project":{}}'
     assert f"sha256:{hashlib.sha256(canonical.encode()).hexdigest()}" == _load(RULE).revision

@@ -67,3 +67,13 @@ def test_it_prints_on_a4_with_each_statement_on_a_page_of_its_own(settlement, pa
     pages = printed.count(b"/Type /Page\n") + printed.count(b"/Type /Page ") + printed.count(b"/Type /Page/")
     assert pages >= len(settlement.statements)
     assert b"/MediaBox [0 0 595" in printed or b"/MediaBox [0 0 594" in printed
+
+
+@pytest.mark.parametrize("width", [320, 360, 1280])
+def test_no_instant_is_smaller_than_the_sentence_it_stands_in(settlement, page_of, open_page, width):
+    page = open_page(page_of(settlement), scripts=True, viewport={"width": width, "height": 800})
+    sizes = page.eval_on_selector_all(
+        "p time", "all => all.map(each => [each, each.parentElement].map(one => getComputedStyle(one).fontSize))"
+    )
+    assert sizes
+    assert [own for own, sentences in sizes if own != sentences] == []

@@ -12,7 +12,7 @@ from guardrails.attribution.settlement import Settlements
 from guardrails.core.policy_set import Attribution
 from guardrails.offers.conversions import KeptConversion
 from offer_terms import offer
-from redeeming import Rig, answer
+from redeeming import NOW, Rig, answer
 from stores import instant
 
 SHARED = {"benefit_bps": 1000, "affiliate": "blog", "affiliate_bps": 500, "offer": "upgrade", "sponsor": "hotel"}
@@ -78,6 +78,21 @@ def test_every_line_of_the_month_is_proven_by_an_entry_of_the_log(selling):
         ("revenue", -190, "revenue.booked"),
         ("revenue", 190, "revenue.reversed"),
     ]
+
+
+def test_lines_of_a_payment_tell_its_decision_and_offer_and_those_of_a_refund_what_they_take_back(selling):
+    selling.redeem(selling.token(), id="red-1")
+    selling.refund("red-1", now=LATER)
+    month = Settlements(selling.transactor, zone=lambda: UTC).settle("2027-02", now=LATER)
+    lines = {line.what: line for line in month.statements[0].lines}
+    log = selling.earnings.log()
+    assert list(lines) == ["refund", "revenue"]
+    for what, taken_back in {"refund": "redemption.settled", "revenue": "revenue.booked"}.items():
+        line = lines[what]
+        assert (line.decision_id, line.decision_audit_index, line.offer) == ("d-1", 1, "upgrade")
+        assert log[line.reverses_audit_index]["event"] == taken_back
+        assert log[line.reverses_audit_index]["body"]["id"] == line.reverses
+        assert line.reverses_recorded_at == NOW
 
 
 def test_a_payment_that_a_service_settles_later_is_proven_and_earns_too(transactor):

@@ -6,6 +6,7 @@ import csv
 import io
 import re
 from datetime import UTC, datetime, timedelta
+from unicodedata import normalize
 from zoneinfo import ZoneInfo
 
 import msgspec
@@ -91,6 +92,40 @@ def test_each_line_has_the_index_of_what_proves_it(earnings):
         assert proven == [("a", revenue.audit_index, 1), (reversal.id, reversal.audit_index, 1)]
         for line in statement.lines:
             assert log[line.audit_index]["body"]["id"] == line.reference
+
+
+def test_what_takes_another_months_line_back_says_which(earnings):
+    earnings.allowed(allow(1, **SHARED))
+    booked = earnings.report("a", decision_id="d-1")
+    earnings.take_back("a", id="back", now=datetime(2027, 1, 5, tzinfo=UTC))
+    january = settle(earnings, "2027-01")
+    for statement in january.statements:
+        (line,) = statement.lines
+        origin = (line.reverses, line.reverses_audit_index, line.reverses_recorded_at)
+        assert origin == ("a", booked.audit_index, booked.recorded_at)
+        assert (line.decision_id, line.offer) == ("d-1", "upgrade")
+    assert "takes back a, entry 0 of <time datetime" in to_html(january)
+    (row, *_) = csv.DictReader(io.StringIO(to_csv(january), newline=""))
+    assert (row["reverses_audit_index"], row["reverses_booked_at"]) == ("0", "2026-12-01T13:00:00+01:00")
+
+
+def test_what_is_attributed_to_no_decision_says_why_and_what_it_came_with(earnings):
+    earnings.allowed(allow(1, state="failed", campaign="winter", offer="upgrade"))
+    earnings.report("a", decision_id="d-1")
+    earnings.report("b", recipient="r-9", sponsor="acme", campaign="spring")
+    earnings.report("c", decision_id="d-404")
+    earnings.take_back("a")
+    told = [
+        (line.reference, line.why, line.decision_id, line.campaign, line.offer)
+        for statement in settle(earnings).statements
+        for line in statement.lines
+    ]
+    assert told == [
+        ("a", "not_sent", "d-1", "winter", "upgrade"),
+        ("b", "nothing_eligible", None, "spring", None),
+        ("made-1", "not_sent", "d-1", "winter", "upgrade"),
+        ("c", "no_such_decision", "d-404", None, None),
+    ]
 
 
 def test_the_totals_of_a_currency_add_up(earnings):
@@ -240,17 +275,21 @@ def test_what_the_ledger_has_otherwise_is_told(earnings):
 
 
 @pytest.mark.parametrize(
-    ("currency", "amount", "text"),
-    [("EUR", 1250, "-12.50"), ("JPY", 500, "-500"), ("KWD", 2**53, "-9007199254740.992")],
+    ("currency", "amount", "text", "grouped"),
+    [
+        ("EUR", 1250, "-12.50", "\N{MINUS SIGN}12.50"),
+        ("JPY", 5000, "-5000", "\N{MINUS SIGN}5 000<"),
+        ("KWD", 2**53, "-9007199254740.992", "\N{MINUS SIGN}9 007 199 254 740.992"),
+    ],
 )
-def test_amounts_are_told_in_the_currencys_own_digits(earnings, currency, amount, text):
+def test_amounts_are_told_in_the_currencys_own_digits(earnings, currency, amount, text, grouped):
     earnings.report("a", amount, currency)
     settlement = settle(earnings)
     (row,) = csv.DictReader(io.StringIO(to_csv(settlement), newline=""))
     assert row["amount"] == text
     (statement,) = msgspec.json.decode(to_json(settlement))["statements"]
     assert (statement["total"], statement["lines"][0]["amount"]) == (text, text)
-    assert text.replace("-", "\N{MINUS SIGN}") in to_html(settlement)
+    assert grouped in to_html(settlement).replace("\N{NARROW NO-BREAK SPACE}", " ")
 
 
 @pytest.mark.parametrize("start", ["=", "+", "-", "@", "\t", "\N{FULLWIDTH EQUALS SIGN}"])
@@ -278,6 +317,30 @@ def test_ids_of_any_length_have_files_of_their_own(earnings):
     files = {file_name(settlement, each, "csv") for each in settlement.statements}
     assert len(files) == len(names) == len(settlement.statements)
     assert max(map(len, files)) < 255
+
+
+def test_no_two_ids_share_a_file_where_case_and_composition_are_ignored(earnings):
+    names = [
+        "acme",
+        "Acme",
+        "aCme",
+        "ACME",
+        "acme~1",
+        "Acme~1",
+        "acme%7E1",
+        "\u00e9",
+        "e\u0301",
+        "\u00c9",
+        "stra\u00dfe",
+        "strasse",
+    ]
+    for name in names:
+        earnings.report(name, sponsor=name, recipient="r-1")
+    settlement = settle(earnings)
+    files = [file_name(settlement, each, "csv") for each in settlement.statements]
+    alike = {normalize("NFC", normalize("NFKD", each).casefold()) for each in files}
+    assert len(alike) == len(files) == len(names)
+    assert "settlement-2026-12-sponsor-id-acme-EUR.csv" in files
 
 
 def test_a_page_escapes_what_it_is_told(earnings):

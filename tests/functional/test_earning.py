@@ -29,6 +29,7 @@ SPONSORED = CANDIDATE | {
     "recipient": {"id": "anna"},
     "content": {"class": "sponsored"},
     "offer": {"id": "upgrade"},
+    "campaign": {"id": "winter"},
 }
 
 
@@ -73,7 +74,28 @@ def test_what_is_redeemed_and_reported_is_attributed_shared_and_settled(service)
         ("benefit", "upgrade"): 300,
     }
     assert settlement["differences"] == []
-    assert all("audit_index" in line for each in settlement["statements"] for line in each["lines"])
+
+
+def test_every_line_tells_its_decision_campaign_offer_and_the_entries_that_prove_it(service):
+    carried = tokens_of(service, 1)
+    asked = {"recipient": "anna", "id": "red"}
+    service.send("POST", f"/v1/offers/{carried['carry_offer_token']}/redeem", asked)
+    said = {"id": "order", "amount_minor": 1000, "currency": "EUR", "attribution": carried["carry_attribution"]}
+    service.send("POST", "/v1/revenue", said)
+    assert service.send("POST", "/v1/redemptions/red/refund", {"kind": "chargeback"}).json()["state"] == "charged_back"
+    month = datetime.now(UTC).strftime("%Y-%m")  # noqa: TID251 - what the service takes for now
+    statements = service.send("GET", f"/v1/settlements/{month}").json()["statements"]
+    lines = [line for each in statements for line in each["lines"]]
+    assert {line["what"] for line in lines} == {"payment", "chargeback", "revenue", "share", "benefit"}
+    assert {(line["decision_id"], line["campaign"], line["offer"]) for line in lines} == {
+        (carried["decision_id"], "winter", "upgrade")
+    }
+    assert len({line["decision_audit_index"] for line in lines}) == 1
+    assert all(isinstance(line["audit_index"], int) for line in lines)
+    proofs = {line["reference"]: line["audit_index"] for line in lines if "reverses" not in line}
+    taken_back = [line for line in lines if "reverses" in line]
+    assert len(taken_back) == 4
+    assert all(line["reverses_audit_index"] == proofs[line["reverses"]] for line in taken_back)
 
 
 def test_a_token_that_was_altered_is_refused_and_books_nothing(service):

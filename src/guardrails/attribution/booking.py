@@ -196,7 +196,7 @@ class _Found:
             assert booking.proof is not None  # noqa: S101 - else it is sought for the recipient that is named
             recipient = self._recipients.get(booking.proof.decision_id) or booking.recipient
             why: Why = "not_monetized" if booking.proof.decision_id in self._recipients else "no_such_decision"
-            return _record(booking, recipient, booking.sponsor, (), why)
+            return _record(booking, msgspec.structs.replace(booking, recipient=recipient), (), why)
         if booking.proof is None and getattr(sought, booking.terms.across) is None:
             across = booking.terms.across
             return invalid(((f"/{across}", f"is needed: revenue is attributed to decisions of the same {across}"),))
@@ -205,9 +205,8 @@ class _Found:
         if named is not None:
             allows.append(named)
         touches = _of_one_sponsor(eligible(allows, sought, booking.terms), sought)
-        sponsor = sought.sponsor or next((touch.sponsor for touch in touches), None)
         speaks_against = None if touches else _why(named, sought, booking.terms)
-        return _record(booking, sought.recipient, sponsor, touches, speaks_against)
+        return _record(booking, sought, touches, speaks_against)
 
     def _sought(self, booking: Booking) -> Sought | None:
         """Whose decisions of what are looked for; None where nobody is known."""
@@ -260,9 +259,7 @@ def _why(named: Allow | None, sought: Sought, terms: Attribution) -> Why:
     return "nothing_eligible" if named is None else why_not(named, sought, terms) or "nothing_eligible"
 
 
-def _record(
-    booking: Booking, recipient: str | None, sponsor: str | None, touches: Sequence[Touch], why: Why | None
-) -> Revenue:
+def _record(booking: Booking, said: Booking | Sought, touches: Sequence[Touch], why: Why | None) -> Revenue:
     named = None if booking.proof is None else booking.proof.decision_id
     return Revenue(
         id=booking.id,
@@ -272,8 +269,11 @@ def _record(
         recorded_at=booking.now,
         audit_index=-1,
         model=booking.terms.model,
-        recipient=recipient,
-        sponsor=sponsor,
+        recipient=said.recipient,
+        sponsor=said.sponsor or next((touch.sponsor for touch in touches), None),
+        decision_id=named,
+        campaign=said.campaign,
+        offer=said.offer,
         conversion=booking.conversion,
         parts=attribute(booking.amount_minor, touches, model=booking.terms.model, named=named),
         why=why,

@@ -11,13 +11,16 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta, tzinfo
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import msgspec
 
 from guardrails.attribution.statements import (
     PAYMENTS,
     Difference,
+    Known,
+    Origin,
+    Paid,
     Statement,
     Totals,
     differences_of,
@@ -25,10 +28,12 @@ from guardrails.attribution.statements import (
     totals_of,
 )
 from guardrails.attribution.store import Place, RevenueStore
+from guardrails.attribution.touches import allow_of_entry
 from guardrails.attribution.values import Revenue
 from guardrails.core.bookkeeping import Transaction
 from guardrails.core.timing import calendar_window
 from guardrails.core.zones import zone_named
+from guardrails.decide.entry import DecisionEntry, decode_entry
 from guardrails.decide.ports import AuditLog, Transactor
 from guardrails.decoding import invalid
 from guardrails.errors import CandidateError
@@ -70,6 +75,16 @@ class _Ledger(Protocol):
 
 class _Redemption(Protocol):
     @property
+    def id(self) -> str: ...
+    @property
+    def decision_id(self) -> str: ...
+    @property
+    def decision_index(self) -> int | None: ...
+    @property
+    def offer(self) -> str: ...
+    @property
+    def settled_at(self) -> datetime | None: ...
+    @property
     def settled_index(self) -> int | None: ...
     @property
     def taken_back_index(self) -> int | None: ...
@@ -106,7 +121,7 @@ class Settlements:
         bounds = self._transactor.call(_read_bounds, None)
         revenues = self._revenues(starts_at, ends_at, bounds, most)
         transactions = self._transactions(starts_at, ends_at, bounds, most)
-        statements = statements_of(revenues, transactions, self._proofs(transactions))
+        statements = statements_of(revenues, transactions, self._known(revenues, transactions))
         return Settlement(
             month=month,
             zone=str(zone),
@@ -137,14 +152,21 @@ class Settlements:
             after = page[-1][0]
         return found
 
-    def _proofs(self, transactions: Sequence[Transaction]) -> dict[str, int]:
-        """The audit index of what each payment is of, by the transaction's id."""
+    def _known(self, revenues: Sequence[Revenue], transactions: Sequence[Transaction]) -> Known:
+        """What lines tell of payments and decisions, and of what they take back, be it another month's."""
         payments = [each for each in transactions if each.kind in PAYMENTS and each.refers_to is not None]
-        proofs: dict[str, int] = {}
-        for start in range(0, len(payments), PAGE):
-            found: Mapping[str, int] = self._transactor.call(_read_proofs, payments[start : start + PAGE])
-            proofs.update(found)
-        return proofs
+        reversals = [each.reverses for each in revenues if each.reverses is not None]
+        return Known(
+            payments=self._in_pages(_read_paid, payments), taken_back=self._in_pages(_read_taken_back, reversals)
+        )
+
+    def _in_pages(self, read: Callable[[_Session, list[Any]], Any], asked: list[Any]) -> dict[str, Any]:
+        """What is read of all that is asked for, by id, a unit a page."""
+        found: dict[str, Any] = {}
+        for start in range(0, len(asked), PAGE):
+            page: dict[str, Any] = self._transactor.call(read, asked[start : start + PAGE])
+            found.update(page)
+        return found
 
 
 def window_of(month: str, zone: tzinfo) -> tuple[datetime, datetime]:
@@ -189,17 +211,43 @@ def _read_transactions(session: _Session, pages: list[_Page]) -> list[Sequence[t
     return [session.ledger.posted(page.since, page.until, after=page.after, most=PAGE) for page in pages]
 
 
-def _read_proofs(session: _Session, pages: list[list[Transaction]]) -> list[Mapping[str, int]]:
-    return [_proofs_of(session, payments) for payments in pages]
+def _read_taken_back(session: _Session, pages: list[list[str]]) -> list[dict[str, Origin]]:
+    return [
+        {id_: Origin(each.revenue.audit_index, each.revenue.recorded_at) for id_, each in kept.items()}
+        for kept in map(session.revenues.by_id, pages)
+    ]
 
 
-def _proofs_of(session: _Session, payments: list[Transaction]) -> dict[str, int]:
+def _read_paid(session: _Session, pages: list[list[Transaction]]) -> list[dict[str, Paid]]:
+    return [_paid(session, payments) for payments in pages]
+
+
+def _paid(session: _Session, payments: list[Transaction]) -> dict[str, Paid]:
     redemptions = session.redemptions.by_id(list(dict.fromkeys(each.refers_to or "" for each in payments)))
-    proofs = {}
+    campaigns = {each.id: _campaign(session, each) for each in redemptions.values()}
+    found = {}
     for payment in payments:
         redemption = redemptions.get(payment.refers_to or "")
         if redemption is not None:
-            index = redemption.settled_index if payment.kind == "payment" else redemption.taken_back_index
-            if index is not None:
-                proofs[payment.id] = index
-    return proofs
+            is_reversal = payment.reverses is not None
+            found[payment.id] = Paid(
+                audit_index=redemption.taken_back_index if is_reversal else redemption.settled_index,
+                decision_id=redemption.decision_id,
+                decision_audit_index=redemption.decision_index,
+                campaign=campaigns[redemption.id],
+                offer=redemption.offer,
+                origin=Origin(redemption.settled_index, redemption.settled_at) if is_reversal else Origin(),
+            )
+    return found
+
+
+def _campaign(session: _Session, redemption: _Redemption) -> str | None:
+    """The campaign of its decision, by that one's entry, which stays when its row is kept no more."""
+    if redemption.decision_index is None:
+        return None
+    for index, data in session.audit.read(redemption.decision_index, redemption.decision_index + 1):
+        entry = decode_entry(data)
+        if isinstance(entry, DecisionEntry) and entry.decision.decision_id == redemption.decision_id:
+            allow = allow_of_entry(entry, index)
+            return None if allow is None else allow.touch.campaign
+    return None

@@ -12,6 +12,7 @@ import io
 import re
 from datetime import datetime
 from pathlib import Path
+from string import ascii_uppercase
 from typing import Any
 from urllib.parse import quote
 
@@ -27,6 +28,8 @@ __all__ = ["FORMATS", "file_name", "only", "to_csv", "to_html", "to_json"]
 
 HERE = Path(__file__).parent
 NAME_MOST = 150
+THIN_SPACE = "\N{NARROW NO-BREAK SPACE}"
+MINUS = "\N{MINUS SIGN}"
 
 _COLUMNS = (
     "statement",
@@ -36,10 +39,13 @@ _COLUMNS = (
     "what",
     "reference",
     "reverses",
+    "reverses_audit_index",
+    "reverses_booked_at",
     "campaign",
     "offer",
     "recipient",
     "form",
+    "why",
     "decision_id",
     "decision_audit_index",
     "audit_index",
@@ -80,7 +86,7 @@ def to_html(settlement: Settlement) -> str:
         lstrip_blocks=True,
         undefined=jinja2.StrictUndefined,
     )
-    environment.filters["money"] = decimal_text
+    environment.filters["money"] = _grouped
     environment.filters["local"] = lambda at: _local(at, settlement)
     return environment.get_template("settlement.html").render(settlement=settlement)
 
@@ -102,9 +108,15 @@ def file_name(settlement: Settlement, statement: Statement | None, extension: st
 
 
 def _short(party: str) -> str:
-    """An id in a file's name; of one that is too long its beginning and its digest, so that no two share a name."""
-    text = quote(party, safe="")
-    return text if len(text) <= NAME_MOST else f"{text[:100]}~{hashlib.sha256(party.encode()).hexdigest()[:32]}"
+    """An id in a file's name: no two ids share one, nor would they where a file system ignores case.
+
+    After `~` stand, in hexadecimal, the places of its capitals or, where it is too long, its digest.
+    """
+    text = quote(party, safe="").replace("~", "%7E")
+    if len(text) > NAME_MOST:
+        return f"{text[:100]}~{hashlib.sha256(party.encode()).hexdigest()[:32]}"
+    capitals = sum(1 << place for place, letter in enumerate(party) if letter in ascii_uppercase)
+    return f"{text}~{capitals:x}" if capitals else text
 
 
 def _add_texts(amounts: dict[str, Any], currency: str) -> None:
@@ -120,12 +132,21 @@ def _local(at: datetime, settlement: Settlement) -> datetime:
     return at.astimezone(zone_named(settlement.zone))
 
 
+def _grouped(amount_minor: int, currency: str) -> str:
+    """An amount as people read it: its digits in threes, as ISO 80000-1 has it, with a true minus sign."""
+    whole, point, rest = decimal_text(abs(amount_minor), currency).partition(".")
+    sign = MINUS if amount_minor < 0 else ""
+    return sign + f"{int(whole):,}".replace(",", THIN_SPACE) + point + rest
+
+
 def _row(statement: Statement, line: Line, settlement: Settlement) -> list[str]:
+    taken_back = line.reverses_recorded_at
     said = {
         "statement": statement.kind,
         "party": statement.party,
         "currency": statement.currency,
         "booked_at": _local(line.recorded_at, settlement).isoformat(),
+        "reverses_booked_at": None if taken_back is None else _local(taken_back, settlement).isoformat(),
     }
     texts = [_cell(said[name] if name in said else getattr(line, name)) for name in _COLUMNS[:-1]]
     return [*texts, decimal_text(line.amount_minor, statement.currency)]

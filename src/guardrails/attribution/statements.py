@@ -17,17 +17,21 @@ from datetime import datetime
 from typing import Literal
 
 import msgspec
+from msgspec.structs import replace
 
 from guardrails.attribution.booking import BOOKED
 from guardrails.attribution.reversing import REVERSED
 from guardrails.attribution.shares import EARNED, UNATTRIBUTED, UNNAMED
-from guardrails.attribution.values import BenefitForm, Part, Revenue
+from guardrails.attribution.values import BenefitForm, Part, Revenue, Why
 from guardrails.core.bookkeeping import Account, Transaction
 
 __all__ = [
     "PAYMENTS",
     "Difference",
+    "Known",
     "Line",
+    "Origin",
+    "Paid",
     "Statement",
     "StatementKind",
     "Totals",
@@ -50,7 +54,9 @@ class Line(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One movement. `amount_minor` is in favour of whose statement it is; what is below zero is taken or owed.
 
     `reference` is the revenue, or the redemption that a payment is of. `audit_index` proves it; `decision_audit_index`
-    is the entry of the decision that earned it. `recipient` is told of benefits alone.
+    is the entry of the decision that earned it, or whose token was redeemed. What takes another line back says which:
+    its reference (`reverses`), its entry and when it was booked. `why` says why revenue is attributed to no decision.
+    `recipient` is told of benefits alone.
     """
 
     recorded_at: datetime
@@ -59,12 +65,40 @@ class Line(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     amount_minor: int
     audit_index: int | None = None
     reverses: str | None = None
+    reverses_audit_index: int | None = None
+    reverses_recorded_at: datetime | None = None
     decision_id: str | None = None
     decision_audit_index: int | None = None
     campaign: str | None = None
     offer: str | None = None
     recipient: str | None = None
     form: BenefitForm | None = None
+    why: Why | None = None
+
+
+class Origin(msgspec.Struct, frozen=True):
+    """The line that another takes back: its entry in the log, and when it was booked."""
+
+    audit_index: int | None = None
+    recorded_at: datetime | None = None
+
+
+class Paid(msgspec.Struct, frozen=True):
+    """What is known of a payment: the entry that proves it, the decision and offer, and what it takes back."""
+
+    audit_index: int | None = None
+    decision_id: str | None = None
+    decision_audit_index: int | None = None
+    campaign: str | None = None
+    offer: str | None = None
+    origin: Origin = Origin()
+
+
+class Known(msgspec.Struct, frozen=True):
+    """What is looked up for lines: payments, by their transaction, and the revenues that are taken back, by id."""
+
+    payments: Mapping[str, Paid]
+    taken_back: Mapping[str, Origin]
 
 
 class Statement(msgspec.Struct, frozen=True, kw_only=True):
@@ -111,19 +145,18 @@ class Difference(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def statements_of(
-    revenues: Iterable[Revenue], transactions: Iterable[Transaction], proofs: Mapping[str, int]
+    revenues: Iterable[Revenue], transactions: Iterable[Transaction], known: Known
 ) -> tuple[Statement, ...]:
     """All statements: sponsors, affiliates, benefits, each by party and currency.
 
-    `transactions` are all of the ledger; `proofs` gives the audit index of what turned a redemption, by the
-    transaction's id.
+    `transactions` are all of the ledger.
     """
     lines: dict[tuple[StatementKind, str | None, str], list[Line]] = defaultdict(list)
     for revenue in revenues:
-        for kind, party, line in _lines_of(revenue):
+        for kind, party, line in _lines_of(revenue, known.taken_back.get(revenue.reverses or "", Origin())):
             lines[kind, party, revenue.currency].append(line)
     for transaction in transactions:
-        for account, line in _payment_lines(transaction, proofs):
+        for account, line in _payment_lines(transaction, known.payments.get(transaction.id, Paid())):
             lines["sponsor", account.owner, account.unit].append(line)
     order = {"sponsor": 0, "affiliate": 1, "benefit": 2}
     keys = sorted(lines, key=lambda key: (order[key[0]], key[1] is None, key[1] or "", key[2]))
@@ -165,42 +198,57 @@ def _statement(kind: StatementKind, party: str | None, currency: str, lines: lis
     return Statement(kind=kind, party=party, currency=currency, total_minor=total, lines=tuple(lines))
 
 
-def _lines_of(revenue: Revenue) -> Iterator[tuple[StatementKind, str | None, Line]]:
+def _lines_of(revenue: Revenue, origin: Origin) -> Iterator[tuple[StatementKind, str | None, Line]]:
     """What a revenue says in each statement."""
     if not revenue.parts:
-        yield "sponsor", revenue.sponsor, _line(revenue, "revenue", -revenue.amount_minor)
+        yield "sponsor", revenue.sponsor, _whole_line(revenue, origin)
     for part in revenue.parts:
-        yield "sponsor", revenue.sponsor, _line(revenue, "revenue", -part.amount_minor, part)
+        line = _line_of(part, revenue, origin)
+        yield "sponsor", revenue.sponsor, line
         if part.benefit_form == "discount":
-            yield "sponsor", revenue.sponsor, _line(revenue, "discount", part.benefit_minor, part)
+            yield "sponsor", revenue.sponsor, replace(line, what="discount", amount_minor=part.benefit_minor)
         if part.affiliate is not None:
-            yield "affiliate", part.affiliate, _line(revenue, "share", part.affiliate_minor, part)
+            yield "affiliate", part.affiliate, replace(line, what="share", amount_minor=part.affiliate_minor)
         if part.benefit_minor:
-            benefit = _line(revenue, "benefit", part.benefit_minor, part)
-            named = msgspec.structs.replace(benefit, recipient=revenue.recipient, form=part.benefit_form or "credits")
+            benefit = replace(line, what="benefit", amount_minor=part.benefit_minor)
+            named = replace(benefit, recipient=revenue.recipient, form=part.benefit_form or "credits")
             yield "benefit", part.offer, named
 
 
-def _line(revenue: Revenue, what: What, amount_minor: int, part: Part | None = None) -> Line:
+def _whole_line(revenue: Revenue, origin: Origin) -> Line:
+    """All of a revenue, and what it came with."""
     return Line(
         recorded_at=revenue.recorded_at,
-        what=what,
+        what="revenue",
         reference=revenue.id,
-        amount_minor=amount_minor,
+        amount_minor=-revenue.amount_minor,
         audit_index=revenue.audit_index,
         reverses=revenue.reverses,
-        decision_id=None if part is None else part.decision_id,
-        decision_audit_index=None if part is None else part.audit_index,
-        campaign=None if part is None else part.campaign,
-        offer=None if part is None else part.offer,
+        reverses_audit_index=origin.audit_index,
+        reverses_recorded_at=origin.recorded_at,
+        decision_id=revenue.decision_id,
+        campaign=revenue.campaign,
+        offer=revenue.offer,
+        why=revenue.why,
     )
 
 
-def _payment_lines(transaction: Transaction, proofs: Mapping[str, int]) -> Iterator[tuple[Account, Line]]:
+def _line_of(part: Part, revenue: Revenue, origin: Origin) -> Line:
+    """What one decision earned of it."""
+    return replace(
+        _whole_line(revenue, origin),
+        amount_minor=-part.amount_minor,
+        decision_id=part.decision_id,
+        decision_audit_index=part.audit_index,
+        campaign=part.campaign,
+        offer=part.offer,
+    )
+
+
+def _payment_lines(transaction: Transaction, paid: Paid) -> Iterator[tuple[Account, Line]]:
     what = PAYMENTS.get(transaction.kind)
     if what is None:
         return
-    offer = transaction.memo.get("offer")
     sums: dict[Account, int] = defaultdict(int)
     for posting in transaction.postings:
         party = _party_of(posting.account)
@@ -214,9 +262,14 @@ def _payment_lines(transaction: Transaction, proofs: Mapping[str, int]) -> Itera
                 what=what,
                 reference=transaction.refers_to or transaction.id,
                 amount_minor=amount,
-                audit_index=proofs.get(transaction.id),
-                reverses=transaction.reverses,
-                offer=offer if isinstance(offer, str) else None,
+                audit_index=paid.audit_index,
+                reverses=None if transaction.reverses is None else transaction.refers_to,
+                reverses_audit_index=paid.origin.audit_index,
+                reverses_recorded_at=paid.origin.recorded_at,
+                decision_id=paid.decision_id,
+                decision_audit_index=paid.decision_audit_index,
+                campaign=paid.campaign,
+                offer=paid.offer,
             ),
         )
 

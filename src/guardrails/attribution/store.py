@@ -166,6 +166,9 @@ class _Booked(msgspec.Struct, frozen=True, omit_defaults=True):
     transaction: str | None = None
     reason: str | None = None
     shortfalls: tuple[Shortfall, ...] = ()
+    decision_id: str | None = None
+    campaign: str | None = None
+    offer: str | None = None
 
 
 _decode_booked = msgspec.json.Decoder(_Booked).decode

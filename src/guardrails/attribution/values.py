@@ -125,7 +125,8 @@ class Revenue(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One record, as it stays for ever.
 
     `at` is when it was earned, `recorded_at` when it was booked, which is what its month goes by. Without `parts` it is
-    attributed to nobody, `why` says for which reason, and all of it stays with the platform. `audit_index` is its own
+    attributed to nobody, `why` says for which reason, and all of it stays with the platform. `decision_id`, `campaign`
+    and `offer` are those that it came with, whatever it is attributed to. `audit_index` is its own
     entry in the log, `transaction` what it is in the ledger (none where nothing moves). A reversal has the `parts` of
     what it `reverses` with the other sign; `reversed_by` is the record that took this one back.
     """
@@ -139,6 +140,9 @@ class Revenue(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     model: ModelName
     recipient: str | None = None
     sponsor: str | None = None
+    decision_id: str | None = None
+    campaign: str | None = None
+    offer: str | None = None
     conversion: str | None = None
     parts: tuple[Part, ...] = ()
     why: Why | None = None

@@ -94,7 +94,7 @@ class Redeeming:
         refusal = known.refusal(asked) or self._refuse_method(known, asked)
         if refusal is not None:
             return refusal
-        redemption = self._begin(session, known.offers[asked.claims.offer], asked)
+        redemption = self._begin(session, known, asked)
         unit.add(redemption, asked.now)
         known.learn(redemption)
         return Redeemed(redemption, is_new=True)
@@ -108,7 +108,8 @@ class Redeeming:
             code="payment.no_method",
         )
 
-    def _begin(self, session: RedemptionSession, offer: Offer, asked: Taking) -> Redemption:
+    def _begin(self, session: RedemptionSession, known: _Known, asked: Taking) -> Redemption:
+        offer = known.offers[asked.claims.offer]
         terms = offer.terms
         reserved = Redemption(
             id=asked.id,
@@ -125,6 +126,7 @@ class Redeeming:
             recorded_at=asked.now,
             step="authorise",
             due_at=asked.now + GRACE,
+            decision_index=known.decisions[asked.claims.decision_id].audit_index,
         )
         result = self._methods[terms.payment].begin(session, reserved.payment, asked.now)
         if result.state == "pending":  # it begins with the first `carry_on`
@@ -142,7 +144,7 @@ class _Known:
         self.by_id = dict(session.redemptions.by_id(_distinct(asked, lambda each: each.id)))
         self.holding = dict(session.redemptions.holding(decision_ids))
         self.offers: Mapping[str, Offer] = session.offers.by_id(_distinct(asked, lambda each: each.claims.offer))
-        self._decisions: Mapping[str, StoredDecision] = session.decisions.by_id(decision_ids)
+        self.decisions: Mapping[str, StoredDecision] = session.decisions.by_id(decision_ids)
         self._held_by: Counter[tuple[str, str]] = Counter(session.redemptions.held_by(pairs))
         self._conversions: Mapping[str, KeptConversion] = session.conversions.by_id(conversions) if conversions else {}
         self._taken: Counter[str] = Counter({offer.id: offer.taken for offer in self.offers.values()})
@@ -161,7 +163,7 @@ class _Known:
         if asked.is_expired:
             return GoneError(f"the offer token expired at {claims.expires_at.isoformat()}", code="token.expired")
         return (
-            _refuse_decision(self._decisions.get(claims.decision_id), asked)
+            _refuse_decision(self.decisions.get(claims.decision_id), asked)
             or _refuse_offer(self.offers.get(claims.offer), claims, now)
             or self._refuse_units(self.offers[claims.offer], asked)
             or self._refuse_conversion(asked)

@@ -240,6 +240,7 @@ class _Details(msgspec.Struct, frozen=True, omit_defaults=True):
     why: str | None = None
     settled_index: int | None = None
     taken_back_index: int | None = None
+    decision_index: int | None = None
 
 
 _encode_details = msgspec.json.Encoder().encode

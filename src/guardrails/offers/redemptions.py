@@ -80,7 +80,8 @@ class Redemption(msgspec.Struct, frozen=True, kw_only=True):
     `amount_minor` is in minor units of `currency` (ISO 4217). `step` is what is asked of the payment method next, for
     the time after `attempts` that had no outcome; None where nothing is. `due_at` is when whoever finds it does so.
     `reason` is a stable code that says why the last step was declined; `taken_back_as` and `why` are of the refund.
-    `settled_index` and `taken_back_index` are the audit entries that prove that it was paid, and given back.
+    `settled_index` and `taken_back_index` are the audit entries that prove that it was paid, and given back;
+    `decision_index` is that of the decision whose token was redeemed.
     """
 
     id: str
@@ -106,6 +107,7 @@ class Redemption(msgspec.Struct, frozen=True, kw_only=True):
     due_at: datetime | None = None
     settled_index: int | None = None
     taken_back_index: int | None = None
+    decision_index: int | None = None
 
     @property
     def is_holding(self) -> bool:

@@ -18,12 +18,13 @@ from typing import Annotated, Any, Generic, TypeVar, cast
 import msgspec
 from msgspec import Meta
 
-from guardrails.core.candidate import BoundsError
+from guardrails.core.candidate import CURRENCY_FORM, CURRENCY_FORMAT, BoundsError
 from guardrails.errors import CandidateError, MalformedError
+from guardrails.policyfile.currencies import currency_problem, currency_words
 from guardrails.policyfile.json_schema import FormatChecker, ValidationError, Validator, schema_validator
 from guardrails.policyfile.problems import did_you_mean, quote
 
-__all__ = ["MAX_ERRORS", "Decoder", "in_place", "invalid"]
+__all__ = ["MAX_ERRORS", "Decoder", "in_place", "invalid", "malformed_words"]
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -76,9 +77,9 @@ class Decoder(Generic[T]):
         try:
             value = msgspec.json.decode(text)
         except msgspec.ValidationError:  # JSON, with a number that no type can hold
-            return invalid((_from_msgspec(error),))
+            return invalid(_from_msgspec(error))
         except msgspec.DecodeError as malformed:
-            return MalformedError(_lower(str(malformed)))
+            return MalformedError(malformed_words(text, malformed))
         except UnicodeDecodeError:
             return MalformedError(_where_not_utf8(bytes(text)))
         except RecursionError:
@@ -86,7 +87,7 @@ class Decoder(Generic[T]):
         return self._invalid(value, error)
 
     def _invalid(self, value: object, error: Exception) -> CandidateError:
-        return invalid(_schema_errors(self._validator, value) or (_from_msgspec(error),))
+        return invalid(_schema_errors(self._validator, value) or _from_msgspec(error))
 
 
 def in_place(
@@ -110,6 +111,17 @@ def _where_not_utf8(text: bytes) -> str:
     return "a text in the JSON is not UTF-8"
 
 
+def malformed_words(text: bytes | msgspec.Raw, error: Exception) -> str:
+    """Why `text` is no JSON, which msgspec gave as `error`: what ends too soon, and what is empty, in our words."""
+    if "truncated" not in str(error):
+        return _lower(str(error))
+    return (
+        "the JSON is cut short: it ends within a value"
+        if bytes(text).strip()
+        else "there is nothing where JSON should be"
+    )
+
+
 def _lower(message: str) -> str:
     return message if message.startswith("JSON") else message[:1].lower() + message[1:]
 
@@ -123,14 +135,18 @@ def _summary(errors: tuple[Error, ...]) -> str:
     return f"`{pointer}`: {message}" if pointer else message
 
 
-def _from_msgspec(error: Exception) -> Error:
-    """The one error that msgspec names; its path `$.content.tags[1]` as the pointer `/content/tags/1`."""
+def _from_msgspec(error: Exception) -> tuple[Error, ...]:
+    """The error that msgspec names, its path `$.content.tags[1]` as the pointer `/content/tags/1`.
+
+    It is one, but where a type finds several bounds of its own broken.
+    """
     message = str(error)
     at = _AT.search(message)
     steps = [name or place for name, place in _STEP.findall(at[1])] if at else []
     if isinstance(error.__cause__, BoundsError):
-        return _pointer((*steps, *error.__cause__.field.split("."))), error.__cause__.message
-    return _pointer(tuple(steps)), _lower(message[: at.start()] if at else message)
+        broken = ((error.__cause__.field, error.__cause__.message), *error.__cause__.also)
+        return tuple((_pointer((*steps, *field.split("."))), told) for field, told in broken)
+    return ((_pointer(tuple(steps)), _lower(message[: at.start()] if at else message)),)
 
 
 def _pointer(path: tuple[str | int, ...]) -> str:
@@ -172,16 +188,43 @@ def _is_instant(value: object) -> bool:
     return True
 
 
+@_FORMATS.checks(CURRENCY_FORMAT)
+def _is_currency(value: object) -> bool:
+    return not isinstance(value, str) or currency_problem(value) is None
+
+
 _PATTERNS: Mapping[str, str] = {
     r"^[^\x00-\x1f\x7f]*(?!\n)$": "holds a control character",
     r"^[A-Z]{2}(?!\n)$": "is not two capital letters, such as `DE`",
     r"^[A-Z]{2}-[A-Z0-9]{1,3}(?!\n)$": "is not a country and a part of it, such as `US-NY`",
     r"^[A-Z]{2}(-[A-Z0-9]{1,3})?(?!\n)$": "is not a country, such as `DE`, nor a part of one, such as `US-NY`",
     r"^[A-Za-z]{2,3}(-[A-Za-z0-9]{1,8})*(?!\n)$": "is not the tag of a language, such as `de` or `pt-BR`",
-    r"^[A-Z]{3}(?!\n)$": "is not three capital letters, such as `EUR`",
+    r"^[A-Za-z0-9][A-Za-z0-9._~-]{0,63}(?!\n)$": (
+        "is not 1 to 64 letters, digits and `.`, `_`, `~`, `-`, of which the first is a letter or digit"
+    ),
+    r"^[a-z][a-z0-9_-]{0,31}(?!\n)$": (
+        "is not 1 to 32 lower-case letters, digits and `_`, `-`, of which the first is a letter"
+    ),
+    r"^([1-9][0-9]?|[1-4][0-9][0-9]|500)$": "is not a number from 1 to 500",
     r"\S": "is blank",
 }
 """The patterns of what callers send, in words."""
+
+_FORMAT_WORDS: Mapping[str, Callable[[str], str]] = {
+    "date-time": lambda value: (
+        f"{quote(value)} is not an RFC 3339 date and time with a zone, such as `2026-12-01T12:00:00Z`"
+    ),
+    CURRENCY_FORMAT: currency_words,
+}
+
+
+def _pattern_words(pattern: str, value: str) -> str:
+    if not value:
+        return "is empty"
+    if pattern == CURRENCY_FORM:
+        return currency_words(value)
+    return f"{quote(value)} {_PATTERNS.get(pattern) or f'does not match `{pattern}`'}"
+
 
 _TYPE_NAMES: Mapping[type, str] = {
     str: "string", int: "integer", float: "number", bool: "boolean", list: "array", dict: "object", type(None): "null",
@@ -191,8 +234,8 @@ _MESSAGES: Mapping[str, Callable[[Any, Any], str]] = {
     "type": lambda limit, value: f"expected {_a(limit)}, got {_a(_TYPE_NAMES[type(value)])}",
     "enum": lambda limit, value: f"{quote(value)} is not one of {', '.join(map(quote, limit))}{_unknown(value, limit)}",
     "const": lambda limit, value: f"{quote(value)} is not {quote(limit)}",
-    "pattern": lambda limit, value: f"{quote(value)} {_PATTERNS.get(limit) or f'does not match `{limit}`'}",
-    "format": lambda _, value: f"{quote(value)} is not an RFC 3339 date and time with a zone",
+    "pattern": _pattern_words,
+    "format": lambda limit, value: _FORMAT_WORDS[limit](value),
     "minimum": lambda limit, value: f"{quote(value)} is less than {limit}",
     "maximum": lambda limit, value: f"{quote(value)} is more than {limit}",
     "minLength": lambda limit, value: f"is shorter than {limit} characters" if value else "is empty",

@@ -257,7 +257,7 @@ def test_a_broken_candidate_spoils_no_other(here):
         ("effect: allow", "the input is not JSON: JSON is malformed"),
         (b"\xff\xfe", "the input is not JSON"),
         ("[" * 100_000, "the input is not JSON: the JSON is nested too deep"),
-        ('[{"id": "c-1"}', "the input is not JSON: input data was truncated"),
+        ('[{"id": "c-1"}', "the input is not JSON: the JSON is cut short"),
     ],
 )
 def test_input_that_is_not_json_can_not_run(here, given, said):

@@ -91,7 +91,7 @@ def test_top_ups_without_an_id_are_each_their_own(guardrails):
     [
         (("r-42", "12.505", "EUR"), "AMOUNT: `12.505` has more decimals than EUR, which has 2"),
         (("r-42", "0", "EUR"), "AMOUNT: `0` is less than 1"),
-        (("r-42", "12", "XTS"), "CURRENCY: `XTS` is no currency in use by ISO 4217"),
+        (("r-42", "12", "XTS"), "CURRENCY: `XTS` is not a currency in use: in ISO 4217 it stands for tests"),
         (("", "12", "EUR"), "RECIPIENT: is empty"),
         (("r-42", "12", "EUR", "--id", ""), None),
         (("r-42", "12", "EUR", "--memo", ""), "--memo: is empty"),
@@ -201,7 +201,7 @@ def test_what_is_paid_out_and_comes_in_is_booked_as_far_as_there_is(guardrails):
         (("1", "EUR", "--debit", "sponsor:a", "--credit", "sponsor:a"), "--credit: is the account that is debited"),
         (("0", "EUR", "--debit", "sponsor:a", "--credit", "outside:bank"), "AMOUNT: is not 1 to"),
         (("-1", "EUR", "--debit", "sponsor:a", "--credit", "outside:bank"), None),
-        (("1", "XTS", "--debit", "sponsor:a", "--credit", "outside:bank"), "CURRENCY: `XTS` is no currency"),
+        (("1", "XTS", "--debit", "sponsor:a", "--credit", "outside:bank"), "CURRENCY: `XTS` is not a currency in use"),
     ],
 )
 def test_what_is_no_transfer_is_refused(guardrails, typed, problem):

@@ -12,8 +12,9 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
-from guardrails.core.candidate import YEARS, BoundsError, Id, Instant
+from guardrails.core.candidate import YEARS, BoundsError, Id, Instant, KnownCurrency
 from guardrails.core.money import AMOUNT_MOST, CURRENCIES
+from guardrails.policyfile.currencies import currency_words
 
 __all__ = [
     "OWN_IDS",
@@ -37,8 +38,6 @@ BenefitForm = Literal["credits", "discount"]
 Why = Literal["no_such_decision", "not_monetized", "not_sent", "outside_window", "nothing_eligible"]
 """Why revenue is attributed to no decision. Of a named decision it is what speaks against that one."""
 
-_Currency = Annotated[str, Meta(pattern=r"^[A-Z]{3}(?!\n)$")]
-
 
 class RevenueRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
     """What was earned, and by what.
@@ -51,7 +50,7 @@ class RevenueRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
 
     id: Id
     amount_minor: Annotated[int, Meta(ge=1, le=AMOUNT_MOST)]
-    currency: _Currency
+    currency: KnownCurrency
     at: Instant | None = None
     attribution: Annotated[str, Meta(min_length=1, max_length=TOKEN_LENGTH)] | None = None
     decision_id: Id | None = None
@@ -64,7 +63,7 @@ class RevenueRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     def __post_init__(self) -> None:
         """Refuse what is no currency or instant, and what names nothing or the same twice. Raises BoundsError."""
         if self.currency not in CURRENCIES:
-            raise BoundsError("currency", f"`{self.currency}` is no currency that is paid in (ISO 4217)")
+            raise BoundsError("currency", currency_words(self.currency))
         if self.at is not None and self.at.year not in YEARS:
             raise BoundsError("at", f"lies outside the years {YEARS.start} to {YEARS.stop - 1}")
         if self.id.startswith(OWN_IDS):

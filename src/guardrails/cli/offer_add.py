@@ -14,7 +14,7 @@ from guardrails.cli.documented import Documented
 from guardrails.cli.offer_show import one_line
 from guardrails.cli.opening import require_records
 from guardrails.cli.options import json_option, records_option
-from guardrails.decoding import Decoder
+from guardrails.decoding import Decoder, malformed_words
 from guardrails.errors import CandidateError, NotFoundError
 from guardrails.offers.offer_view import view
 from guardrails.offers.service import Offers
@@ -76,10 +76,11 @@ def withdraw(*, id_: str, database: str, as_json: bool) -> int:
 
 
 def _read(file: BinaryIO) -> list[object]:
+    text = file.read()
     try:
-        said = msgspec.json.decode(file.read())
+        said = msgspec.json.decode(text)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise click.BadParameter(f"is no JSON: {error}", param_hint="FILE") from None
+        raise click.BadParameter(f"is no JSON: {malformed_words(text, error)}", param_hint="FILE") from None
     return said if isinstance(said, list) else [said]
 
 

@@ -17,6 +17,7 @@ from guardrails.decoding import Decoder
 from guardrails.errors import CandidateError, ConflictError
 from guardrails.ledger import LedgerService
 from guardrails.ledger.values import TopUpRequest
+from guardrails.policyfile.currencies import currency_words
 from guardrails.stores import open_stores
 
 __all__ = ["minor_units", "top_up"]
@@ -72,7 +73,6 @@ def minor_units(amount: str, currency: str) -> int:
     try:
         return parse_amount(amount, currency)
     except KeyError:
-        message = f"`{currency}` is no currency in use by ISO 4217"
-        raise click.BadParameter(message, param_hint="CURRENCY") from None
+        raise click.BadParameter(currency_words(currency), param_hint="CURRENCY") from None
     except ValueError as error:
         raise click.BadParameter(str(error), param_hint="AMOUNT") from None

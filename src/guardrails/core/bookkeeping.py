@@ -18,7 +18,7 @@ from typing import Literal, get_args
 
 import msgspec
 
-from guardrails.core.money import CURRENCIES
+from guardrails.core.money import CURRENCIES, WITHDRAWN
 
 __all__ = [
     "BALANCE_MOST",
@@ -71,7 +71,7 @@ class Account(msgspec.Struct, frozen=True, order=True):
         """Hold it to what it may be."""
         if self.kind not in _CREDIT_KINDS | _DEBIT_KINDS:
             raise ValueError(f"`{self.kind}` is no kind of account")
-        if self.unit not in CURRENCIES and self.unit != CREDITS:
+        if self.unit != CREDITS and self.unit not in CURRENCIES and self.unit not in WITHDRAWN:
             raise ValueError(f"`{self.unit}` is neither a currency (ISO 4217) nor `{CREDITS}`")
         if not self.owner:
             raise ValueError("an account has an owner")

@@ -46,7 +46,10 @@ Region = Annotated[str, Meta(pattern=r"^[A-Z]{2}-[A-Z0-9]{1,3}(?!\n)$")]
 CountryOrRegion = Annotated[str, Meta(pattern=r"^[A-Z]{2}(-[A-Z0-9]{1,3})?(?!\n)$")]  # of a union, one pattern is lost
 Instant = Annotated[datetime, Meta(tz=True)]
 AmountMinor = Annotated[int, Meta(ge=0, le=2**53)]
-Currency = Annotated[str, Meta(pattern=r"^[A-Z]{3}(?!\n)$")]
+CURRENCY_FORM, CURRENCY_FORMAT = r"^[A-Z]{3}(?!\n)$", "iso-4217"
+Currency = Annotated[str, Meta(pattern=CURRENCY_FORM)]
+# Of what is booked. A candidate may name any code: that it is none which a policy lists is for policies to say.
+KnownCurrency = Annotated[str, Meta(pattern=CURRENCY_FORM, extra_json_schema={"format": CURRENCY_FORMAT})]
 Told = Annotated[str, Meta(min_length=1, max_length=200, pattern=r"\S")]  # words for the recipient to read
 Lane = Literal["transactional", "monetized"]
 ContentClass = Literal["transactional", "sponsored", "affiliate", "recognition", "editorial"]
@@ -69,12 +72,14 @@ class BoundsError(ValueError):
     """A bound that a type can't state is broken at `field`, a dotted path within the value that is checked.
 
     Raised by a struct's `__post_init__`, it is the cause of msgspec's ValidationError, and `decoding` tells its place.
+    `also` are further fields and messages, where more than one is broken.
     """
 
-    def __init__(self, field: str, message: str) -> None:
+    def __init__(self, field: str, message: str, *also: tuple[str, str]) -> None:
         super().__init__(f"`{field}` {message}")
         self.field = field
         self.message = message
+        self.also = also
 
 
 class _Part(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True, omit_defaults=True, kw_only=True):

@@ -14,12 +14,19 @@ import re
 from encodings.idna import ToASCII, nameprep
 from unicodedata import ucd_3_2_0 as unicode_of_2003
 
-__all__ = ["LONGEST_HOST", "canonical_host", "canonical_pattern", "matches_host"]
+__all__ = ["LONGEST_HOST", "canonical_host", "canonical_pattern", "is_somebodys", "matches_host"]
 
 LONGEST_HOST = 253
 """How many characters a host's name has at most, without the dot at its end (RFC 1035, section 2.3.4)."""
 
 _ANY_BELOW = "*."
+_SUFFIXES = """
+ac.uk co.uk gov.uk me.uk net.uk org.uk com.au net.au org.au co.nz co.za co.in co.jp ne.jp or.jp co.kr com.ar com.br
+com.cn com.hk com.mx com.sg com.tr com.tw com.ua appspot.com azurewebsites.net blogspot.com cloudfront.net
+firebaseapp.com fly.dev github.io gitlab.io herokuapp.com myshopify.com netlify.app ngrok.io onrender.com pages.dev
+s3.amazonaws.com vercel.app web.app workers.dev
+"""
+_ANYBODYS = frozenset(_SUFFIXES.split())
 _LABEL = re.compile(r"(?!-)[a-z0-9-]{1,63}(?<!-)")
 
 
@@ -44,6 +51,16 @@ def matches_host(pattern: str, host: str) -> bool:
     if pattern.startswith(_ANY_BELOW):
         return host.endswith(pattern[1:])
     return host == pattern
+
+
+def is_somebodys(pattern: str) -> bool:
+    """Whether somebody in particular has the hosts that a canonical pattern means, as far as can be told.
+
+    False is sure: it is a name without a domain, or it means all below a suffix under which anybody gets a name. Only
+    the usual ones of these are known here; publicsuffix.org has some ten thousand, which change from day to day.
+    """
+    suffix = pattern.removeprefix(_ANY_BELOW)
+    return "." in suffix and not (pattern.startswith(_ANY_BELOW) and suffix in _ANYBODYS)
 
 
 def _label(text: str) -> str:

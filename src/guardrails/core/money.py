@@ -12,7 +12,7 @@ import re
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
-__all__ = ["AMOUNT_MOST", "BPS", "CURRENCIES", "decimal_text", "parse_amount", "share", "split"]
+__all__ = ["AMOUNT_MOST", "BPS", "CURRENCIES", "WITHDRAWN", "decimal_text", "parse_amount", "share", "split"]
 
 _AMOUNT = re.compile(r"(?P<sign>-?)(?P<major>[0-9]{1,20})(?:\.(?P<minor>[0-9]{1,20}))?").fullmatch
 
@@ -42,13 +42,39 @@ CURRENCIES: Mapping[str, int] = MappingProxyType(
 
 They are those of List One as SIX published it on 2026-01-01, without what nobody pays in: codes of funds, those without
 a minor unit (metals, units of account) and those for tests and for no currency (XTS, XXX). Codes that were withdrawn
-stand in List Three and are none of these.
+stand in List Three and are none of these: nothing new is said in them.
 """
+
+WITHDRAWN: Mapping[str, tuple[int, str]] = MappingProxyType(
+    {
+        "ANG": (2, "XCG"),
+        "BGN": (2, "EUR"),
+        "BYR": (0, "BYN"),
+        "CUC": (2, "CUP"),
+        "HRK": (2, "EUR"),
+        "LTL": (2, "EUR"),
+        "MRO": (2, "MRU"),
+        "SLL": (2, "SLE"),
+        "STD": (2, "STN"),
+        "VEF": (2, "VES"),
+        "ZWL": (2, "ZWG"),
+    }
+)
+"""What List Three withdrew since 2015: the digits that the minor unit had, and the currency that came after it.
+
+What was booked in one while it was in use stays in the books: it is told, settled and taken back in the code that it
+has. A code that leaves `CURRENCIES` comes here.
+"""
+
+_DIGITS = {**CURRENCIES, **{code: digits for code, (digits, _) in WITHDRAWN.items()}}
 
 
 def decimal_text(amount_minor: int, currency: str) -> str:
-    """The amount in major units, with as many decimals as the currency has. Raises KeyError where it is none."""
-    digits = CURRENCIES[currency]
+    """The amount in major units, with as many decimals as the currency has, or had: old months are told, too.
+
+    Raises KeyError where it is none.
+    """
+    digits = _DIGITS[currency]
     sign, text = "-" * (amount_minor < 0), str(abs(amount_minor)).zfill(digits + 1)
     return f"{sign}{text[:-digits]}.{text[-digits:]}" if digits else sign + text
 

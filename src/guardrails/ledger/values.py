@@ -12,8 +12,9 @@ import msgspec
 from msgspec import Meta
 
 from guardrails.core.bookkeeping import CREDITS, Account, AccountKind, Transaction, moved
-from guardrails.core.candidate import PRINTABLE, BoundsError, Id
+from guardrails.core.candidate import PRINTABLE, BoundsError, Id, KnownCurrency
 from guardrails.core.money import AMOUNT_MOST, CURRENCIES, decimal_text
+from guardrails.policyfile.currencies import currency_words
 
 __all__ = [
     "TOP_UP",
@@ -58,13 +59,13 @@ class TopUpRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     id: Id
     recipient: Id
     amount_minor: Annotated[int, Meta(ge=1, le=AMOUNT_MOST)]
-    currency: Annotated[str, Meta(pattern=r"^[A-Z]{3}(?!\n)$")]
+    currency: KnownCurrency
     memo: Annotated[str, Meta(min_length=1, max_length=200, pattern=PRINTABLE)] | None = None
 
     def __post_init__(self) -> None:
         """Refuse what is no currency. Raises BoundsError."""
         if self.currency not in CURRENCIES:
-            raise BoundsError("currency", f"`{self.currency}` is no currency in use by ISO 4217")
+            raise BoundsError("currency", currency_words(self.currency))
 
     @property
     def transfer(self) -> Transfer:

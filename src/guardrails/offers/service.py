@@ -16,7 +16,7 @@ from guardrails.errors import ConflictError, NotFoundError
 from guardrails.offers.offer_store import OfferStore
 from guardrails.offers.redemption_store import RedemptionStore
 from guardrails.offers.values import Offer, OfferRequest
-from guardrails.policyfile.problems import quote
+from guardrails.policyfile.currencies import currency_words
 
 __all__ = ["OfferStanding", "Offers"]
 
@@ -37,10 +37,10 @@ class Offers:
     def register(self, terms: OfferRequest, *, now: datetime) -> OfferStanding:
         """Keep an offer, durably, and return it; the same terms again return the first one.
 
-        Raises CandidateError where the currency is none, ConflictError where its id has other terms.
+        Raises CandidateError where the currency is not in use, ConflictError where its id has other terms.
         """
         if terms.currency not in CURRENCIES:
-            raise invalid((("/currency", f"{quote(terms.currency)} is no currency of ISO 4217"),))
+            raise invalid((("/currency", currency_words(terms.currency)),))
         self._transactor.call(_register, Offer(terms=terms, recorded_at=now))
         return self.read(terms.id)
 

@@ -9,13 +9,14 @@ must be to make sense by itself; whether it may be sent is for policies to say.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import datetime
 from typing import Annotated, Literal
 
 import msgspec
 from msgspec import Meta
 
-from guardrails.core.candidate import PRINTABLE, YEARS, BoundsError, Id, Instant
+from guardrails.core.candidate import PRINTABLE, YEARS, BoundsError, Id, Instant, KnownCurrency
 from guardrails.core.needs import BenefitTerms, OfferTerms
 
 __all__ = ["UNREGISTERED", "Affiliate", "Benefit", "Named", "Offer", "OfferId", "OfferRequest", "Payment"]
@@ -78,7 +79,7 @@ class OfferRequest(_Part, frozen=True):
     id: OfferId
     title: Annotated[str, Meta(min_length=1, max_length=100, pattern=PRINTABLE)]
     amount_minor: Annotated[int, Meta(ge=0, le=AMOUNT_MOST)]
-    currency: Annotated[str, Meta(pattern=r"^[A-Z]{3}(?!\n)$")]
+    currency: KnownCurrency
     sponsor: Named
     payment: Payment = "wallet"
     begins_at: Instant | None = None
@@ -94,21 +95,11 @@ class OfferRequest(_Part, frozen=True):
     commission_bps: _Bps = 0
 
     def __post_init__(self) -> None:
-        """What no type can state. Raises BoundsError."""
-        _check_time(self.begins_at, "begins_at")
-        _check_time(self.ends_at, "ends_at")
-        if self.begins_at is not None and self.ends_at is not None and self.begins_at >= self.ends_at:
-            raise BoundsError("ends_at", "does not lie after `begins_at`")
-        if len(set(self.steps)) < len(self.steps):
-            raise BoundsError("steps", "names a step twice")
-        if "pay" in self.steps[:-1]:
-            raise BoundsError("steps", "has `pay` before another step: it is the payment, and the last")
-        if (self.payment == "none") != (self.amount_minor == 0):
-            raise BoundsError("payment", "is `none` where the offer costs nothing, and only there")
-        if self.affiliate is not None and self.benefit is not None:
-            shares = self.affiliate.share_bps + self.benefit.share_bps
-            if shares > ALL_BPS:
-                raise BoundsError("benefit.share_bps", f"and the affiliate's are {shares}, more than all: {ALL_BPS}")
+        """What no type can state. Raises BoundsError with all that is wrong."""
+        wrong = tuple(_wrong(self))
+        if wrong:
+            (field, message), *also = wrong
+            raise BoundsError(field, message, *also)
 
 
 class Offer(msgspec.Struct, frozen=True, kw_only=True):
@@ -162,6 +153,26 @@ class Offer(msgspec.Struct, frozen=True, kw_only=True):
 UNREGISTERED = OfferTerms(status="unregistered")
 
 
-def _check_time(instant: datetime | None, field: str) -> None:
-    if instant is not None and instant.year not in YEARS:
-        raise BoundsError(field, f"lies outside the years {YEARS.start} to {YEARS.stop - 1}")
+def _wrong(terms: OfferRequest) -> Iterator[tuple[str, str]]:
+    """Each field that can't be so beside the others, with what is wrong there.
+
+    The currency is none of them: terms that were registered are read again after a currency was withdrawn.
+    """
+    for field in ("begins_at", "ends_at"):
+        instant = getattr(terms, field)
+        if instant is not None and instant.year not in YEARS:
+            yield field, f"lies outside the years {YEARS.start} to {YEARS.stop - 1}"
+    if terms.begins_at is not None and terms.ends_at is not None and terms.begins_at >= terms.ends_at:
+        yield "ends_at", "does not lie after `begins_at`"
+    for place, step in enumerate(terms.steps):
+        if step in terms.steps[:place]:
+            yield f"steps.{place}", f"`{step}` stands in the list already"
+    if "pay" in terms.steps[:-1]:
+        yield f"steps.{terms.steps.index('pay')}", "`pay` is the payment: no step comes after it"
+    if terms.amount_minor == 0 and terms.payment != "none":
+        yield "payment", f"is `{terms.payment}`, and there is nothing to pay: it is `none` where `amount_minor` is 0"
+    if terms.amount_minor > 0 and terms.payment == "none":
+        yield "payment", "is `none`, and there is something to pay: it is `wallet` or `provider`"
+    shares = sum(part.share_bps for part in (terms.affiliate, terms.benefit) if part is not None)
+    if shares > ALL_BPS:
+        yield "benefit.share_bps", f"together with `affiliate.share_bps` it is {shares} of the revenue's {ALL_BPS}"

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
+from guardrails.core.amount_rule import AmountRule
 from guardrails.core.conditions import (
     TRUE,
     AllOf,
@@ -20,14 +21,17 @@ from guardrails.core.conditions import (
     Matches,
     Not,
     OneOf,
+    Ordering,
 )
 from guardrails.core.facts import ATTRIBUTES
+from guardrails.core.money import decimal_text
 from guardrails.core.policy import Policy
 from guardrails.core.policy_set import PolicySet
 from guardrails.core.purposes import Purpose
 from guardrails.core.timing import parse_duration
 from guardrails.policyfile.contradictions import can_meet
 from guardrails.policyfile.document import Path
+from guardrails.policyfile.kinds import all_kinds
 from guardrails.policyfile.loader import policy_entries, purpose_entries
 from guardrails.policyfile.problems import Problem, quote
 from guardrails.policyfile.set_checks import MONETIZED_CLASSES, Entry
@@ -186,6 +190,29 @@ def _attributes(condition: Condition) -> Iterator[tuple[str, FactType]]:
             yield condition.field, FactType.STRINGS if isinstance(condition, Contains) else FactType.STRING
 
 
+def _doubts_of_kinds(subjects: Sequence[_Subject]) -> Iterator[Problem]:
+    for subject in subjects:
+        for doubt in all_kinds()[subject.policy.kind].doubts(subject.entry.written):
+            yield subject.problem(*doubt)
+
+
+def _never_fits(subjects: Sequence[_Subject]) -> Iterator[Problem]:
+    """At policies that limit money to less than a single send that they apply to takes."""
+    for subject in subjects:
+        applies_to = subject.policy.applies_to
+        for cap in subject.policy.caps:
+            if not isinstance(cap, AmountRule):
+                continue
+            in_currency = OneOf(f"{cap.amount}.currency", FactType.STRING, (cap.currency,))
+            fits = Compare(f"{cap.amount}.amount_minor", FactType.NUMBER, Ordering.LTE, cap.limit)
+            if can_meet(applies_to, in_currency) and not can_meet(applies_to, in_currency, fits):
+                limit = quote(f"{decimal_text(cap.limit, cap.currency)} {cap.currency}")
+                message = (
+                    f"{quote(subject.policy.id)} is about `{cap.amount}.amount_minor` that is never within {limit}"
+                )
+                yield subject.problem("unreachable-limit", message, hint="narrow `applies_to`, or raise the limit")
+
+
 def _path_to(key: str, value: object) -> Path | None:
     """The path of the first mapping key `key` within `value`."""
     if isinstance(value, Mapping):
@@ -209,4 +236,6 @@ _RULES: tuple[Callable[[Sequence[_Subject]], Iterator[Problem]], ...] = (
     _idle_overrides,
     _shadowed,
     _attribute_types,
+    _doubts_of_kinds,
+    _never_fits,
 )

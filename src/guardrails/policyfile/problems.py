@@ -52,7 +52,7 @@ CODES: Mapping[str, str] = {
     "too-large": "The file is larger, or holds more values, than is allowed.",
     "too-many-fields": "The policies that can meet at one candidate read more fields than an engine can hold.",
     "unknown-context": "The project declares no kind of context of this name.",
-    "unknown-currency": "ISO 4217 has no currency of this code, or nobody pays in it.",
+    "unknown-currency": "ISO 4217 has no currency of this code, or one that nobody pays in: gold, funds, tests.",
     "unknown-field": "No field of the vocabulary has this name.",
     "unknown-kind": "No kind of policy has this name.",
     "unknown-operator": "No operator of a condition has this name.",
@@ -77,16 +77,22 @@ CODES: Mapping[str, str] = {
 WARNINGS: Mapping[str, str] = {
     "attribute-types": "An attribute is compared with values of different types; where one fits, the other is unknown.",
     "idle-override": "A policy overrides another that never applies together with it.",
+    "long-lifetime": "A moment's `lifetime` is longer than the moment and what it is tied to leave it.",
     "monetized-without-consent": "Monetized content can be sent without any enforced `consent_required` policy.",
     "never-denies": "What the policy denies contradicts what it applies to, so it never denies.",
     "never-allows": "What the policy demands contradicts what it applies to, so it denies all that it is about.",
     "no-message": "A `rule` says nothing about why it denies: its `message` is missing.",
     "no-owner": "Nobody is named who answers for the policy.",
     "no-purposes": "Policies demand consent, and the set declares no purpose.",
+    "open-host": "A host is listed that is nobody's in particular: a bare name, or all below a suffix such as `co.uk`.",
+    "repeated-moment": "`once_within` is shorter than the moment: the same context gets several moments.",
     "retention-too-short": "Proof of a consent is meant to be kept for less time than a policy relies on the consent.",
     "shadowed": "Another policy overrides this one wherever it applies.",
     "switched-off": "The policy's mode is `off`: it is neither evaluated nor reported.",
+    "tiny-share": "A share of less than 1 %: it is in basis points, and may have been meant in percent.",
+    "unreachable-limit": "A limit that another one, or what the policy applies to, keeps from ever being reached.",
     "unused-purpose": "A purpose is declared that no policy demands consent to.",
+    "withdrawn-currency": "ISO 4217 withdrew the currency: nothing new is offered or paid in it.",
 }
 """What `lint` finds in a set that loads, by code."""
 

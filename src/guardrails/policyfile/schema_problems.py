@@ -6,6 +6,7 @@ Where a schema offers alternatives (`anyOf`, `oneOf`), only what is wrong with t
 from __future__ import annotations
 
 import functools
+import re
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
@@ -114,12 +115,14 @@ _JSON_TYPES = {
 
 def _wrong_type(error: _Error, path: Path, report: Reporter) -> None:
     wanted = [error.validator_value] if isinstance(error.validator_value, str) else error.validator_value
-    _report_type(" or ".join(_JSON_TYPES[name] for name in wanted), error.instance, path, report)
+    _report_type(" or ".join(_JSON_TYPES[name] for name in wanted), error, path, report)
 
 
-def _report_type(wanted: str, value: object, path: Path, report: Reporter) -> None:
-    is_scalar = isinstance(value, bool | int | float)
-    hint = "put it into quotes" if wanted == "text" and is_scalar else ""
+def _report_type(wanted: str, error: _Error, path: Path, report: Reporter) -> None:
+    value, hint = error.instance, error.schema.get("errorMessage", "")
+    if wanted == "text" and isinstance(value, bool | int | float):
+        has_form = re.search(error.schema.get("pattern", ""), quote(value).strip("`")) is not None
+        hint = "put it into quotes" if has_form else _form_hint(error.schema)
     report.problem("wrong-type", f"{_name(path)} must be {wanted}, not {quote(value)}", path, hint)
 
 
@@ -160,7 +163,7 @@ def _out_of_bounds(error: _Error, path: Path, report: Reporter) -> None:
         message = f"{_name(path)} has {len(size):,} {_SIZES[keyword]}, it must have {limit}"
     else:
         message = f"{_name(path)} is {quote(size)}, it must be {limit}"
-    report.problem("out-of-bounds", message, path)
+    report.problem("out-of-bounds", message, path, error.schema.get("errorMessage", ""))
 
 
 _SIZES = {
@@ -178,12 +181,16 @@ _FORM_CODES = {"id": "bad-id", "policy id": "bad-id", "duration": "bad-duration"
 def _bad_form(error: _Error, path: Path, report: Reporter) -> None:
     schema = error.schema
     form = schema.get("title")
-    hint = schema.get("patternErrorMessage") or schema.get("description", "").rstrip(".")
-    hint = hint[:1].lower() + hint[1:]
     message = (
         f"{quote(error.instance)} is not a {form}" if form else f"{quote(error.instance)} does not have the right form"
     )
-    report.problem(_FORM_CODES.get(form, "bad-format"), message, path, hint)
+    report.problem(_FORM_CODES.get(form, "bad-format"), message, path, _form_hint(schema))
+
+
+def _form_hint(schema: Mapping[str, Any]) -> str:
+    """What the form is that a text must have."""
+    hint: str = schema.get("patternErrorMessage") or schema.get("description", "").rstrip(".")
+    return hint[:1].lower() + hint[1:]
 
 
 def _duplicate_item(error: _Error, path: Path, report: Reporter) -> None:
@@ -207,7 +214,7 @@ def _no_alternative(error: _Error, path: Path, report: Reporter) -> None:
         report.problem("missing-property", f"one of {_listed(names)} is missing", path)
     elif all(_is_of_wrong_type(branch) for branch in branches.values()):
         wanted = " or ".join(_JSON_TYPES[branch[0].validator_value] for branch in branches.values())
-        _report_type(wanted, error.instance, path, report)
+        _report_type(wanted, error, path, report)
     else:
         nearest = min(branches.values(), key=lambda branch: (_is_of_wrong_type(branch), len(branch)))
         for cause in nearest:

@@ -9,7 +9,7 @@ id, and the type must be the one that is wanted, so that what was signed for one
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any
 
 import msgspec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -19,6 +19,7 @@ from joserfc import jws
 from joserfc.errors import JoseError, UnsupportedAlgorithmError
 
 from guardrails.errors import CandidateError
+from guardrails.policyfile.problems import quote
 from guardrails.signing.jwk import ALGORITHM
 from guardrails.signing.keys import PublicKeys, SigningKeys
 
@@ -49,7 +50,7 @@ class _OneAlgorithm(jws.JWSRegistry):
 class _Header(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """All that a header of ours says; one that says more was not made here, whoever signed it."""
 
-    alg: Literal["EdDSA"]
+    alg: str
     kid: str
     typ: str
 
@@ -104,6 +105,12 @@ def _header(token: str) -> _Header:
     if len(token) > TOKEN_MOST or not token.isascii() or token.count(".") != _DOTS:
         raise SignatureError("it is no JWS: it has to be three parts in base64url, with dots between them")
     try:
-        return msgspec.json.decode(base64_decode(token.partition(".")[0]), type=_Header)
+        header = msgspec.json.decode(base64_decode(token.partition(".")[0]), type=_Header)
     except (BadData, msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise SignatureError(f"it is no JWS of ours: {error}") from error
+        raise SignatureError(
+            "it is no JWS of ours: its first part has to be the base64url of a JSON object with `alg`, `kid` and `typ` "
+            "alone"
+        ) from error
+    if header.alg != ALGORITHM:
+        raise SignatureError(f"its algorithm is {quote(header.alg)}, and ours is `{ALGORITHM}`")
+    return header

@@ -49,9 +49,9 @@ def test_an_object_an_array_or_lines_are_read(text, expected):
         (b"", "the input is empty; a candidate is a JSON object"),
         (b" \n\n", "the input is empty; a candidate is a JSON object"),
         (b"id: c-1\n", "the input is not JSON: JSON is malformed: invalid character (byte 0)"),
-        (b"[" + ONE, "the input is not JSON: input data was truncated"),
-        (b"[\n" + ONE + b"\n", "the input is not JSON: input data was truncated"),
-        (b"{\n", "the input is not JSON: input data was truncated"),
+        (b"[" + ONE, "the input is not JSON: the JSON is cut short: it ends within a value"),
+        (b"[\n" + ONE + b"\n", "the input is not JSON: the JSON is cut short: it ends within a value"),
+        (b"{\n", "the input is not JSON: the JSON is cut short: it ends within a value"),
         (b"[" * 100_000, "the input is not JSON: the JSON is nested too deep"),
     ],
 )

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from guardrails.core.money import AMOUNT_MOST, CURRENCIES, decimal_text, parse_amount, share, split
+from guardrails.core.money import AMOUNT_MOST, CURRENCIES, WITHDRAWN, decimal_text, parse_amount, share, split
 
 
 @pytest.mark.parametrize(
@@ -39,8 +39,6 @@ def test_there_are_the_157_currencies_that_are_paid_in():
         "XDR",  # a unit of account
         "CLF",  # a fund
         "DEM",  # historic
-        "BGN",  # historic since 2026
-        "ANG",  # historic since 2025
         "eur",
         "credits",
         "",
@@ -50,6 +48,16 @@ def test_what_nobody_pays_in_is_no_currency(code):
     assert code not in CURRENCIES
     with pytest.raises(KeyError):
         decimal_text(1, code)
+
+
+@pytest.mark.parametrize(("code", "text"), [("BGN", "12.34"), ("BYR", "1234")])
+def test_a_withdrawn_currency_is_not_paid_in_and_what_was_booked_in_it_is_told(code, text):
+    assert code not in CURRENCIES
+    assert decimal_text(1234, code) == text
+
+
+def test_another_currency_came_after_each_withdrawn_one():
+    assert {successor for _, successor in WITHDRAWN.values()} <= set(CURRENCIES)
 
 
 @pytest.mark.parametrize(

@@ -11,14 +11,24 @@ policies:
   - {id: consent, kind: consent_required, owner: legal, purpose: sponsored}
 """
 
+PROJECT = "apiVersion: guardrails/v1\nproject: {contexts: [booking]}\npolicies: []\n"
+
 
 def _lint(policies):
     """The warnings of `policies` next to a clean one."""
-    return [str(problem) for problem in lint(load_policy_files({"a.yaml": CLEAN + policies}))]
+    files = {"a.yaml": CLEAN + policies, "project.yaml": PROJECT}
+    return [str(problem) for problem in lint(load_policy_files(files))]
 
 
 def _rule(id_, rest, deny_when="{channel: sms}"):
     return f"  - {{id: {id_}, kind: rule, owner: me, message: no, deny_when: {deny_when}, {rest}}}\n"
+
+
+def _moment(id_, opens, closes, lifetime):
+    return (
+        f"  - {{id: {id_}, kind: micro_moment, owner: me, context: booking,\n"
+        f"     opens: {opens}, closes: {closes}, lifetime: {lifetime}}}\n"
+    )
 
 
 CASES = {
@@ -64,6 +74,89 @@ CASES = {
         [
             "a.yaml:6:5: [shadowed] `a` overrides `b` wherever it applies; remove it, or narrow the other",
             "a.yaml:6:5: [shadowed] `c` overrides `b` wherever it applies; remove it, or narrow the other",
+        ],
+    ),
+    "open-host": (
+        (
+            "  - {id: a, kind: in_place_conversion, owner: me, max_duration: 3m, disclosure: ['*'],\n"
+            "     hosts: ['*.com', localhost, '*.co.uk', pay.example.com, '*.example.com', co.uk]}\n"
+        ),
+        [
+            (
+                "a.yaml:6:14: [open-host] `*.com` lets anybody in: whoever registers a name below `com` has such a "
+                "host; "
+                "name the hosts of those whom you mean"
+            ),
+            (
+                "a.yaml:6:23: [open-host] `localhost` lets anybody in: it is no name below a domain, and means another "
+                "machine to everybody; name the hosts of those whom you mean"
+            ),
+            (
+                "a.yaml:6:34: [open-host] `*.co.uk` lets anybody in: whoever registers a name below `co.uk` has such a "
+                "host; name the hosts of those whom you mean"
+            ),
+        ],
+    ),
+    "unreachable-limit": (
+        (
+            "  - {id: a, kind: offer_limit, owner: me,\n"
+            "     amounts: {EUR: 5000, USD: 5000}, per_month: {amounts: {EUR: 4999, USD: 5000}, timezone: UTC}}\n"
+            "  - {id: b, kind: spend_budget, owner: me, applies_to: {spend.amount_minor: {gt: 500}},\n"
+            "     money: {amount_minor: 500, currency: EUR}, window: {calendar: day, timezone: UTC}, per: []}\n"
+            "  - {id: c, kind: spend_budget, owner: me, applies_to: {spend.amount_minor: {gte: 500}},\n"
+            "     money: {amount_minor: 500, currency: EUR}, window: {calendar: day, timezone: UTC}, per: []}\n"
+        ),
+        [
+            (
+                "a.yaml:6:21: [unreachable-limit] no offer reaches `50.00 EUR`: a month has room for 49.99 EUR; "
+                "raise what a month allows, or lower this"
+            ),
+            (
+                "a.yaml:7:5: [unreachable-limit] `b` is about `spend.amount_minor` that is never within `5.00 EUR`; "
+                "narrow `applies_to`, or raise the limit"
+            ),
+        ],
+    ),
+    "tiny-share": (
+        (
+            "  - {id: a, kind: benefit_share, owner: me, least: 5}\n"
+            "  - {id: b, kind: benefit_share, owner: me, least: 100}\n"
+        ),
+        ["a.yaml:5:52: [tiny-share] `5` is 0.05 % of what it earns: shares are in basis points; 5 % is `500`"],
+    ),
+    "long-lifetime": (
+        _moment("a", "24h before", "2h before", "25h")
+        + _moment("b", "24h before", "2h before", "24h")
+        + _moment("c", "24h before", "1h after", "30d"),
+        [
+            (
+                "a.yaml:6:54: [long-lifetime] nothing lives for `25h`: the moment opens `24h before`, and ends with "
+                "it; shorten it, or open earlier"
+            ),
+        ],
+    ),
+    "repeated-moment": (
+        _moment("a", "24h before", "at", "1h, once_within: 23h")
+        + _moment("b", "24h before", "at", "1h, once_within: 1d"),
+        [
+            (
+                "a.yaml:6:64: [repeated-moment] a context has a second moment `23h` after its first, while that one is "
+                "still open; make it longer than from `opens` to `closes`"
+            ),
+        ],
+    ),
+    "withdrawn-currency": (
+        (
+            "  - {id: a, kind: spend_budget, owner: me, per: [],\n"
+            "     money: {amount_minor: 500, currency: BGN}, window: {calendar: day, timezone: UTC}}\n"
+            "  - {id: b, kind: offer_limit, owner: me,\n"
+            "     amounts: {BGN: 5000}, per_month: {amounts: {BGN: 5000}, timezone: UTC}}\n"
+            "  - {id: c, kind: spend_budget, owner: me, per: [], sends: 5, window: {calendar: day, timezone: UTC}}\n"
+        ),
+        [
+            f"a.yaml:{place}: [withdrawn-currency] `BGN` is not a currency in use any more: `EUR` took its place; "
+            "nothing new is offered or paid in it"
+            for place in ("6:43", "8:21", "8:55")
         ],
     ),
     "attribute-types": (

@@ -153,6 +153,11 @@ def test_no_header_makes_it_fail_otherwise(head):
         verify(token(head), TYPE, KEYS.public())
 
 
+HEADER_FORM = (
+    "it is no JWS of ours: its first part has to be the base64url of a JSON object with `alg`, `kid` and `typ` alone"
+)
+
+
 @pytest.mark.parametrize(
     ("attempt", "said"),
     [
@@ -160,9 +165,9 @@ def test_no_header_makes_it_fail_otherwise(head):
         ("an unknown key", f"it was signed with key `{OTHERS.current.kid}`, which is not among the published ones"),
         ("another payload", "its signature is not by the key that it names: it was altered, or forged"),
         ("no JWS", "it is no JWS: it has to be three parts in base64url, with dots between them"),
-        ("a header that is no base64", "it is no JWS of ours: Invalid base64-encoded data"),
+        ("a header that is no base64", HEADER_FORM),
         ("a long signed payload", "it is no JWS: it has to be three parts in base64url, with dots between them"),
-        ("alg none, signed", "it is no JWS of ours: Invalid enum value 'none' - at `$.alg`"),
+        ("alg none, signed", "its algorithm is `none`, and ours is `EdDSA`"),
         ("a payload that is no object", "what is signed is no JSON object: Expected `object`, got `array`"),
     ],
 )

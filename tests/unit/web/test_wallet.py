@@ -7,6 +7,7 @@ import hashlib
 import jsonschema
 import pytest
 
+from guardrails.policyfile.currencies import currency_words
 from guardrails.settings import Key
 from guardrails.web.wallet import EXAMPLE, TRIAL_BALANCE_EXAMPLE, WALLET_EXAMPLE
 
@@ -67,8 +68,12 @@ def test_a_top_up_is_safe_to_repeat_and_another_body_is_a_conflict(top_up, walle
         ({"amount_minor": 2**53 + 1}, "/amount_minor", f"`{2**53 + 1}` is more than {2**53}"),
         ({"amount_minor": 12.5}, "/amount_minor", "expected an integer, got a number"),
         ({"amount_minor": "25"}, "/amount_minor", "expected an integer, got a string"),
-        ({"currency": "XTS"}, "/currency", "`XTS` is no currency in use by ISO 4217"),
-        ({"currency": "eur"}, "/currency", "`eur` is not three capital letters, such as `EUR`"),
+        ({"currency": "XTS"}, "/currency", "`XTS` is not a currency in use: in ISO 4217 it stands for tests"),
+        (
+            {"currency": "eur"},
+            "/currency",
+            currency_words("eur"),
+        ),
         ({"recipient": ""}, "/recipient", "is empty"),
         ({"id": "a\0b"}, "/id", "`a\\x00b` holds a control character"),
         ({"memo": ""}, "/memo", "is empty"),

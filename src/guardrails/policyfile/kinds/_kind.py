@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any, Literal, Protocol
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Literal, NamedTuple, Protocol
 
 import msgspec
 
@@ -14,7 +14,7 @@ from guardrails.core.policy import ObligationRule, Reason, Retry
 from guardrails.core.purposes import Purpose
 from guardrails.core.timing import Zone
 
-__all__ = ["Kind", "Lowered", "Lowering"]
+__all__ = ["Doubt", "Kind", "Lowered", "Lowering"]
 
 Path = tuple[str | int, ...]
 """Where in the policy's mapping: keys and list positions, such as `("window", "timezone")`."""
@@ -53,6 +53,19 @@ class Lowered(msgspec.Struct, frozen=True, kw_only=True):
     retry: Retry | None = None
 
 
+class Doubt(NamedTuple):
+    """What is legal at `path` of a policy and probably not meant; `code` is one of `problems.WARNINGS`."""
+
+    code: str
+    message: str
+    path: Path
+    hint: str = ""
+
+
+def _no_doubts(_written: Mapping[str, Any]) -> Iterable[Doubt]:
+    return ()
+
+
 class Kind(msgspec.Struct, frozen=True, kw_only=True):
     """One kind of policy.
 
@@ -63,6 +76,7 @@ class Kind(msgspec.Struct, frozen=True, kw_only=True):
     the sentence that the docs say of it.
     `example` is YAML: one policy as it stands in a file, used by the docs and tried by the tests.
     `on_missing`, where set, replaces the lane's default for this kind.
+    `doubts` is what `lint` says of a policy of the kind, from its lines, which have loaded.
     """
 
     name: str
@@ -74,3 +88,4 @@ class Kind(msgspec.Struct, frozen=True, kw_only=True):
     example: str
     lower: Callable[[Mapping[str, Any], Lowering], Lowered]
     on_missing: Literal["deny", "allow"] | None = None
+    doubts: Callable[[Mapping[str, Any]], Iterable[Doubt]] = _no_doubts

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from guardrails.core.amount_rule import LIMIT_MOST
-from guardrails.core.money import CURRENCIES, decimal_text
-from guardrails.policyfile.kinds._kind import Lowering, Path
-from guardrails.policyfile.problems import did_you_mean, quote
+from guardrails.core.money import CURRENCIES, WITHDRAWN, decimal_text
+from guardrails.policyfile.currencies import currency_problem
+from guardrails.policyfile.kinds._kind import Doubt, Lowering, Path
 
-__all__ = ["AMOUNT", "AMOUNTS", "CURRENCY", "check_currency", "money_words"]
+__all__ = ["AMOUNT", "AMOUNTS", "CURRENCY", "check_currency", "doubts_about", "money_words"]
 
-AMOUNT: Mapping[str, Any] = {"type": "integer", "minimum": 1, "maximum": LIMIT_MOST}
+AMOUNT: Mapping[str, Any] = {
+    "type": "integer",
+    "minimum": 1,
+    "maximum": LIMIT_MOST,
+    "errorMessage": "amounts are whole minor units: `5000` is 50.00 EUR",
+}
 """A limit, in minor units."""
 
 AMOUNTS: Mapping[str, Any] = {"type": "object", "minProperties": 1, "maxProperties": 32, "additionalProperties": AMOUNT}
@@ -22,17 +27,28 @@ CURRENCY: Mapping[str, Any] = {
     "title": "currency",
     "type": "string",
     "pattern": "^[A-Z]{3}$",
-    "patternErrorMessage": "a currency is written like `EUR`",
+    "patternErrorMessage": "ISO 4217 codes are three capital letters, such as `EUR`",
 }
 
 
 def check_currency(code: str, path: Path, lowering: Lowering) -> None:
-    """Report a code that is no currency's."""
-    if code not in CURRENCIES:
-        hint = did_you_mean(code, CURRENCIES) or "a currency is written like `EUR`"
-        lowering.problem("unknown-currency", f"unknown currency {quote(code)}", path, hint)
+    """Report a code that is no currency's.
+
+    One that was withdrawn is for `lint`: a set that loaded once loads for good, or what it decided can't be recomputed.
+    """
+    problem = None if code in WITHDRAWN else currency_problem(code)
+    if problem is not None:
+        lowering.problem("unknown-currency", problem[0], path, problem[1])
+
+
+def doubts_about(code: str, path: Path) -> Iterator[Doubt]:
+    """Of a currency that was withdrawn since."""
+    problem = currency_problem(code)
+    if problem is not None:
+        yield Doubt("withdrawn-currency", problem[0], path, "nothing new is offered or paid in it")
 
 
 def money_words(amount_minor: int, currency: str) -> str:
     """The amount as people read it, such as `12.50 EUR`; of what is no currency, its minor units."""
-    return f"{decimal_text(amount_minor, currency) if currency in CURRENCIES else amount_minor} {currency}"
+    is_known = currency in CURRENCIES or currency in WITHDRAWN
+    return f"{decimal_text(amount_minor, currency) if is_known else amount_minor} {currency}"

@@ -6,16 +6,20 @@ candidate carries in `benefit.text`; the decision hands it back as an obligation
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from guardrails.core.conditions import AllOf, AnyOf, Compare, Condition, Exists, FactType, Not, OneOf, Ordering
 from guardrails.core.facts import BENEFIT_FORMS
 from guardrails.core.policy import ObligationRule, Reason
-from guardrails.policyfile.kinds._kind import Kind, Lowered, Lowering
+from guardrails.policyfile.kinds._kind import Doubt, Kind, Lowered, Lowering
 from guardrails.policyfile.kinds._patterns import fits, form_words, patterns_of, patterns_schema
+from guardrails.policyfile.problems import quote
 
 __all__ = ["KIND"]
+
+ONE_PERCENT = 100
+"""In basis points."""
 
 SHARE, FORM, TEXT = "benefit.share_bps", "benefit.form", "benefit.text"
 TOO_SMALL, WRONG_FORM, NOT_TOLD = "benefit.too_small", "benefit.wrong_form", "benefit.not_told"
@@ -45,6 +49,14 @@ def _percent(bps: int) -> str:
     return f"{bps / 100:g} %"
 
 
+def doubts(written: Mapping[str, Any]) -> Iterator[Doubt]:
+    """Of a share so small that percent were meant."""
+    least = written["least"]
+    if least < ONE_PERCENT:
+        message = f"{quote(least)} is {_percent(least)} of what it earns: shares are in basis points"
+        yield Doubt("tiny-share", message, ("least",), f"{least} % is {quote(least * ONE_PERCENT)}")
+
+
 KIND = Kind(
     name="benefit_share",
     summary="Demands that the recipient gets a share of what the notification earns, and is told so.",
@@ -53,6 +65,7 @@ KIND = Kind(
             "type": "integer",
             "minimum": 1,
             "maximum": 10_000,
+            "errorMessage": "shares are whole basis points: `500` is 5 %, `10000` is all of it",
             "description": "The smallest share of the revenue (`benefit.share_bps`), in basis points: `500` is 5 %.",
         },
         "forms": {
@@ -81,4 +94,5 @@ KIND = Kind(
   matches: ["You get *"]
 """,
     lower=lower,
+    doubts=doubts,
 )

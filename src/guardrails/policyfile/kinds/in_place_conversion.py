@@ -6,7 +6,7 @@ Nothing leads out of it but to the hosts that the policy lists; by default, noth
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import Any, ClassVar
 
@@ -14,10 +14,10 @@ import msgspec
 
 from guardrails.core.candidate import Candidate
 from guardrails.core.conditions import AllOf, AnyOf, Compare, Exists, FactType, Not, OneOf, Ordering
-from guardrails.core.hosts import canonical_pattern, matches_host
+from guardrails.core.hosts import canonical_pattern, is_somebodys, matches_host
 from guardrails.core.needs import Answer, Query
 from guardrails.core.policy import ObligationRule, Reason
-from guardrails.policyfile.kinds._kind import Kind, Lowered, Lowering
+from guardrails.policyfile.kinds._kind import Doubt, Kind, Lowered, Lowering
 from guardrails.policyfile.kinds._patterns import fits, form_words, patterns_of, patterns_schema
 from guardrails.policyfile.problems import quote
 
@@ -104,6 +104,21 @@ def _read(written: list[str] | tuple[str, ...], lowering: Lowering) -> tuple[str
     return tuple(hosts)
 
 
+def doubts(written: Mapping[str, Any]) -> Iterator[Doubt]:
+    """Of hosts that anybody may have one of."""
+    for place, text in enumerate(written.get("hosts", ())):
+        pattern = canonical_pattern(text)
+        if not is_somebodys(pattern):
+            message = f"{quote(text)} lets anybody in: {_whose(pattern)}"
+            yield Doubt("open-host", message, ("hosts", place), "name the hosts of those whom you mean")
+
+
+def _whose(pattern: str) -> str:
+    if pattern.startswith("*."):
+        return f"whoever registers a name below {quote(pattern.removeprefix('*.'))} has such a host"
+    return "it is no name below a domain, and means another machine to everybody"
+
+
 def _beside(hosts: tuple[str, ...]) -> str:
     return f" or lead to {' or '.join(f'`{host}`' for host in hosts)} alone" if hosts else ""
 
@@ -148,4 +163,5 @@ KIND = Kind(
   disclosure: ["*commission*", "*Provision*"]
 """,
     lower=lower,
+    doubts=doubts,
 )

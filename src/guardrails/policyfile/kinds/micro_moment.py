@@ -9,7 +9,7 @@ window closes before that. Each context has one moment: a cap, keyed by recipien
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any, ClassVar, Literal
 
@@ -22,7 +22,7 @@ from guardrails.core.conditions import AllOf, AnyOf, Compare, FactType, Not, One
 from guardrails.core.needs import Answer, Query
 from guardrails.core.policy import ObligationRule, Reason
 from guardrails.core.timing import parse_duration
-from guardrails.policyfile.kinds._kind import Kind, Lowered, Lowering
+from guardrails.policyfile.kinds._kind import Doubt, Kind, Lowered, Lowering
 from guardrails.policyfile.problems import quote
 
 __all__ = ["KIND", "EndNeed", "MomentNeed"]
@@ -179,14 +179,31 @@ def _cap(spec: Mapping[str, Any], lowering: Lowering) -> CapRule:
 def _edge(spec: Mapping[str, Any], name: str, lowering: Lowering) -> int:
     """Seconds from the context's instant to the edge, negative before it; a problem and 0 where they are too many."""
     duration, _, side = spec[name].partition(" ")
-    if not side:
-        return 0
     try:
-        seconds = parse_duration(duration)
+        return _seconds(duration, side)
     except ValueError:
         hint = "it is `1s` to `3650d`, or `at` for the very instant"
         lowering.problem("out-of-bounds", f"{quote(duration)} is out of bounds", (name,), hint)
         return 0
+
+
+def doubts(written: Mapping[str, Any]) -> Iterator[Doubt]:
+    """Of a lifetime that is never lived to its end, and of moments that come again while the first is open."""
+    opens, closes = (_seconds(*written[edge].partition(" ")[::2]) for edge in ("opens", "closes"))
+    lifetime, once = written["lifetime"], written.get("once_within", ONCE_WITHIN)
+    if closes <= 0 and parse_duration(lifetime) > -opens:
+        message = f"nothing lives for {quote(lifetime)}: the moment opens {quote(written['opens'])}, and ends with it"
+        yield Doubt("long-lifetime", message, ("lifetime",), "shorten it, or open earlier")
+    if parse_duration(once) < closes - opens:
+        message = f"a context has a second moment {quote(once)} after its first, while that one is still open"
+        yield Doubt("repeated-moment", message, ("once_within",), "make it longer than from `opens` to `closes`")
+
+
+def _seconds(duration: str, side: str) -> int:
+    """From the context's instant on, negative before it. Raises ValueError where they are too many."""
+    if not side:
+        return 0
+    seconds = parse_duration(duration)
     return -seconds if side == "before" else seconds
 
 
@@ -256,4 +273,5 @@ KIND = Kind(
   once_within: 90d
 """,
     lower=lower,
+    doubts=doubts,
 )

@@ -6,7 +6,7 @@ recipient was offered in a month is counted like a cap counts sends, from the of
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta
 from typing import Any, ClassVar, NamedTuple
 
@@ -19,8 +19,9 @@ from guardrails.core.conditions import AllOf, AnyOf, Compare, Condition, Exists,
 from guardrails.core.needs import Answer, Need, Query
 from guardrails.core.policy import Reason
 from guardrails.policyfile.kinds._counting import COUNTING_PROPERTIES, count_condition
-from guardrails.policyfile.kinds._kind import Kind, Lowered, Lowering
-from guardrails.policyfile.kinds._money import AMOUNTS, check_currency, money_words
+from guardrails.policyfile.kinds._kind import Doubt, Kind, Lowered, Lowering
+from guardrails.policyfile.kinds._money import AMOUNTS, check_currency, doubts_about, money_words
+from guardrails.policyfile.problems import quote
 
 __all__ = ["KIND", "ValidityNeed"]
 
@@ -148,6 +149,19 @@ def _per_month(spec: Mapping[str, Any], lowering: Lowering) -> _Part:
 _PARTS = {"amounts": _amounts, "validity": _validity, "per_month": _per_month}
 
 
+def doubts(written: Mapping[str, Any]) -> Iterator[Doubt]:
+    """Of amounts that a month leaves no room for, and of currencies that were withdrawn."""
+    monthly = written.get("per_month", {}).get("amounts", {})
+    for code, most in written.get("amounts", {}).items():
+        yield from doubts_about(code, ("amounts", code))
+        if most > monthly.get(code, most):
+            room, message = money_words(monthly[code], code), f"no offer reaches {quote(money_words(most, code))}"
+            hint = "raise what a month allows, or lower this"
+            yield Doubt("unreachable-limit", f"{message}: a month has room for {room}", ("amounts", code), hint)
+    for code in monthly:
+        yield from doubts_about(code, ("per_month", "amounts", code))
+
+
 def _in_currencies(amounts: Mapping[str, int]) -> tuple[Condition, tuple[Condition, str]]:
     """The test that it is in one of them, and the case that it is not."""
     listed = OneOf(CURRENCY_FIELD, FactType.STRING, tuple(amounts))
@@ -236,4 +250,5 @@ KIND = Kind(
   per_month: {amounts: {EUR: 10000, USD: 10000}, timezone: recipient, fallback: strictest}
 """,
     lower=lower,
+    doubts=doubts,
 )

@@ -29,7 +29,7 @@ CLOCK = {
     "title": "time of day",
     "type": "string",
     "pattern": "^([01][0-9]|2[0-3]):[0-5][0-9]$",
-    "patternErrorMessage": 'a time of day is written like "08:00" or "22:30"',
+    "patternErrorMessage": 'a time of day is written in quotes, like "08:00" or "22:30"',
 }
 
 

@@ -6,7 +6,7 @@ cap does, and as exactly. Nothing is converted: a budget is in one currency, and
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 from guardrails.core.amount_rule import AmountRule, LeftNeed, SpentNeed
@@ -23,8 +23,8 @@ from guardrails.policyfile.kinds._counting import (
     key_words,
     retry_advice,
 )
-from guardrails.policyfile.kinds._kind import Kind, Lowered, Lowering
-from guardrails.policyfile.kinds._money import AMOUNT, CURRENCY, check_currency, money_words
+from guardrails.policyfile.kinds._kind import Doubt, Kind, Lowered, Lowering
+from guardrails.policyfile.kinds._money import AMOUNT, CURRENCY, check_currency, doubts_about, money_words
 from guardrails.policyfile.kinds._windows import WINDOW_SCHEMA, in_window, window_of
 
 __all__ = ["KIND"]
@@ -107,6 +107,12 @@ def _sends(spec: Mapping[str, Any], lowering: Lowering, most: Mapping[str, Any])
 _PARTS = {"money": _money, "sends": _sends}
 
 
+def doubts(written: Mapping[str, Any]) -> Iterator[Doubt]:
+    """Of a currency that was withdrawn."""
+    if "money" in written:
+        yield from doubts_about(written["money"]["currency"], ("money", "currency"))
+
+
 def _number(field: str, ordering: Ordering, bound: int) -> Compare:
     return Compare(field, FactType.NUMBER, ordering, bound)
 
@@ -158,4 +164,5 @@ KIND = Kind(
   per: [campaign]
 """,
     lower=lower,
+    doubts=doubts,
 )

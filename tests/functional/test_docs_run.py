@@ -1,6 +1,6 @@
 """What the pages about offers show to be typed is typed, in order, and the service answers what they show.
 
-A `$` begins a command, which a shell runs; what follows it is its answer. A page may leave out members of an answer, and
+A `$` begins a command, which a shell runs; what follows it is its answer. A page may leave out members of an answer. It
 writes `…` for what differs each time, and any instant for any other.
 """
 

@@ -266,3 +266,11 @@ def test_the_installed_command_is_the_module(here):
     installed = Path(sys.executable).parent / "guardrails"
     done = subprocess.run([installed, "--version"], capture_output=True, text=True, timeout=60, check=True)
     assert done.stdout == in_pipe(here, "--version").stdout
+
+
+@pytest.mark.parametrize("closed", ["0<&-", "1>&-", "2>&-", "0<&- 1>&- 2>&-"])
+@pytest.mark.parametrize("typed", ["offers add --database sqlite:///none.db", "settle --month 2026-11", "--version"])
+def test_a_standard_stream_that_is_closed_ends_in_no_traceback(here, typed, closed):
+    command = f"{' '.join(GUARDRAILS)} {typed} {closed}"
+    ended = subprocess.run(["/bin/sh", "-c", command], cwd=here, capture_output=True, text=True, check=False)
+    assert (ended.returncode, "Traceback" in ended.stderr) == (0 if typed == "--version" else 2, False)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
@@ -10,6 +12,7 @@ import pytest
 from click.testing import CliRunner
 from sqlalchemy import text
 
+from guardrails.attribution.settlement_files import FORMATS
 from guardrails.cli import main
 from guardrails.storage.connections import Database
 from stores import sqlite_url
@@ -100,6 +103,36 @@ def test_where_the_ledger_differs_it_is_said_and_is_a_finding(service, settle, m
     assert found.exit_code == 1
     assert "sponsor `acme-air`: -25.00 EUR in the statements, -25.01 in the ledger" in found.stderr
     assert "every sum agrees" not in found.stdout
+
+
+def test_what_can_not_be_written_leaves_the_files_that_were_there(service, settle, month, tmp_path, monkeypatch):
+    settle(month, "--output", str(tmp_path / "out"))
+    before = {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()}
+    service.send("POST", "/v1/revenue", REVENUE | {"id": "later"})
+
+    def full_disk(_):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setitem(FORMATS, "html", full_disk)
+    failed = settle(month, "--output", str(tmp_path / "out"))
+    assert (failed.exit_code, failed.stderr) == (2, "guardrails: no space left on device\n")
+    assert {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()} == before
+
+
+@pytest.mark.parametrize("month", ["2026-13", "", "nov", "2026-1", "\udcff"])
+def test_what_is_no_month_is_said_before_policies_or_records_are_looked_for(tmp_path, month):
+    typed = [
+        "settle",
+        "--month",
+        month,
+        "--database",
+        f"sqlite:///{tmp_path}/none.db",
+        "--policies",
+        f"{tmp_path}/none",
+    ]
+    refused = CliRunner().invoke(main, typed)
+    assert refused.exit_code == 2
+    assert "Invalid value for '--month'" in refused.stderr
 
 
 @pytest.mark.parametrize("month", ["2026-13", "soon", "2199-01"])

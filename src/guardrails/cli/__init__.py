@@ -64,6 +64,7 @@ class _Commands(CommandGroup):
         **extra: Any,  # noqa: ANN401 - click's own
     ) -> NoReturn:
         """Run one command and exit with its code; no error ends in a traceback but a fault of ours."""
+        _open_closed_streams()
         extra |= {"prog_name": "guardrails", "standalone_mode": False}
         try:
             code = super().main(args, **extra) or exit_codes.FINE
@@ -79,6 +80,17 @@ class _Commands(CommandGroup):
             show_error(error)
             code = exit_codes.COULD_NOT_RUN
         sys.exit(code)
+
+
+def _open_closed_streams() -> None:
+    """Of a standard stream that was closed (`>&-`) nothing is read, and nothing is shown there.
+
+    Whatever is opened first takes its number, and is not to be the database.
+    """
+    for name, mode in {"stdin": os.O_RDONLY, "stdout": os.O_WRONLY, "stderr": os.O_WRONLY}.items():
+        if getattr(sys, name) is None:
+            stream = os.fdopen(os.open(os.devnull, mode), "r" if mode == os.O_RDONLY else "w", encoding="utf-8")
+            setattr(sys, name, stream)
 
 
 def _silence_stdout() -> None:

@@ -10,18 +10,16 @@ import msgspec
 
 from guardrails.bootstrap import new_id, utc_now
 from guardrails.cli import exit_codes
-from guardrails.cli.documented import Documented
+from guardrails.cli.amounts import AmountCommand, minor_units
 from guardrails.cli.opening import require_records
 from guardrails.cli.options import json_option, records_option
 from guardrails.cli.terminal import print_json
-from guardrails.cli.wallet_top_up import minor_units
 from guardrails.core.bookkeeping import Account, AccountKind
 from guardrails.core.candidate import Id
-from guardrails.core.money import AMOUNT_MOST
 from guardrails.decoding import Decoder
 from guardrails.errors import CandidateError, ConflictError
 from guardrails.ledger import LedgerService
-from guardrails.ledger.values import Transfer
+from guardrails.ledger.values import Memo, Transfer
 from guardrails.stores import open_stores
 
 __all__ = ["transfer"]
@@ -30,7 +28,7 @@ TRANSFER = "transfer"
 
 
 @click.command(
-    cls=Documented,
+    cls=AmountCommand,
     examples=(
         "guardrails ledger transfer 171.00 EUR --debit sponsor:acme --credit outside:bank --id payout-2026-11-acme",
         "guardrails ledger transfer 19.00 EUR --debit outside:bank --credit receivable:acme --id received-1881",
@@ -67,15 +65,13 @@ def transfer(
     outside, shortfall (debits do).
     """
     minor = minor_units(amount, currency)
-    if not 0 < minor <= AMOUNT_MOST:
-        raise click.BadParameter(f"is not 1 to {AMOUNT_MOST} minor units", param_hint="AMOUNT")
     wanted = Transfer(
-        id=f"{TRANSFER}:{id_ or new_id()}",
+        id=f"{TRANSFER}:{new_id() if id_ is None else _told(_ID, id_, '--id')}",
         kind=TRANSFER,
         amount=minor,
         source=_account(source, currency, "--debit"),
         target=_account(target, currency, "--credit"),
-        memo={} if memo is None else {"text": memo},
+        memo={} if memo is None else {"text": _told(_MEMO, memo, "--memo")},
     )
     if wanted.source == wanted.target:
         raise click.BadParameter("is the account that is debited", param_hint="--credit")
@@ -104,4 +100,12 @@ def _account(text: str, currency: str, option: str) -> Account:
         raise click.BadParameter(f"the owner {error.problems[0][1]}", param_hint=option) from None
 
 
-_OWNER = Decoder(Id)
+def _told(decoder: Decoder[str], text: str, option: str) -> str:
+    try:
+        return decoder.convert(text)
+    except CandidateError as error:
+        raise click.BadParameter(error.problems[0][1], param_hint=option) from None
+
+
+_OWNER = _ID = Decoder(Id)
+_MEMO: Decoder[str] = Decoder(Memo)

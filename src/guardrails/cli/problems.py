@@ -33,8 +33,9 @@ def show_error(error: Exception) -> None:
 
 
 def _one_line(error: Exception) -> str:
-    if isinstance(error, OSError) and error.filename is not None:
-        return f"{error.filename}: {(error.strerror or str(error)).lower()}"
+    if isinstance(error, OSError) and error.strerror is not None:
+        where = "" if error.filename is None else f"{error.filename}: "
+        return where + error.strerror.lower()
     return " ".join(str(error).split()) or type(error).__name__
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from contextlib import closing
+from datetime import UTC
 from pathlib import Path
 
 import click
@@ -10,7 +12,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from guardrails.attribution.settlement import Settlement, Settlements
+from guardrails.attribution.settlement import Settlement, Settlements, window_of
 from guardrails.attribution.settlement_files import FORMATS, file_name, only
 from guardrails.attribution.statements import Difference, Statement
 from guardrails.bootstrap import utc_now
@@ -37,7 +39,13 @@ __all__ = ["settle"]
     ),
     exits={0: "settled", 1: "the statements don't agree with the ledger", 2: "could not run"},
 )
-@click.option("--month", required=True, metavar="YYYY-MM", help="The month, in the project's zone.")
+@click.option(
+    "--month",
+    required=True,
+    metavar="YYYY-MM",
+    callback=lambda _, __, month: _checked(month),
+    help="The month, in the project's zone.",
+)
 @click.option(
     "--output",
     type=click.Path(path_type=Path, file_okay=False),
@@ -75,17 +83,35 @@ def settle(*, month: str, output: Path | None, format_: str | None, policies: Pa
     return exit_codes.FINDINGS if settlement.differences else exit_codes.FINE
 
 
+def _checked(month: str) -> str:
+    """The month, where it is one in any zone: said before policies or records are looked for."""
+    try:
+        window_of(month, UTC)
+    except CandidateError as error:
+        raise click.BadParameter(error.problems[0][1]) from None
+    return month
+
+
 def _write(settlement: Settlement, directory: Path, formats: tuple[str, ...]) -> None:
+    """All files or none: they take the places of older ones once each is written."""
     directory.mkdir(parents=True, exist_ok=True)
+    drafts: dict[Path, Path] = {}
+    try:
+        for path, text in _files(settlement, directory, formats):
+            drafts[path] = path.with_name(f".{path.name}.new")
+            drafts[path].write_bytes(text.encode())  # line ends as they are
+        for path, draft in drafts.items():
+            draft.replace(path)
+    finally:
+        for draft in drafts.values():
+            draft.unlink(missing_ok=True)
+
+
+def _files(settlement: Settlement, directory: Path, formats: tuple[str, ...]) -> Iterator[tuple[Path, str]]:
     for format_ in formats:
-        _write_text(directory / file_name(settlement, None, format_), FORMATS[format_](settlement))
+        yield directory / file_name(settlement, None, format_), FORMATS[format_](settlement)
         for statement in settlement.statements:
-            path = directory / file_name(settlement, statement, format_)
-            _write_text(path, FORMATS[format_](only(settlement, statement)))
-
-
-def _write_text(path: Path, text: str) -> None:
-    path.write_bytes(text.encode())  # line ends as they are
+            yield directory / file_name(settlement, statement, format_), FORMATS[format_](only(settlement, statement))
 
 
 def _show(settlement: Settlement, console: Console) -> None:

@@ -8,26 +8,24 @@ import click
 
 from guardrails.bootstrap import new_id, utc_now
 from guardrails.cli import exit_codes
-from guardrails.cli.documented import Documented
+from guardrails.cli.amounts import AmountCommand, minor_units
 from guardrails.cli.opening import require_records
 from guardrails.cli.options import json_option, records_option
 from guardrails.cli.terminal import print_json
-from guardrails.core.money import parse_amount
 from guardrails.decoding import Decoder
 from guardrails.errors import CandidateError, ConflictError
 from guardrails.ledger import LedgerService
 from guardrails.ledger.values import TopUpRequest
-from guardrails.policyfile.currencies import currency_words
 from guardrails.stores import open_stores
 
-__all__ = ["minor_units", "top_up"]
+__all__ = ["top_up"]
 
 _PLACES = {"id": "--id", "recipient": "RECIPIENT", "amount_minor": "AMOUNT", "currency": "CURRENCY", "memo": "--memo"}
 
 
 @click.command(
     "top-up",
-    cls=Documented,
+    cls=AmountCommand,
     examples=(
         "guardrails wallet top-up r-42 25.00 EUR --id gift-card-7",
         'guardrails wallet top-up r-42 500 JPY --memo "goodwill, ticket 1881"',
@@ -48,7 +46,11 @@ def top_up(
 
     What was paid for it was paid elsewhere. What is in the ledger stays in it.
     """
-    said = {"id": id_ or new_id(), "recipient": recipient, "amount_minor": minor_units(amount, currency)}
+    said = {
+        "id": new_id() if id_ is None else id_,
+        "recipient": recipient,
+        "amount_minor": minor_units(amount, currency),
+    }
     try:
         request = Decoder(TopUpRequest).convert(said | {"currency": currency, "memo": memo})
     except CandidateError as error:
@@ -66,13 +68,3 @@ def top_up(
     else:
         click.echo(f"{booked.recipient}  +{booked.amount} {booked.currency}  {booked.id}")
     return exit_codes.FINE
-
-
-def minor_units(amount: str, currency: str) -> int:
-    """The minor units of what was typed. Raises click.BadParameter where it is no amount, or of no currency."""
-    try:
-        return parse_amount(amount, currency)
-    except KeyError:
-        raise click.BadParameter(currency_words(currency), param_hint="CURRENCY") from None
-    except ValueError as error:
-        raise click.BadParameter(str(error), param_hint="AMOUNT") from None

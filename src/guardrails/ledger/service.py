@@ -115,8 +115,10 @@ def _other_body(transaction: Transaction) -> ConflictError:
 
 def _refused(refusal: Refusal) -> ConflictError:
     if refusal.reason == "insufficient":
-        short = Amount.of(refusal.by, refusal.account.unit)
-        message = f"{short.amount} {short.unit} are missing"
+        unit = refusal.account.unit
+        has, short = (Amount.of(amount, unit).amount for amount in (refusal.balance, refusal.by))
+        of = f"{refusal.account.kind}:{refusal.account.owner}"
+        message = f"`{of}` has {has} {unit}: {short} {unit} are missing"
         return ConflictError(message, problems=(("/amount_minor", message),), code="ledger.insufficient")
     message = "a balance would be more than 64 bits hold"
     return ConflictError(message, problems=(("/amount_minor", message),), code="ledger.too_large")

@@ -20,6 +20,7 @@ __all__ = [
     "TOP_UP",
     "Amount",
     "KindTotal",
+    "Memo",
     "TopUp",
     "TopUpRequest",
     "Transfer",
@@ -32,6 +33,10 @@ __all__ = [
 TOP_UP = "top_up"
 _TOP_UPS = "top_ups"
 """The account of the world outside that top-ups come from."""
+
+
+Memo = Annotated[str, Meta(min_length=1, max_length=200, pattern=PRINTABLE)]
+"""What is noted of a transaction."""
 
 
 class Transfer(msgspec.Struct, frozen=True, kw_only=True):
@@ -60,7 +65,7 @@ class TopUpRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     recipient: Id
     amount_minor: Annotated[int, Meta(ge=1, le=AMOUNT_MOST)]
     currency: KnownCurrency
-    memo: Annotated[str, Meta(min_length=1, max_length=200, pattern=PRINTABLE)] | None = None
+    memo: Memo | None = None
 
     def __post_init__(self) -> None:
         """Refuse what is no currency. Raises BoundsError."""

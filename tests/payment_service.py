@@ -7,7 +7,8 @@
 
 It speaks what docs/payments.md asks for, verifies and signs by the reference implementation of Standard Webhooks, and
 keeps every step in one transaction of its own, so that it survives being killed at any time. Recipients are of three
-kinds, by their names: `poor...` are declined, `lapsed...` are authorised and then can't be captured, all others pay.
+kinds, by their names: `poor...` are declined, `lapsed...` are authorised and then can't be captured, all others pay; of
+`kept...` the first refund that is asked for is refused.
 """
 
 from __future__ import annotations
@@ -54,6 +55,7 @@ _TABLES = """
 CREATE TABLE IF NOT EXISTS payments
     (id TEXT PRIMARY KEY, amount INTEGER, currency TEXT, standing TEXT NOT NULL, reason TEXT, recipient TEXT);
 CREATE TABLE IF NOT EXISTS captures (payment TEXT NOT NULL, at REAL NOT NULL);
+CREATE TABLE IF NOT EXISTS refusals (payment TEXT PRIMARY KEY, request TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS requests (id TEXT NOT NULL, type TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS events
     (seq INTEGER PRIMARY KEY AUTOINCREMENT, body TEXT NOT NULL, due REAL NOT NULL, times INTEGER NOT NULL);
@@ -185,7 +187,9 @@ class _Service:
             try:
                 books.execute("INSERT INTO requests VALUES (?, ?)", (id_, request["type"]))
                 answer = (
-                    self._list(books, request["data"]) if kind == "list" else self._step(books, kind, request, moods)
+                    self._list(books, request["data"])
+                    if kind == "list"
+                    else self._step(books, kind, id_, request["data"], moods)
                 )
             except BaseException:
                 books.execute("ROLLBACK")
@@ -193,8 +197,9 @@ class _Service:
             books.execute("COMMIT")
         return answer
 
-    def _step(self, books: sqlite3.Connection, kind: str, request: Mapping[str, Any], moods: set[str]) -> Any:
-        data = request["data"]
+    def _step(
+        self, books: sqlite3.Connection, kind: str, request: str, data: Mapping[str, Any], moods: set[str]
+    ) -> Any:
         id_ = data["payment"]
         if kind == "authorise":
             books.execute(
@@ -216,10 +221,18 @@ class _Service:
                 (id_, data["amount_minor"], data["currency"], data["recipient"]),
             )  # what arrives later finds it voided
             self._move(books, id_, "voided", None, {"none", "authorised"}, moods)
+        elif kind == "refund" and data["recipient"].startswith("kept") and self._refuses(books, id_, request):
+            books.execute("UPDATE payments SET reason = 'payment.refund_refused' WHERE id = ?", (id_,))
         elif kind == "refund":
             self._move(books, id_, "refunded", None, {"captured"}, moods)
         found = books.execute("SELECT * FROM payments WHERE id = ?", (id_,)).fetchone()
         return {"payment": id_, "standing": "none"} if found is None else _said(found)
+
+    def _refuses(self, books: sqlite3.Connection, id_: str, request: str) -> bool:
+        """Whether this refund is the first that is asked for, told by the id of the request."""
+        books.execute("INSERT INTO refusals VALUES (?, ?) ON CONFLICT DO NOTHING", (id_, request))
+        ((refused,),) = books.execute("SELECT request FROM refusals WHERE payment = ?", (id_,))
+        return bool(refused == request)
 
     def _move(
         self,

@@ -7,13 +7,16 @@ from datetime import datetime, timedelta
 from itertools import count
 from typing import Any
 
+import pytest
+
 from guardrails.core.bookkeeping import Account, Transaction, moved
 from guardrails.core.claims import OfferClaims
 from guardrails.decide.entry import EventEntry, decode_entry
 from guardrails.decide.ports import Transactor
+from guardrails.errors import CandidateError
 from guardrails.offers.payments import Payment, PaymentResult
 from guardrails.offers.redemption_service import Redemptions
-from guardrails.offers.redemptions import Redemption, RedemptionRequest, RefundRequest
+from guardrails.offers.redemptions import Redemption, RedemptionRequest, RefundKind, RefundRequest
 from guardrails.offers.values import Offer
 from guardrails.offers.wallet_payments import FreePayments, WalletPayments
 from guardrails.signing import SigningKeys, Tokens
@@ -62,6 +65,7 @@ class Rig:
             methods={"wallet": WalletPayments(), "none": FreePayments(), "provider": self.provider},
             new_id=lambda: f"own-{next(numbers)}",
             **{
+                "clock": lambda: instant(0),
                 "on_settled": lambda _, turns: self.settled.extend(each.redemption.id for each in turns),
                 "on_taken_back": lambda _, turns: self.taken_back.extend(each.redemption.id for each in turns),
                 **options,
@@ -102,8 +106,8 @@ class Rig:
     def redeem(self, token: str, recipient: str = "anna", *, now: datetime = NOW, **request: Any) -> Redemption:
         return self.redemptions.redeem(token, RedemptionRequest(recipient=recipient, **request), now=now).redemption
 
-    def refund(self, id_: str, *, now: datetime = NOW, **request: Any) -> Redemption:
-        return self.redemptions.refund(id_, RefundRequest(**request), now=now)
+    def refund(self, id_: str, *, now: datetime = NOW, kind: RefundKind = "refund", **request: Any) -> Redemption:
+        return self.redemptions.refund(id_, RefundRequest(kind=kind, **request), now=now)
 
     def taken(self, id_: str = "upgrade") -> int:
         return self.do(lambda session: session.offers.by_id([id_]))[id_].taken
@@ -118,14 +122,27 @@ class Rig:
         return [(each.event, each.body["id"]) for each in entries if isinstance(each, EventEntry)]
 
 
-def ready(transactor: Transactor, *, decisions: Sequence[int] = (1,), **terms: Any) -> Rig:
-    """A rig with an offer, decisions that carried it, and money in the wallet."""
-    rig = Rig(transactor)
+def ready(
+    transactor: Transactor,
+    *,
+    decisions: Sequence[int] = (1,),
+    clock: Callable[[], datetime] = lambda: instant(0),
+    **terms: Any,
+) -> Rig:
+    """A rig with an offer, decisions that carried it, and money in the wallet; the clock is behind, unless given."""
+    rig = Rig(transactor, clock=clock)
     rig.register(offer(**terms))
     for number in decisions:
         rig.decided(number)
     rig.top_up()
     return rig
+
+
+def refused(rig: Rig, token: str, recipient: str = "anna", **request: Any) -> str | None:
+    """The code by which redeeming is refused."""
+    with pytest.raises(CandidateError) as caught:
+        rig.redeem(token, recipient, **request)
+    return caught.value.code
 
 
 def wallet(recipient: str = "anna", currency: str = "EUR") -> Account:

@@ -57,7 +57,9 @@ class Client(threading.Thread):
 def redeem_all(transactor: Transactor, keys: SigningKeys, asked: Sequence[tuple[str, str, str]]) -> list[str]:
     """What all are told who redeem, each from a thread of its own: token, recipient and id."""
     tokens = Tokens(keys)
-    redemptions = Redemptions(transactor, tokens=lambda: tokens, methods={"wallet": WalletPayments()}, new_id=str)
+    redemptions = Redemptions(
+        transactor, tokens=lambda: tokens, methods={"wallet": WalletPayments()}, new_id=str, clock=lambda: NOW
+    )
     start = threading.Barrier(len(asked))
     clients = [Client(redemptions, token, whose, id_=id_, start=start) for token, whose, id_ in asked]
     for client in clients:

@@ -305,6 +305,7 @@ def build_application(
         tokens=tokens,
         methods=methods,
         new_id=make_id,
+        clock=clock,
         on_settled=commissions.settled,
         on_taken_back=commissions.taken_back,
     )

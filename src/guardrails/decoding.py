@@ -30,6 +30,7 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 MAX_ERRORS = 20
+CHOICES_TOLD = 4
 """So many errors of one value are told; who has more has sent something else altogether."""
 
 _AT = re.compile(r" - at `([^`]*)`$")
@@ -251,7 +252,8 @@ def _told(error: ValidationError) -> Iterator[Error]:
     rule, limit, value = str(error.validator), error.validator_value, error.instance
     if rule == "required":
         # jsonschema reports each missing name by itself and tells which only in its message
-        yield _pointer((*path, _missing(error))), "is required"
+        name = _missing(error)
+        yield _pointer((*path, name)), f"is required{_choices(error, name)}"
     elif rule == "additionalProperties":
         known = tuple(cast("Schema", error.schema).get("properties", ()))
         for name in cast("Schema", value):
@@ -267,6 +269,12 @@ def _missing(error: ValidationError) -> str:
     wanted, given = cast("list[str]", error.validator_value), cast("Schema", error.instance)
     absent = [name for name in wanted if name not in given]
     return next((name for name in absent if error.message.startswith(repr(name))), absent[0])
+
+
+def _choices(error: ValidationError, name: str) -> str:
+    """What a missing field may be, where that is one of a few words."""
+    allowed = cast("Schema", error.schema).get("properties", {}).get(name, {}).get("enum", ())
+    return f": one of {', '.join(map(quote, allowed))}" if 0 < len(allowed) <= CHOICES_TOLD else ""
 
 
 def _a(name: str) -> str:

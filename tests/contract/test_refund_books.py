@@ -40,6 +40,7 @@ def test_what_a_payment_earned_is_taken_back_before_the_payment(transactor, meth
         tokens=lambda: rig.tokens,
         methods={"wallet": WalletPayments(), "provider": rig.provider},
         new_id=iter("xy").__next__,
+        clock=lambda: NOW,
         on_settled=charge,
         on_taken_back=give_back,
     )

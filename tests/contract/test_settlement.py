@@ -386,3 +386,9 @@ def test_what_is_booked_while_it_reads_is_in_nothing_of_it(earnings):
     settlement = Settlements(beside, zone=lambda: BERLIN).settle("2026-12", now=instant(15))
     assert told(settlement) == {("sponsor", "acme", "EUR"): -1000}
     assert settlement.differences == ()
+
+
+@pytest.mark.parametrize(("minutes", "is_over"), [(0, False), (4.99, False), (5, True)])
+def test_a_month_is_over_once_nothing_is_booked_in_it_any_more(earnings, minutes, is_over):
+    settlement = settle(earnings, now=datetime(2027, 1, 1, tzinfo=UTC) + timedelta(minutes=minutes), zone=UTC)
+    assert (settlement.is_over, settlement.until) == (is_over, datetime(2027, 1, 1, tzinfo=UTC))

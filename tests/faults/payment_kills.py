@@ -153,6 +153,7 @@ class _Run:
             tokens=lambda: tokens,
             methods={"provider": provider, "wallet": WalletPayments()},
             new_id=lambda: os.urandom(8).hex(),
+            clock=lambda: NOW,
             on_settled=_commission,
         )
 
@@ -174,7 +175,7 @@ class _Run:
         self.redemptions.redeem(self._tokens.offer(claims), request, now=NOW)
 
     def refund(self, recipient: str) -> None:
-        self.redemptions.refund(f"red-{recipient}", RefundRequest(), now=NOW)
+        self.redemptions.refund(f"red-{recipient}", RefundRequest(kind="refund"), now=NOW)
 
     def recover(self, since: int, steps: int) -> None:
         """Steps of upkeep, each long after the one before, as many as it takes; `since` is later than all before."""

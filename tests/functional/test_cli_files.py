@@ -463,7 +463,7 @@ def test_explain_goes_on_after_a_broken_candidate(here):
     given = "\n".join(["{}", json.dumps(candidate(1)), json.dumps(candidate(2, send_at="2026-11-30T12:00:00Z"))])
     result = run("explain", "--at", NOON, given=given)
     assert result.exit_code == 1
-    assert "ERROR  candidate 1\n       `/id`: is required\n       `/lane`: is required\n" in result.stdout
+    assert "ERROR  candidate 1\n       `/id`: is required\n       `/lane`: is required: one of" in result.stdout
     assert "ALLOW  c-1" in result.stdout
     assert "ERROR  candidate 3" in result.stdout
     said = lines(run("explain", "--json", "--at", NOON, given=given))

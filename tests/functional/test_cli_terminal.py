@@ -108,7 +108,7 @@ def test_decide_shows_decisions_with_their_reasons_and_totals(here):
         "",
         "ERROR  candidate 3",
         "       `/id`: is required",
-        "       `/lane`: is required",
+        "       `/lane`: is required: one of `monetized`, `transactional`",
         "       `/channel`: is required",
         "       `/recipient`: is required",
         "       `/content`: is required",

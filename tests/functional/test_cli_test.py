@@ -92,7 +92,7 @@ def test_a_case_that_can_not_be_decided_fails(here):
     assert result.exit_code == 1
     assert (
         "policy_tests/consent_test.yaml:7: silence is no consent\n"
-        "  could not be decided: the candidate is not one: `/lane`: is required\n"
+        "  could not be decided: the candidate is not one: `/lane`: is required: one of `monetized`, `transactional`\n"
     ) in result.stdout
 
 

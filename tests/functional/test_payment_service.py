@@ -46,7 +46,7 @@ def provider_of(service, **changes):
     )
 
 
-def payment(step, id_="p-1", recipient="r-1", attempts=0):
+def payment(step, id_="p-1", recipient="r-1", attempts=0, refunds=0):
     return Payment(
         id=id_,
         offer="upgrade",
@@ -56,6 +56,7 @@ def payment(step, id_="p-1", recipient="r-1", attempts=0):
         currency="EUR",
         step=step,
         attempts=attempts,
+        refunds=refunds,
     )
 
 
@@ -96,6 +97,20 @@ def test_a_step_is_done_once_whatever_becomes_of_its_answer(service, step, mood)
     assert carry(provider, step) == (2, step, "done")
     assert service.captures("p-1") == (step in {"capture", "refund"})
     assert len(set(service.asked(f"payment.{step}"))) == 1
+
+
+@pytest.mark.parametrize("mood", ["closed_before", "error_before", "lost_before", "closed_after", "lost_after"])
+def test_a_refund_is_not_declined_by_the_reason_of_an_earlier_one(service, mood):
+    """A look still tells why the first was refused: only the answer to its own id is about this one."""
+    provider = provider_of(service)
+    for step in ("authorise", "capture"):
+        carry(provider, step, recipient="kept-1")
+    service.misbehave(mood)
+    assert carry(provider, "refund", recipient="kept-1", refunds=1)[1:] == ("refund", "declined")
+    service.misbehave(mood, "closed_after")
+    assert carry(provider, "refund", recipient="kept-1", refunds=2)[1:] == ("refund", "done")
+    assert service.books() == {"p-1": ("refunded", 250, "EUR")}
+    assert len(set(service.asked("payment.refund"))) == 2
 
 
 def test_a_look_that_is_lost_is_asked_again(service):

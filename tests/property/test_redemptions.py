@@ -54,7 +54,7 @@ def course(results: list[PaymentResult | None]) -> list[Redemption]:
         if result is not None:
             states.append(apply(last, result, now))
         elif last.state == "settled":
-            states.append(begin_refund(last, RefundRequest(), now))
+            states.append(begin_refund(last, RefundRequest(kind="refund"), now))
     return states
 
 
@@ -107,7 +107,7 @@ def _turns(results):
     for place, result in enumerate(results, 1):
         if result is None:
             if last.state == "settled":
-                last = begin_refund(last, RefundRequest(), NOW)
+                last = begin_refund(last, RefundRequest(kind="refund"), NOW)
             continue
         after = apply(last, result, NOW + timedelta(seconds=place))
         yield last, after, result

@@ -41,6 +41,13 @@ from guardrails.errors import CandidateError
 __all__ = ["Settlement", "Settlements", "TooLongError"]
 
 PAGE = 1000
+
+BOOKED_WITHIN = timedelta(minutes=5)
+"""So long after its end a month is over: what is booked at its last instant, by the clock of another machine or in a
+unit that takes long, is there by then. Clocks that differ by more are refused wherever signatures are checked
+(`standard_webhooks`), and no unit is given so long.
+"""
+
 MIDDLE_OF_MONTH = timedelta(days=14, hours=12)
 
 
@@ -50,6 +57,8 @@ class TooLongError(CandidateError):
 
 class Settlement(msgspec.Struct, frozen=True, kw_only=True):
     """A month: `starts_at <= booked < ends_at`, in `zone`. While it is not over it is told as of `until`.
+
+    It `is_over` once nothing is booked in it any more: five minutes after `ends_at`.
 
     `differences` are empty where the statements agree with the ledger, as they must.
     """
@@ -128,7 +137,7 @@ class Settlements:
             starts_at=starts_at,
             ends_at=ends_at,
             until=min(now, ends_at),
-            is_over=now >= ends_at,
+            is_over=now >= ends_at + BOOKED_WITHIN,
             totals=totals_of(revenues, statements),
             statements=statements,
             differences=differences_of(revenues, statements, transactions),

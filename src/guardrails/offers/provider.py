@@ -122,7 +122,7 @@ class Provider:
         try:
             if payment.attempts:
                 found = self._result(payment, self._ask("look", payment))
-                if found is not None:
+                if found is not None and not _may_be_of_another(found):
                     return found
             answered = self._result(payment, self._ask(payment.step, payment))
         except NoAnswerError as error:
@@ -229,6 +229,13 @@ def _refund_outcome(answer: StandingAnswer) -> tuple[PaymentStep, PaymentState] 
     if answer.standing == "charged_back":
         return "chargeback", "done"
     return ("refund", "declined") if answer.standing == "captured" and answer.reason else None
+
+
+def _may_be_of_another(found: PaymentResult) -> bool:
+    """Whether a look says what may be left of an earlier refund that was refused: asked for again by its own id, this
+    one is answered.
+    """
+    return (found.step, found.state) == ("refund", "declined")
 
 
 def _told_of(payment: Payment) -> dict[str, object]:

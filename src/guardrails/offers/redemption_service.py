@@ -59,14 +59,20 @@ class Redemptions:
         tokens: Callable[[], OfferTokens],
         methods: Mapping[str, PaymentMethod],
         new_id: Callable[[], str],
+        clock: Callable[[], datetime],
         on_settled: OnSettled = nothing_follows,
         on_taken_back: OnTakenBack = nothing_follows,
     ) -> None:
-        """`methods` are the payment methods by name: an offer that is paid by another can't be redeemed."""
+        """`methods` are the payment methods by name: an offer that is paid by another can't be redeemed.
+
+        What a payment service answers is booked when it does, by the `clock`, and not when it was asked: the month of
+        the request may be over and settled by then.
+        """
         self._transactor = transactor
         self._tokens = tokens
         self._methods = methods
         self._new_id = new_id
+        self._clock = clock
         self._follow = _Follow(on_settled, on_taken_back)
         self._on_state: OnState = _nobody_watches
         self._told: dict[tuple[str, str], Redemption] = {}  # once, though the unit be run again
@@ -170,7 +176,9 @@ class Redemptions:
                 break
             carry = method.carry_back if redemption.step == "refund" else method.carry_on
             asked = redemption
-            before, redemption = self._transactor.call(self._apply, _Answered(asked, carry(asked.payment), now))
+            result = carry(asked.payment)
+            now = max(now, self._clock())
+            before, redemption = self._transactor.call(self._apply, _Answered(asked, result, now))
             if redemption.state != before:
                 self._on_state(redemption)
             if (redemption.state, redemption.step) == (asked.state, asked.step):

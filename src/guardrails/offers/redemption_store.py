@@ -238,6 +238,12 @@ class _Details(msgspec.Struct, frozen=True, omit_defaults=True):
     reason: str | None = None
     taken_back_as: RefundKind | None = None
     why: str | None = None
+    authorised_at: datetime | None = None
+    refunding_at: datetime | None = None
+    refunded_at: datetime | None = None
+    charged_back_at: datetime | None = None
+    declined_at: datetime | None = None
+    released_at: datetime | None = None
     settled_index: int | None = None
     taken_back_index: int | None = None
     decision_index: int | None = None

@@ -13,7 +13,7 @@ INVARIANT: stock and the recipient's limit are held from `reserved` on until no 
 from __future__ import annotations
 
 from datetime import datetime, timedelta
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 from msgspec import Meta
@@ -68,9 +68,9 @@ class RedemptionRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknow
 
 
 class RefundRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Give the money back; or, of a `chargeback`, know that the bank or the payment service took it back."""
+    """A `refund` gives the money back; a `chargeback` says that the bank or the payment service took it back."""
 
-    kind: RefundKind = "refund"
+    kind: RefundKind
     reason: Annotated[str, Meta(min_length=1, max_length=500, pattern=r"\S")] | None = None
 
 
@@ -80,6 +80,7 @@ class Redemption(msgspec.Struct, frozen=True, kw_only=True):
     `amount_minor` is in minor units of `currency` (ISO 4217). `step` is what is asked of the payment method next, for
     the time after `attempts` that had no outcome; None where nothing is. `due_at` is when whoever finds it does so.
     `reason` is a stable code that says why the last step was declined; `taken_back_as` and `why` are of the refund.
+    `authorised_at`, `settled_at` and so on say when it entered each state, `refunding_at` the last time;
     `settled_index` and `taken_back_index` are the audit entries that prove that it was paid, and given back;
     `decision_index` is that of the decision whose token was redeemed.
     """
@@ -103,7 +104,13 @@ class Redemption(msgspec.Struct, frozen=True, kw_only=True):
     reason: str | None = None
     taken_back_as: RefundKind | None = None
     why: str | None = None
+    authorised_at: datetime | None = None
     settled_at: datetime | None = None
+    refunding_at: datetime | None = None
+    refunded_at: datetime | None = None
+    charged_back_at: datetime | None = None
+    declined_at: datetime | None = None
+    released_at: datetime | None = None
     due_at: datetime | None = None
     settled_index: int | None = None
     taken_back_index: int | None = None
@@ -151,7 +158,9 @@ class Redemption(msgspec.Struct, frozen=True, kw_only=True):
 class RedemptionView(msgspec.Struct, frozen=True, kw_only=True):
     """A redemption. `reserved`, `authorised` and `refunding` are under way; all else is how it ended.
 
-    `amount_minor` is in minor units of `currency`. `reference` is the payment service's own name for the payment.
+    `amount_minor` is in minor units of `currency`. `reference` is the payment service's own name for the payment. It
+    was reserved at `recorded_at`; when it entered each other state stands beside that, null where it never did. One
+    whose refund was asked for at `refunding_at` and that is `settled` was not refunded: `reason` says why.
     """
 
     id: str
@@ -166,7 +175,13 @@ class RedemptionView(msgspec.Struct, frozen=True, kw_only=True):
     reference: str | None
     reason: str | None
     recorded_at: Instant
+    authorised_at: Instant | None
     settled_at: Instant | None
+    refunding_at: Instant | None
+    refunded_at: Instant | None
+    charged_back_at: Instant | None
+    declined_at: Instant | None
+    released_at: Instant | None
 
 
 def apply(redemption: Redemption, result: PaymentResult, now: datetime) -> Redemption:
@@ -184,11 +199,11 @@ def apply(redemption: Redemption, result: PaymentResult, now: datetime) -> Redem
 
 def begin_refund(redemption: Redemption, request: RefundRequest, now: datetime) -> Redemption:
     """The settled redemption, once its refund is asked for."""
-    return msgspec.structs.replace(
+    return _entered(
         redemption,
-        state="refunding",
+        "refunding",
+        now,
         step="refund",
-        attempts=0,
         refunds=redemption.refunds + 1,
         reason=None,
         taken_back_as=request.kind,
@@ -200,29 +215,29 @@ def begin_refund(redemption: Redemption, request: RefundRequest, now: datetime) 
 def _apply_to_payment(redemption: Redemption, result: PaymentResult, now: datetime) -> Redemption:
     state, step = result.state, result.step
     if step in {"refund", "chargeback"}:  # of what was captured, unless it is nothing that happened
-        return _taken_back(_settled(redemption, now), step) if state == "done" else redemption
+        return _taken_back(_entered(redemption, "settled", now), step, now) if state == "done" else redemption
     if state == "abandoned":  # of a step that it is past, somebody else had an answer meanwhile
         return _asking(redemption, "void", now) if step == redemption.step else redemption
     if state == "done" and step == "capture":
-        return _settled(redemption, now)
+        return _entered(redemption, "settled", now)
     if state == "done" and step == "authorise":
         if redemption.step != "authorise":  # it is past that: captured or voided next
             return redemption
-        return _asking(msgspec.structs.replace(redemption, state="authorised"), "capture", now)
+        return _asking(_entered(redemption, "authorised", now), "capture", now)
     if state in {"done", "declined"}:
         if step == "authorise" and redemption.state == "authorised":
             return redemption
-        return _ended(redemption, "released" if step == "void" else "declined", result.reason)
+        return _entered(redemption, "released" if step == "void" else "declined", now, reason=result.reason)
     return _later(redemption, result, now)
 
 
 def _apply_to_refund(redemption: Redemption, result: PaymentResult, now: datetime) -> Redemption:
     if result.step == "chargeback" and result.state == "done":
-        return _taken_back(redemption, "chargeback")
+        return _taken_back(redemption, "chargeback", now)
     if result.step != "refund":
         return redemption
     if result.state == "done":
-        return _taken_back(redemption, redemption.taken_back_as or "refund")
+        return _taken_back(redemption, redemption.taken_back_as or "refund", now)
     if redemption.state == "settled":  # it was declined before, or is told of by nobody who was asked
         return redemption
     if result.state == "declined":
@@ -238,22 +253,16 @@ def _asking(redemption: Redemption, step: PaymentStep, now: datetime) -> Redempt
     return msgspec.structs.replace(redemption, step=step, attempts=0, due_at=now + GRACE)
 
 
-def _settled(redemption: Redemption, now: datetime) -> Redemption:
-    return msgspec.structs.replace(
-        redemption, state="settled", step=None, attempts=0, due_at=None, reason=None, settled_at=now
-    )
+def _entered(redemption: Redemption, state: RedemptionState, now: datetime, **changes: Any) -> Redemption:  # noqa: ANN401 - of its fields
+    """In another state since now, with nothing asked of its payment method but what `changes` say."""
+    begun: dict[str, Any] = {"step": None, "attempts": 0, "due_at": None, "reason": None, f"{state}_at": now}
+    return msgspec.structs.replace(redemption, state=state, **(begun | changes))
 
 
-def _ended(redemption: Redemption, state: RedemptionState, reason: str | None) -> Redemption:
-    return msgspec.structs.replace(redemption, state=state, step=None, attempts=0, due_at=None, reason=reason)
-
-
-def _taken_back(redemption: Redemption, kind: str) -> Redemption:
-    state: RedemptionState = "charged_back" if kind == "chargeback" else "refunded"
-    taken_back_as: RefundKind = "chargeback" if kind == "chargeback" else "refund"
-    return msgspec.structs.replace(
-        redemption, state=state, step=None, attempts=0, due_at=None, reason=None, taken_back_as=taken_back_as
-    )
+def _taken_back(redemption: Redemption, kind: str, now: datetime) -> Redemption:
+    if kind == "chargeback":
+        return _entered(redemption, "charged_back", now, taken_back_as="chargeback")
+    return _entered(redemption, "refunded", now, taken_back_as="refund")
 
 
 def _later(redemption: Redemption, result: PaymentResult, now: datetime) -> Redemption:

@@ -75,7 +75,7 @@ def test_what_is_not_json_is_refused_as_a_whole(text, message):
             b'{"class":"sponsored","tags":["a",1]}',
             ("/content/tags/1", "expected a string, got an integer"),
         ),
-        (b'"lane":"monetized",', b"", ("/lane", "is required")),
+        (b'"lane":"monetized",', b"", ("/lane", "is required: one of `monetized`, `transactional`")),
     ],
 )
 def test_a_broken_candidate_says_where(old, new, problem):
@@ -89,7 +89,10 @@ def test_a_broken_candidate_says_all_that_is_wrong():
     (broken,) = read_candidates(io.BytesIO(ONE.replace(b'"lane":"monetized",', b"").replace(b'{"id":"r"}', b"3")))
     assert isinstance(broken, Broken)
     assert (broken.error, broken.number) == ("2 errors", 1)
-    assert sorted(broken.problems) == [("/lane", "is required"), ("/recipient", "expected an object, got an integer")]
+    assert sorted(broken.problems) == [
+        ("/lane", "is required: one of `monetized`, `transactional`"),
+        ("/recipient", "expected an object, got an integer"),
+    ]
 
 
 def test_lines_are_read_as_they_come():

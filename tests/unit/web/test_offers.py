@@ -166,7 +166,13 @@ def test_a_token_is_redeemed_and_the_same_again_is_the_same(sold):
         "reference": None,
         "reason": None,
         "recorded_at": "2026-12-01T10:05:00Z",
+        "authorised_at": None,
         "settled_at": "2026-12-01T10:05:00Z",
+        "refunding_at": None,
+        "refunded_at": None,
+        "charged_back_at": None,
+        "declined_at": None,
+        "released_at": None,
     }
     again = redeem(client, rig.token(), id="order-1")
     assert (again.status_code, again.get_json()) == (200, answer.get_json())
@@ -185,7 +191,18 @@ def test_a_refund_takes_it_back_once(sold):
         409,
         "redemption.taken_back",
     )
-    assert client.post("/v1/redemptions/order-9/refund", json={}).status_code == 404
+    assert client.post("/v1/redemptions/order-9/refund", json={"kind": "refund"}).status_code == 404
+
+
+def test_a_refund_says_what_it_is(sold):
+    client, rig = sold
+    redeem(client, rig.token(), id="order-1")
+    refused = client.post("/v1/redemptions/order-1/refund", json={"reason": "the room was taken"})
+    assert (refused.status_code, refused.get_json()["errors"]) == (
+        422,
+        [{"pointer": "/kind", "detail": "is required: one of `chargeback`, `refund`"}],
+    )
+    assert client.get("/v1/redemptions/order-1").get_json()["state"] == "settled"
 
 
 def test_what_can_not_be_redeemed_is_refused_with_its_code_and_counted(sold):
@@ -204,7 +221,7 @@ def test_the_states_that_redemptions_enter_are_counted_by_method(sold):
     client, rig = sold
     redeem(client, rig.token(), id="order-1")
     redeem(client, rig.token(), id="order-1")
-    client.post("/v1/redemptions/order-1/refund", json={})
+    client.post("/v1/redemptions/order-1/refund", json={"kind": "refund"})
     told = client.get("/metrics").text
     for state in ("settled", "refunded"):
         assert f'guardrails_redemptions_total{{method="wallet",state="{state}"}} 1.0' in told

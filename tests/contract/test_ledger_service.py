@@ -38,7 +38,7 @@ def balance(ledger, recipient="r-1"):
 
 
 def test_a_top_up_is_in_the_wallet_and_told_with_its_decimals(ledger):
-    booked = ledger.top_up(top_up(memo="gift card"), now=NOW)
+    booked, _ = ledger.top_up(top_up(memo="gift card"), now=NOW)
     assert booked == TopUp(
         id="top-1", recipient="r-1", amount_minor=1250, currency="EUR", memo="gift card", amount="12.50", at=NOW
     )
@@ -58,8 +58,9 @@ def test_a_top_up_is_in_the_wallet_and_told_with_its_decimals(ledger):
 
 
 def test_the_same_top_up_again_is_the_first_one(ledger):
-    first = ledger.top_up(top_up(), now=NOW)
-    assert ledger.top_up(top_up(), now=LATER) == first
+    first, is_new = ledger.top_up(top_up(), now=NOW)
+    assert is_new
+    assert ledger.top_up(top_up(), now=LATER) == (first, False)
     assert balance(ledger) == {"EUR": 1250}
 
 
@@ -125,12 +126,13 @@ def test_those_that_arrive_together_are_posted_in_order_and_see_each_other(ledge
     ledger.top_up(top_up(), now=NOW)
     together = [payment("a", 1000), payment("b", 500), payment("a", 1000), payment("a", 999), payment("c", 250)]
     results = do(lambda session: _transfer(session, [each.transaction(NOW) for each in together]))
-    assert [each.code if isinstance(each, ConflictError) else each.id for each in results] == [
-        "a",
+    told = [each.code if isinstance(each, ConflictError) else (each.transaction.id, each.is_new) for each in results]
+    assert told == [
+        ("a", True),
         "ledger.insufficient",
-        "a",
+        ("a", False),
         "ledger.other_body",
-        "c",
+        ("c", True),
     ]
     assert balance(ledger) == {"EUR": 0}
 

@@ -21,15 +21,15 @@ def events(do):
 
 
 def test_the_same_terms_again_are_answered_with_the_first_offer(offers, do):
-    first = offers.register(terms(stock=3), now=instant(9))
+    first, is_new = offers.register(terms(stock=3), now=instant(9))
     again = offers.register(terms(stock=3, steps=["view", "confirm", "pay"]), now=instant(10))
-    assert again == first
+    assert (is_new, again) == (True, (first, False))
     assert (first.offer.recorded_at, first.offer.left, first.settled) == (instant(9), 3, 0)
     assert events(do) == [("offer.registered", instant(9), "upgrade")]
 
 
 def test_terms_never_change(offers):
-    first = offers.register(terms(), now=instant(9))
+    first, _ = offers.register(terms(), now=instant(9))
     with pytest.raises(ConflictError) as caught:
         offers.register(terms(amount_minor=1901), now=instant(9))
     assert caught.value.code == "offer.other_terms"

@@ -45,7 +45,7 @@ def add(*, file: BinaryIO, database: str, as_json: bool) -> int:
         offers = Offers(transactor)
         for place, one in enumerate(said, 1):
             try:
-                told = view(offers.register(decoder.convert(one), now=utc_now()))
+                told = view(offers.register(decoder.convert(one), now=utc_now()).standing)
             except CandidateError as error:
                 code = exit_codes.FINDINGS
                 _show_problems(place, error)

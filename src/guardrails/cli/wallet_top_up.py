@@ -59,7 +59,7 @@ def top_up(
     require_records(database)
     with closing(open_stores(database)) as transactor:
         try:
-            booked = LedgerService(transactor).top_up(request, now=utc_now())
+            booked = LedgerService(transactor).top_up(request, now=utc_now()).top_up
         except ConflictError as error:
             click.echo(f"guardrails: {error}", err=True)
             return exit_codes.FINDINGS

@@ -12,6 +12,7 @@ monetized lane allows nothing then.
 from __future__ import annotations
 
 import base64
+import math
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -118,7 +119,10 @@ def _attribution(case: Case, decision: Decision, recipient: str, audit_index: in
 
 
 def _offer(case: Case, decision: Decision, tokens: SendTokens, recipient: str) -> OfferClaims | None:
-    """The claims of the offer's token; None where the candidate carries no registered offer."""
+    """The claims of the offer's token; None where the candidate carries no registered offer.
+
+    It ends with a whole second: the next one, lest it be over as it is made.
+    """
     offer, terms = case.candidate.offer, case.offer
     if offer is None or terms is None or terms.amount_minor is None or terms.currency is None:
         return None
@@ -128,7 +132,7 @@ def _offer(case: Case, decision: Decision, tokens: SendTokens, recipient: str) -
         amount_minor=terms.amount_minor,
         currency=terms.currency,
         decision_id=decision.decision_id,
-        expires_at_seconds=int(min(_ends(case.candidate, decision, terms, case.at)).timestamp()),
+        expires_at_seconds=math.ceil(min(_ends(case.candidate, decision, terms, case.at)).timestamp()),
         token_id=tokens.token_id(decision.decision_id),
     )
 

@@ -26,9 +26,16 @@ from guardrails.ledger.values import (
     WalletEntry,
 )
 
-__all__ = ["PAGE_MOST", "LedgerService"]
+__all__ = ["PAGE_MOST", "LedgerService", "ToppedUp"]
 
 PAGE_MOST = 100
+
+
+class ToppedUp(NamedTuple):
+    """A top-up. `is_new`: by this request, and not by the same one before."""
+
+    top_up: TopUp
+    is_new: bool
 
 
 class LedgerService:
@@ -43,18 +50,17 @@ class LedgerService:
         Raises ConflictError where its id names another transaction (`code` is `ledger.other_body`), the source has too
         little (`ledger.insufficient`), or a balance would be more than 64 bits hold (`ledger.too_large`).
         """
-        posted = self._transactor.call(_transfer, transfer.transaction(now))
-        assert isinstance(posted, Transaction)  # noqa: S101 - the transactor raises what is an error
-        return posted
+        return self._transfer(transfer, now).transaction
 
-    def top_up(self, request: TopUpRequest, *, now: datetime) -> TopUp:
+    def top_up(self, request: TopUpRequest, *, now: datetime) -> ToppedUp:
         """Add stored value to a recipient's wallet, durably; the same request with the same id returns the first one.
 
         Raises ConflictError where its id names another top-up, or a balance would be more than 64 bits hold.
         """
-        booked = self.transfer(request.transfer, now=now)
+        booked = self._transfer(request.transfer, now)
         amount = Amount.of(request.amount_minor, request.currency).amount
-        return TopUp(**msgspec.structs.asdict(request), amount=amount, at=booked.at)
+        told = TopUp(**msgspec.structs.asdict(request), amount=amount, at=booked.transaction.at)
+        return ToppedUp(told, booked.is_new)
 
     def wallet(self, recipient: str, *, after: str | None = None, most: int = PAGE_MOST) -> Wallet:
         """What a recipient has, and at most `most` transactions, newest first: those older than `after`.
@@ -70,9 +76,21 @@ class LedgerService:
         """The two sides of the books, unit by unit; every balance is read."""
         return self._transactor.call(_read_trial_balance, None)
 
+    def _transfer(self, transfer: Transfer, now: datetime) -> _Posted:
+        posted = self._transactor.call(_transfer, transfer.transaction(now))
+        assert isinstance(posted, _Posted)  # noqa: S101 - the transactor raises what is an error
+        return posted
+
 
 class _Session(Protocol):
     ledger: LedgerStore
+
+
+class _Posted(NamedTuple):
+    """The transaction of an id, and whether it was posted now."""
+
+    transaction: Transaction
+    is_new: bool
 
 
 class _Asked(NamedTuple):
@@ -83,19 +101,20 @@ class _Asked(NamedTuple):
     most: int
 
 
-def _transfer(session: _Session, asked: list[Transaction]) -> list[Transaction | ConflictError]:
+def _transfer(session: _Session, asked: list[Transaction]) -> list[_Posted | ConflictError]:
     kept = dict(session.ledger.by_id([each.id for each in asked]))
     books = Books(session.ledger.balances([posting.account for each in asked for posting in each.postings]))
-    results: list[Transaction | ConflictError] = []
+    results: list[_Posted | ConflictError] = []
     for each in asked:
         first = kept.get(each.id)
         if first is not None:
-            results.append(first if _said_by(first) == _said_by(each) else _other_body(each))
+            is_same = _said_by(first) == _said_by(each)
+            results.append(_Posted(first, is_new=False) if is_same else _other_body(each))
         elif (refusal := books.post(each)) is not None:
             results.append(_refused(refusal))
         else:
             kept[each.id] = each
-            results.append(each)
+            results.append(_Posted(each, is_new=True))
     if books.posted:
         session.ledger.append(books.posted)
     return results

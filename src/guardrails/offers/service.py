@@ -18,7 +18,7 @@ from guardrails.offers.redemption_store import RedemptionStore
 from guardrails.offers.values import Offer, OfferRequest
 from guardrails.policyfile.currencies import currency_words
 
-__all__ = ["OfferStanding", "Offers"]
+__all__ = ["OfferStanding", "Offers", "Registered"]
 
 
 class OfferStanding(NamedTuple):
@@ -28,21 +28,29 @@ class OfferStanding(NamedTuple):
     settled: int
 
 
+class Registered(NamedTuple):
+    """An offer as it stands. `is_new`: by this request, and not by the same one before."""
+
+    standing: OfferStanding
+    is_new: bool
+
+
 class Offers:
     """All offers."""
 
     def __init__(self, transactor: Transactor) -> None:
         self._transactor = transactor
 
-    def register(self, terms: OfferRequest, *, now: datetime) -> OfferStanding:
+    def register(self, terms: OfferRequest, *, now: datetime) -> Registered:
         """Keep an offer, durably, and return it; the same terms again return the first one.
 
         Raises CandidateError where the currency is not in use, ConflictError where its id has other terms.
         """
         if terms.currency not in CURRENCIES:
             raise invalid((("/currency", currency_words(terms.currency)),))
-        self._transactor.call(_register, Offer(terms=terms, recorded_at=now))
-        return self.read(terms.id)
+        is_new = self._transactor.call(_register, Offer(terms=terms, recorded_at=now))
+        assert isinstance(is_new, bool)  # noqa: S101 - the transactor raises what is an error
+        return Registered(self.read(terms.id), is_new)
 
     def withdraw(self, id_: str, *, now: datetime) -> OfferStanding:
         """Let nobody redeem it from now on; what is held already is carried on. Raises NotFoundError."""
@@ -66,15 +74,15 @@ class _Session(Protocol):
     audit: AuditLog
 
 
-def _register(session: _Session, asked: list[Offer]) -> list[ConflictError | None]:
+def _register(session: _Session, asked: list[Offer]) -> list[bool | ConflictError]:
     kept = dict(session.offers.by_id([each.id for each in asked]))
     added: list[Offer] = []
-    results: list[ConflictError | None] = []
+    results: list[bool | ConflictError] = []
     for offer in asked:
         first = kept.setdefault(offer.id, offer)
         if first is offer:
             added.append(offer)
-        results.append(None if first.terms == offer.terms else _conflict(offer))
+        results.append(first is offer if first.terms == offer.terms else _conflict(offer))
     if added:
         session.offers.insert(added)
         session.audit.append(

@@ -17,13 +17,12 @@ import msgspec
 from msgspec import Meta
 
 from guardrails.core.candidate import PRINTABLE, YEARS, BoundsError, Id, Instant, KnownCurrency
+from guardrails.core.money import AMOUNT_MOST, BPS
 from guardrails.core.needs import BenefitTerms, OfferTerms
 
 __all__ = ["UNREGISTERED", "Affiliate", "Benefit", "Named", "Offer", "OfferId", "OfferRequest", "Payment"]
 
-AMOUNT_MOST = 2**53
 COUNT_MOST = 2**31 - 1
-ALL_BPS = 10_000
 SESSION_SECONDS = 300
 LIFETIME_SECONDS = 86_400
 LIFETIME_MOST_SECONDS = 30 * 86_400
@@ -35,7 +34,7 @@ OfferId = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._~-]{0,63}(?!\n)$
 Step = Annotated[str, Meta(pattern=r"^[a-z][a-z0-9_-]{0,31}(?!\n)$")]
 Payment = Literal["wallet", "provider", "none"]
 
-_Bps = Annotated[int, Meta(ge=0, le=ALL_BPS)]
+_Bps = Annotated[int, Meta(ge=0, le=BPS)]
 
 
 class _Part(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -174,5 +173,5 @@ def _wrong(terms: OfferRequest) -> Iterator[tuple[str, str]]:
     if terms.amount_minor > 0 and terms.payment == "none":
         yield "payment", "is `none`, and there is something to pay: it is `wallet` or `provider`"
     shares = sum(part.share_bps for part in (terms.affiliate, terms.benefit) if part is not None)
-    if shares > ALL_BPS:
-        yield "benefit.share_bps", f"together with `affiliate.share_bps` it is {shares} of the revenue's {ALL_BPS}"
+    if shares > BPS:
+        yield "benefit.share_bps", f"together with `affiliate.share_bps` it is {shares} of the revenue's {BPS}"

@@ -19,7 +19,7 @@ from guardrails.signing import Links
 from guardrails.web.body import Batch, Body
 from guardrails.web.exchange import Exchange, Reply
 from guardrails.web.query import Query
-from guardrails.web.route import Route, path_id, results_of, results_reply
+from guardrails.web.route import ResultsOf, Route, path_id, results_reply
 
 __all__ = ["ConsentHistory", "ConsentRoom", "RecipientStandings", "RecordedConsent"]
 
@@ -178,7 +178,7 @@ class ConsentRoom:
                 description="Each has its own result in the same place: the record, or the problem it alone has.",
                 scope="consent:write",
                 takes=ConsentRequests,
-                gives=results_of(RecordedConsent),
+                gives=ResultsOf(RecordedConsent),
                 problems=("invalid", "unavailable"),
                 example={"consents": [EXAMPLE]},
             ),

@@ -42,7 +42,7 @@ class ConversionRoom:
             self._metrics.opened()
         exchange.log["conversion"] = opened.conversion.id
         exchange.log["decision_id"] = opened.conversion.decision_id
-        return Reply(201, _encoder.encode(opened.conversion))
+        return Reply(201 if opened.is_new else 200, _encoder.encode(opened.conversion))
 
     def step(self, exchange: Exchange, conversion_id: str) -> Reply:
         """`POST /v1/conversions/{conversion_id}/steps`."""
@@ -82,13 +82,14 @@ class ConversionRoom:
                 tag="conversions",
                 summary="Open a conversion session with an offer token",
                 description="The steps and the time are the offer's; it ends with the token at the latest. Give it an "
-                "`id`, and the same request sent again has the same answer. A token has one open session: "
-                "a second one is a conflict with the code `conversion.second_tab`; one that converted has no other: "
-                "`conversion.done`.",
+                "`id`, and the same request sent again is answered with the same session (200). A token has one "
+                "open session: a second one is a conflict with the code `conversion.second_tab`; one that converted "
+                "has no other: `conversion.done`.",
                 scope="conversions:write",
                 takes=ConversionRequest,
                 gives=ConversionSession,
                 status=201,
+                other_statuses=(200,),
                 problems=("invalid", "conflict", "gone", "unavailable"),
                 example={"id": "s-77", "token": "eyJhbGciOiJFZERTQSIsImtpZCI6...", "recipient": "r-42"},
             ),

@@ -21,7 +21,7 @@ from guardrails.web.exchange import Exchange, Reply
 from guardrails.web.logs import Recurring
 from guardrails.web.metrics import Metrics
 from guardrails.web.problems import problem_for
-from guardrails.web.route import Route, path_id, results_of
+from guardrails.web.route import ResultsOf, Route, path_id
 
 __all__ = ["BATCH_BYTES", "BATCH_MOST", "CANDIDATE_BYTES", "Decisions"]
 
@@ -140,7 +140,7 @@ class Decisions:
                 "a decision, or the problem that this candidate alone has.",
                 scope="decide",
                 takes=Candidates,
-                gives=results_of(Decision),
+                gives=ResultsOf(Decision),
                 problems=("invalid", "unavailable"),
                 example={"candidates": [EXAMPLE]},
             ),

@@ -39,7 +39,9 @@ _log = structlog.get_logger()
 _encoder = msgspec.json.Encoder()
 
 _STATUS_LINES = {status.value: f"{status.value} {status.phrase}" for status in http.HTTPStatus}
-_NOT_JSON_HEADERS = ("Cache-Control", "no-store"), ("X-Content-Type-Options", "nosniff")
+_HEADERS = ("Cache-Control", "no-store"), ("X-Content-Type-Options", "nosniff")
+"""Of every answer, unless it says otherwise."""
+
 _OF_HTTP = {404: "not-found", 405: "method-not-allowed", 413: "too-large", 415: "unsupported-media-type"}
 RETRY_AFTER_SECONDS = "1"
 
@@ -122,7 +124,7 @@ class Front:
             ("Content-Type", reply.content_type),
             ("Content-Length", str(len(reply.body))),
             ("X-Request-Id", exchange.request_id),
-            *_NOT_JSON_HEADERS,
+            *(each for each in _HEADERS if each[0] not in dict(reply.headers)),
             *reply.headers,
         ]
         start_response(_STATUS_LINES[reply.status], headers)

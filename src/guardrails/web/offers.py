@@ -54,9 +54,9 @@ class OfferRoom:
 
     def register(self, exchange: Exchange) -> Reply:
         """`POST /v1/offers`."""
-        standing = self._offers.register(self._body.read(exchange), now=exchange.now(self._clock))
+        standing, is_new = self._offers.register(self._body.read(exchange), now=exchange.now(self._clock))
         exchange.log["offer"] = standing.offer.id
-        return Reply(201, _encoder.encode(view(standing)))
+        return Reply(201 if is_new else 200, _encoder.encode(view(standing)))
 
     def page(self, exchange: Exchange) -> Reply:
         """`GET /v1/offers`."""
@@ -88,12 +88,13 @@ class OfferRoom:
                 tag="offers",
                 summary="Register an offer: terms that never change",
                 description="Amounts are in minor units of an ISO 4217 currency, shares in basis points (10,000 are "
-                "all). The same terms again are answered with the offer that there is; other terms under its id are a "
-                "conflict (`offer.other_terms`).",
+                "all). The same terms again are answered with the offer that there is (200); other terms under its id "
+                "are a conflict (`offer.other_terms`).",
                 scope="offers:write",
                 takes=OfferRequest,
                 gives=OfferView,
                 status=201,
+                other_statuses=(200,),
                 problems=("invalid", "conflict", "unavailable"),
                 example=EXAMPLE,
             ),

@@ -10,7 +10,7 @@ import msgspec
 from guardrails.core.candidate import Id
 from guardrails.web import problems
 from guardrails.web.problems import PROBLEMS, Problem
-from guardrails.web.route import Route
+from guardrails.web.route import ResultsOf, Route
 
 __all__ = ["openapi_document"]
 
@@ -91,7 +91,8 @@ def openapi_document(routes: Iterable[Route], *, version: str, with_keys: bool) 
 
 
 def _schemas(routes: tuple[Route, ...]) -> Json:
-    types = {type_ for route in routes for type_ in (route.takes, route.gives) if isinstance(type_, type)}
+    told = (type_ for route in routes for type_ in (route.takes, route.gives))
+    types = {type_.type if isinstance(type_, ResultsOf) else type_ for type_ in told if type_ is not None}
     ordered = sorted({*types, Problem}, key=lambda type_: type_.__name__)
     _, schemas = msgspec.json.schema_components(ordered, ref_template=REF)
     return dict(sorted(schemas.items()))
@@ -149,8 +150,8 @@ def _example(route: Route) -> Json:
     return {} if route.example is None else {"example": route.example}
 
 
-def _schema(type_: type | Json) -> Json:
-    return {"$ref": REF.format(name=type_.__name__)} if isinstance(type_, type) else dict(type_)
+def _schema(type_: type | ResultsOf) -> Json:
+    return type_.schema if isinstance(type_, ResultsOf) else {"$ref": REF.format(name=type_.__name__)}
 
 
 def _answer(route: Route) -> Json:

@@ -16,7 +16,7 @@ from guardrails.errors import CandidateError
 from guardrails.web.body import Batch, Body
 from guardrails.web.exchange import Exchange, Reply
 from guardrails.web.metrics import Metrics
-from guardrails.web.route import Route, path_id, results_of, results_reply
+from guardrails.web.route import ResultsOf, Route, path_id, results_reply
 
 __all__ = ["OutcomeRoom"]
 
@@ -112,7 +112,7 @@ class OutcomeRoom:
                 "the problem that this report alone has.",
                 scope="decide",
                 takes=OutcomeReports,
-                gives=results_of(OutcomeResult),
+                gives=ResultsOf(OutcomeResult),
                 problems=("invalid", "unavailable"),
                 example={
                     "outcomes": [{"decision_id": "0197f3c2", "outcome": "delivered", "at": "2026-12-01T12:00:00Z"}]

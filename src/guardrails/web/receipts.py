@@ -16,6 +16,11 @@ __all__ = ["ReceiptRoom"]
 
 JWK_SET = "application/jwk-set+json"
 
+KEYS_SECONDS = 300
+"""So long may anybody keep the keys: a key is published for longer than that before it signs (docs/operations.md)."""
+
+CACHED = (("Cache-Control", f"public, max-age={KEYS_SECONDS}"),)
+
 _encoder = msgspec.json.Encoder()
 
 
@@ -51,7 +56,7 @@ class ReceiptRoom:
     def keys(self, exchange: Exchange) -> Reply:
         """`GET /.well-known/jwks.json`."""
         del exchange
-        return Reply(200, _encoder.encode(self._receipts.jwks()), JWK_SET)
+        return Reply(200, _encoder.encode(self._receipts.jwks()), JWK_SET, CACHED)
 
     def routes(self) -> tuple[Route, ...]:
         """What this room answers."""
@@ -77,7 +82,9 @@ class ReceiptRoom:
                 handler=self.keys,
                 name="jwks",
                 tag="consents",
-                summary="The keys that receipts are verified by, as a JWK set",
+                summary="The keys that receipts and tokens are verified by, as a JWK set",
+                description=f"They may be kept for {KEYS_SECONDS} seconds. Where a `kid` is not among them, ask again.",
+                headers={"Cache-Control": "how long the keys may be kept"},
                 scope=None,
                 for_recipients=True,
                 gives=JwkSet,

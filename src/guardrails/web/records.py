@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
+from types import MappingProxyType
 from typing import Any
 
 from guardrails.bootstrap import Application
 from guardrails.recipient_record import RecipientRecord, record_of
+from guardrails.settings import Scope
 from guardrails.web.exchange import Exchange, Reply
 from guardrails.web.problems import Refusal
 from guardrails.web.route import Route, path_id
@@ -20,6 +22,9 @@ RECORD_BYTES = 64 * 1024 * 1024
 decides, and a store that fails half-way would leave half a document that was answered with a 200."""
 
 COMMAND = "`guardrails recipient record`"
+
+ALSO_READS: Mapping[Scope, str] = MappingProxyType({"consent:read": "consents", "wallet:read": "a wallet"})
+"""What a record holds beside what the audit log does, by the scope that reads it elsewhere."""
 
 
 class RecordRoom:
@@ -36,8 +41,9 @@ class RecordRoom:
     def read(self, exchange: Exchange, recipient_id: str) -> Reply:
         """`GET /v1/recipients/{recipient_id}/record`."""
         recipient = path_id(recipient_id)
-        if not exchange.may("consent:read"):
-            raise Refusal("forbidden", "a record holds consents as well: the key has no scope `consent:read`")
+        for scope, held in ALSO_READS.items():
+            if not exchange.may(scope):
+                raise Refusal("forbidden", f"a record holds {held} as well: the key has no scope `{scope}`")
         if not self._alone.acquire(blocking=False):
             raise Refusal(
                 "busy", f"another record is being read; ask again, or use {COMMAND}", headers=(("Retry-After", "1"),)
@@ -73,7 +79,7 @@ class RecordRoom:
                 "what is in their wallet and how it came about, their conversions and redemptions and what was earned "
                 "by them, and every decision in the log on what was to be sent to them, with what became of it. All "
                 "fields are there and empty for whom nothing is recorded. The whole log is read, for one recipient "
-                "at a time. The key needs the scope `consent:read`, too.",
+                "at a time. The key needs the scopes `consent:read` and `wallet:read`, too.",
                 scope="audit:read",
                 gives=RecipientRecord,
                 problems=("busy", "too-long", "unavailable"),

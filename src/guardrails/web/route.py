@@ -27,7 +27,7 @@ from guardrails.settings import Scope
 from guardrails.web.exchange import Exchange, Reply
 from guardrails.web.problems import Refusal, problem_for
 
-__all__ = ["EXCHANGE", "Route", "as_response", "blueprint", "path_id", "results_of", "results_reply"]
+__all__ = ["EXCHANGE", "ResultsOf", "Route", "as_response", "blueprint", "path_id", "results_reply"]
 
 EXCHANGE = "guardrails.exchange"
 """Where the exchange travels in the WSGI environ when a request goes through Flask."""
@@ -147,11 +147,17 @@ def results_reply(results: Iterable[object], exchange: Exchange) -> Reply:
     return Reply(200, _encoder.encode({"results": said}))
 
 
-def results_of(type_: type) -> dict[str, Any]:
-    """The schema of a batch's answer: one result an item, in order, a `type_` or a problem."""
-    either = [{"$ref": f"#/components/schemas/{name}"} for name in (type_.__name__, "Problem")]
-    return {
-        "type": "object",
-        "required": ["results"],
-        "properties": {"results": {"type": "array", "items": {"anyOf": either}}},
-    }
+class ResultsOf(msgspec.Struct, frozen=True):
+    """A batch's answer: one result an item, in order, a `type` or a problem."""
+
+    type: type
+
+    @property
+    def schema(self) -> dict[str, Any]:
+        """What OpenAPI says of it."""
+        either = [{"$ref": f"#/components/schemas/{name}"} for name in (self.type.__name__, "Problem")]
+        return {
+            "type": "object",
+            "required": ["results"],
+            "properties": {"results": {"type": "array", "items": {"anyOf": either}}},
+        }

@@ -43,9 +43,9 @@ class WalletRoom:
 
     def top_up(self, exchange: Exchange) -> Reply:
         """`POST /v1/wallet/top-ups`."""
-        booked = self._ledger.top_up(self._body.read(exchange), now=exchange.now(self._clock))
+        booked, is_new = self._ledger.top_up(self._body.read(exchange), now=exchange.now(self._clock))
         exchange.log["top_up"] = booked.id
-        return Reply(201, _encoder.encode(booked))
+        return Reply(201 if is_new else 200, _encoder.encode(booked))
 
     def read(self, exchange: Exchange, recipient_id: str) -> Reply:
         """`GET /v1/recipients/{recipient_id}/wallet`."""
@@ -68,12 +68,14 @@ class WalletRoom:
                 tag="wallet",
                 summary="Add stored value to a recipient's wallet",
                 description="What was paid for it was paid elsewhere, and before. Durable before it is answered, and "
-                "safe to repeat: the same `id` with the same body is answered with the first one, with another body "
-                "it is a conflict (`ledger.other_body`), as is a balance of more than 64 bits (`ledger.too_large`).",
+                "safe to repeat: the same `id` with the same body is answered with the first one (200), with another "
+                "body it is a conflict (`ledger.other_body`), as is a balance of more than 64 bits "
+                "(`ledger.too_large`).",
                 scope="wallet:write",
                 takes=TopUpRequest,
                 gives=TopUp,
                 status=201,
+                other_statuses=(200,),
                 problems=("invalid", "conflict", "unavailable"),
                 example=EXAMPLE,
             ),

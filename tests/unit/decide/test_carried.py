@@ -162,12 +162,22 @@ def test_a_payment_is_asked_for_in_the_digits_of_its_currency(sold, currency, am
         ({"ends_at": (NOW + HOUR).isoformat()}, {}, HOUR),
         ({"ends_at": (NOW + HOUR).isoformat()}, {"expires_at": (NOW + HOUR / 2).isoformat()}, HOUR / 2),
         ({}, {"expires_at": (NOW + 2 * HOUR).isoformat()}, 2 * HOUR),
+        ({}, {"expires_at": (NOW + timedelta(milliseconds=1)).isoformat()}, timedelta(seconds=1)),
     ],
 )
 def test_a_token_ends_with_whatever_ends_first(sold, terms, stated, ends):
     register(sold, offer(**terms))
     (answer,) = sold.decide(candidate(offer={"id": "upgrade", **stated}))
     assert datetime.fromisoformat(duties(answer)["carry_offer_token"]["expires_at"]) == NOW + ends
+
+
+def test_no_token_is_over_as_it_is_made(sold):
+    register(sold, offer())
+    sold.clock.now = NOW + timedelta(milliseconds=300)
+    ends = (NOW + timedelta(milliseconds=700)).isoformat()
+    (answer,) = sold.decide(candidate(offer={"id": "upgrade", "expires_at": ends}))
+    token = duties(answer)["carry_offer_token"]["token"]
+    assert TOKENS.read_offer(token, sold.clock.now).expires_at == NOW + timedelta(seconds=1)
 
 
 def test_a_moment_ends_the_token_that_it_allows(url):

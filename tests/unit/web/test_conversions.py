@@ -96,6 +96,8 @@ def counted(client) -> dict[str, float]:
 def test_a_session_is_opened_done_step_by_step_and_read(service):
     opened = open_(service)
     assert (opened.status_code, opened.get_json()) == (201, OPENED)
+    again = open_(service)
+    assert (again.status_code, again.get_json()) == (200, OPENED)
     assert step(service, "view", 1).status_code == 200
     last = step(service, "confirm", 2, number=2)
     converted = OPENED | {

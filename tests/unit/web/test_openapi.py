@@ -90,7 +90,10 @@ def test_the_headers_of_an_answer_are_told(document):
         for answer in operation["responses"].values()
         for name in answer.get("headers", ())
     }
-    assert told == {("/v1/decisions", "post", "Idempotent-Replayed")}
+    assert told == {
+        ("/v1/decisions", "post", "Idempotent-Replayed"),
+        ("/.well-known/jwks.json", "get", "Cache-Control"),
+    }
 
 
 def test_every_schema_is_a_schema(document):

@@ -42,6 +42,7 @@ def test_the_published_keys_are_public_and_of_the_type_that_the_rfc_names(client
     assert (answer.status_code, answer.content_type) == (200, "application/jwk-set+json")
     (key,) = json.loads(answer.data)["keys"]
     assert set(key) == {"kty", "crv", "x", "kid", "use", "alg"}
+    assert answer.headers.get_all("Cache-Control") == ["public, max-age=300"]
 
 
 def test_whoever_has_a_receipt_reaches_the_keys_by_the_public_name_and_needs_none(make_client):

@@ -57,8 +57,13 @@ def test_the_example_in_the_openapi_document_is_one(client):
 
 @pytest.mark.parametrize(
     ("scopes", "status"),
-    [({"audit:read", "consent:read"}, 200), ({"audit:read"}, 403), ({"consent:read"}, 403)],
-    ids=["both", "audit", "consent"],
+    [
+        ({"audit:read", "consent:read", "wallet:read"}, 200),
+        ({"audit:read", "consent:read"}, 403),
+        ({"audit:read", "wallet:read"}, 403),
+        ({"consent:read", "wallet:read"}, 403),
+    ],
+    ids=["all", "no wallet", "no consents", "no audit"],
 )
 def test_a_key_needs_the_scopes_of_all_that_is_in_it(make_client, scopes, status):
     key = Key("desk", hashlib.sha256(b"a-long-enough-key").hexdigest(), frozenset(scopes))

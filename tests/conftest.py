@@ -1,4 +1,5 @@
-"""What holds for every test: no socket leaves loopback, nothing is skipped where CI=true, hypothesis has no deadline.
+"""What holds for every test: no socket leaves loopback, no process outlives the run, nothing is skipped where CI=true,
+hypothesis has no deadline.
 
 The servers that many tests share are here, one of each, started when first asked for: a test that stops, kills or
 pauses one leaves it running (`ensure_running`), or has one of its own (`servers`). Other fixtures stay with their room.
@@ -16,6 +17,7 @@ import pytest
 from hypothesis import settings
 
 from guardrails.storage.connections import Database
+from reaper import reaper
 from servers import (
     PostgreSQLServer,
     RedisClusterServers,
@@ -33,6 +35,8 @@ settings.register_profile("soak", max_examples=5_000)  # pytest --hypothesis-pro
 # A script starts its background jobs with SIGINT ignored, and so would be all that tests start, and then interrupt.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+reaper()  # before any test: whatever a test starts bears the mark of this run, and ends with it
 
 SKIPS_FAIL = os.environ.get("CI") == "true"  # noqa: TID251 - the harness asks where it runs; the package does not
 

@@ -9,23 +9,20 @@
     with start_redis_cluster() as cluster: ...
 
 They listen on UNIX sockets in a directory of their own (a cluster's nodes on loopback, since they must reach each
-other), and end with the process that started them, however that ends: see `_Guard`.
+other), and end with the process that started them, however that ends: see `reaper.py`.
 """
 
 from __future__ import annotations
 
-import atexit
 import os
 import random
 import shutil
 import socket
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from functools import cache
 from importlib.util import find_spec
 from itertools import count
 from pathlib import Path
@@ -36,6 +33,8 @@ import psutil
 import psycopg
 import redis
 from redis.cluster import RedisCluster
+
+from reaper import reaper
 
 PATIENCE_SECONDS = 60
 """How long a server may take to do what it is waited for; ample, because a machine may be loaded."""
@@ -70,7 +69,7 @@ class Server:
                 start_new_session=True,  # Ctrl-C is for the tests, not for it
                 **self._popen_options(),
             )
-        _guard().watch(self._process.pid)
+        reaper().watch(self._process.pid)
         self._wait_until_it_answers()
 
     def stop(self) -> None:
@@ -164,7 +163,7 @@ class Server:
     def _reap(self) -> None:
         if self._process is not None:
             self._process.wait(PATIENCE_SECONDS)
-            _guard().forget(self._process.pid)
+            reaper().forget(self._process.pid)
 
 
 class PostgreSQLServer(Server):
@@ -410,81 +409,16 @@ def database_name(url: str) -> str:
     return urlsplit(url).path[1:]
 
 
-class _Guard:
-    """A process that outlives this one by a moment: it reads a pipe that only this one holds, and once that ends, be it
-    by SIGKILL, it kills the servers that are still there and removes their directories.
-    """
-
-    _PROGRAM = """
-import shutil, sys, time
-import psutil
-pids, directories = set(), set()
-for line in sys.stdin:
-    word, _, value = line.rstrip("\\n").partition(" ")
-    known = pids if word in ("watch", "forget") else directories
-    (known.add if word in ("watch", "keep") else known.discard)(value)
-for pid in pids:
-    try:
-        main = psutil.Process(int(pid))
-        family = [main, *main.children(recursive=True)]
-    except psutil.NoSuchProcess:
-        continue
-    for process in family:
-        try:
-            process.kill()
-        except psutil.NoSuchProcess:
-            pass
-time.sleep(0.1 if pids else 0)  # what is killed writes no more
-for directory in directories:
-    shutil.rmtree(directory, ignore_errors=True)
-"""
-
-    def __init__(self) -> None:
-        self._process = subprocess.Popen(
-            [sys.executable, "-c", self._PROGRAM], stdin=subprocess.PIPE, text=True, start_new_session=True
-        )
-
-    def watch(self, pid: int) -> None:
-        self._tell(f"watch {pid}")
-
-    def forget(self, pid: int) -> None:
-        self._tell(f"forget {pid}")
-
-    def keep(self, directory: Path) -> None:
-        """Remove the directory in the end, where nobody did before."""
-        self._tell(f"keep {directory}")
-
-    def removed(self, directory: Path) -> None:
-        self._tell(f"removed {directory}")
-
-    def close(self) -> None:
-        if self._process.stdin is not None:
-            self._process.stdin.close()
-        self._process.wait()
-
-    def _tell(self, line: str) -> None:
-        if self._process.stdin is not None:
-            self._process.stdin.write(line + "\n")
-            self._process.stdin.flush()
-
-
-@cache
-def _guard() -> _Guard:
-    guard = _Guard()
-    atexit.register(guard.close)
-    return guard
-
-
 @contextmanager
 def _directory() -> Iterator[Path]:
     """A directory whose path is short, because that of a socket must be."""
     directory = Path(tempfile.mkdtemp(prefix="gr-", dir="/tmp"))
-    _guard().keep(directory)
+    reaper().keep(directory)
     try:
         yield directory
     finally:
         shutil.rmtree(directory, ignore_errors=True)
-        _guard().removed(directory)
+        reaper().removed(directory)
 
 
 @contextmanager

@@ -260,9 +260,22 @@ def _told(error: ValidationError) -> Iterator[Error]:
             if name not in known:
                 yield _pointer((*path, name)), f"unknown field {quote(name)}{_unknown(name, known)}"
     elif rule in _MESSAGES:
-        yield _pointer(path), _MESSAGES[rule](limit, value)
+        yield _pointer(path), _MESSAGES[rule](limit, value) + _in_units(rule, path)
     else:
         yield _pointer(path), _lower(error.message)[:200]
+
+
+def _in_units(rule: str, path: tuple[str | int, ...]) -> str:
+    """In which units a number is told, where it is one of another type or too great; its name says so."""
+    unit = str(path[-1]).rpartition("_")[2] if path and rule in {"type", "maximum"} else ""
+    return f"; it is in {_UNITS[unit]}" if unit in _UNITS else ""
+
+
+_UNITS: Mapping[str, str] = {
+    "minor": "whole minor units: 1900 are 19.00 EUR",
+    "bps": "whole basis points: 500 are 5 %",
+    "seconds": "whole seconds",
+}
 
 
 def _missing(error: ValidationError) -> str:

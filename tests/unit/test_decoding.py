@@ -212,9 +212,32 @@ def test_all_that_only_a_type_itself_finds_wrong_is_told_at_once():
     )
 
 
+@pytest.mark.parametrize(
+    ("wrong", "told"),
+    [
+        ({"amount_minor": 19.99}, "expected an integer, got a number; it is in whole minor units: 1900 are 19.00 EUR"),
+        ({"commission_bps": "15%"}, "expected an integer, got a string; it is in whole basis points: 500 are 5 %"),
+        ({"session_seconds": "5m"}, "expected an integer, got a string; it is in whole seconds"),
+        ({"session_seconds": 3601}, "`3601` is more than 3600; it is in whole seconds"),
+    ],
+)
+def test_a_number_in_other_units_is_told_which_it_is_in(wrong, told):
+    with pytest.raises(CandidateError) as refused:
+        Decoder(OfferRequest).convert(OFFER | wrong)
+    (field,) = wrong
+    assert refused.value.problems == ((f"/{field}", told),)
+
+
+def test_revenue_of_a_sponsor_needs_the_recipient():
+    said = {"id": "order", "amount_minor": 5, "currency": "EUR", "sponsor": "hotel"}
+    with pytest.raises(CandidateError) as refused:
+        Decoder(RevenueRequest).convert(said)
+    assert refused.value.problems == (("/recipient", "is needed beside `sponsor`, `campaign` or `offer`"),)
+
+
 def test_what_is_empty_is_told_so_once():
     with pytest.raises(CandidateError) as refused:
-        Decoder(RefundRequest).convert({"reason": ""})
+        Decoder(RefundRequest).convert({"kind": "refund", "reason": ""})
     assert refused.value.problems == (("/reason", "is empty"),)
 
 

@@ -6,6 +6,7 @@ record of its own, below zero. INVARIANT: the parts of a revenue sum to its amou
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import datetime
 from typing import Annotated, Literal
 
@@ -61,22 +62,32 @@ class RevenueRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     conversion: Id | None = None
 
     def __post_init__(self) -> None:
-        """Refuse what is no currency or instant, and what names nothing or the same twice. Raises BoundsError."""
-        if self.currency not in CURRENCIES:
-            raise BoundsError("currency", currency_words(self.currency))
-        if self.at is not None and self.at.year not in YEARS:
-            raise BoundsError("at", f"lies outside the years {YEARS.start} to {YEARS.stop - 1}")
-        if self.id.startswith(OWN_IDS):
-            raise BoundsError("id", f"begins with `{OWN_IDS}`, as only the revenue of redemptions does")
-        by_name = (self.recipient, self.sponsor, self.campaign, self.offer) != (None, None, None, None)
-        ways = (self.attribution is not None) + (self.decision_id is not None) + by_name
-        if ways > 1:
-            raise BoundsError(
-                "attribution",
-                "is one way to say what it is owed to; `decision_id` and `recipient` are others: give one",
-            )
-        if self.attribution is None and self.decision_id is None and self.recipient is None:
-            raise BoundsError("attribution", "is missing, and so are `decision_id` and `recipient`: give one of them")
+        """Refuse what is no currency or instant, and what names nothing or the same twice.
+
+        Raises BoundsError with all that is wrong.
+        """
+        wrong = tuple(_wrong(self))
+        if wrong:
+            (field, message), *also = wrong
+            raise BoundsError(field, message, *also)
+
+
+def _wrong(asked: RevenueRequest) -> Iterator[tuple[str, str]]:
+    """Each field that can't be so, with what is wrong there."""
+    if asked.currency not in CURRENCIES:
+        yield "currency", currency_words(asked.currency)
+    if asked.at is not None and asked.at.year not in YEARS:
+        yield "at", f"lies outside the years {YEARS.start} to {YEARS.stop - 1}"
+    if asked.id.startswith(OWN_IDS):
+        yield "id", f"begins with `{OWN_IDS}`, as only the revenue of redemptions does"
+    by_name = (asked.recipient, asked.sponsor, asked.campaign, asked.offer) != (None, None, None, None)
+    ways = (asked.attribution is not None) + (asked.decision_id is not None) + by_name
+    if ways > 1:
+        yield "attribution", "is one way to say what it is owed to; `decision_id` and `recipient` are others: give one"
+    elif ways == 0:
+        yield "attribution", "is missing, and so are `decision_id` and `recipient`: give one of them"
+    elif by_name and asked.recipient is None:
+        yield "recipient", "is needed beside `sponsor`, `campaign` or `offer`"
 
 
 class ReversalRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):

@@ -39,6 +39,10 @@ from guardrails.policyfile.set_checks import MONETIZED_CLASSES, Entry
 __all__ = ["lint"]
 
 
+WHOLE = ("_minor", "_bps", "_seconds")
+"""How the names of facts end that are never a fraction."""
+
+
 class _Subject(NamedTuple):
     """A policy, and how it is written."""
 
@@ -196,6 +200,29 @@ def _doubts_of_kinds(subjects: Sequence[_Subject]) -> Iterator[Problem]:
             yield subject.problem(*doubt)
 
 
+def _fractions(subjects: Sequence[_Subject]) -> Iterator[Problem]:
+    """At tests that compare what is always whole with what is not: an amount in euros, a share in percent."""
+    for subject in subjects:
+        policy = subject.policy
+        for test in _tests(AllOf((policy.applies_to, policy.violated))):
+            operands = test.values if isinstance(test, OneOf) else (test.bound,)
+            split = next((each for each in operands if isinstance(each, float) and not each.is_integer()), None)
+            if split is not None and test.field.endswith(WHOLE):
+                message = f"{quote(test.field)} is always a whole number, and compared with {quote(split)}"
+                path = _path_to(test.field, subject.entry.written) or ()
+                yield subject.problem("fraction", message, path, "19.99 EUR are `1999`, and 12.5 % are `1250`")
+
+
+def _tests(condition: Condition) -> Iterator[OneOf | Compare]:
+    if isinstance(condition, AllOf | AnyOf):
+        for part in condition.parts:
+            yield from _tests(part)
+    elif isinstance(condition, Not):
+        yield from _tests(condition.part)
+    elif isinstance(condition, OneOf | Compare):
+        yield condition
+
+
 def _never_fits(subjects: Sequence[_Subject]) -> Iterator[Problem]:
     """At policies that limit money to less than a single send that they apply to takes."""
     for subject in subjects:
@@ -237,5 +264,6 @@ _RULES: tuple[Callable[[Sequence[_Subject]], Iterator[Problem]], ...] = (
     _shadowed,
     _attribute_types,
     _doubts_of_kinds,
+    _fractions,
     _never_fits,
 )

@@ -76,6 +76,7 @@ CODES: Mapping[str, str] = {
 
 WARNINGS: Mapping[str, str] = {
     "attribute-types": "An attribute is compared with values of different types; where one fits, the other is unknown.",
+    "fraction": "What is always a whole number (minor units, basis points, seconds) is compared with a fraction.",
     "idle-override": "A policy overrides another that never applies together with it.",
     "long-lifetime": "A moment's `lifetime` is longer than the moment and what it is tied to leave it.",
     "monetized-without-consent": "Monetized content can be sent without any enforced `consent_required` policy.",
@@ -136,10 +137,13 @@ def _printable(character: str) -> str:
 def did_you_mean(word: object, choices: Iterable[str]) -> str:
     """The hint that names the choice nearest to `word`, or nothing where none is near.
 
-    The last part of a dotted choice is near too: `class` for `content.class`.
+    The last part of a dotted choice is near too, `class` for `content.class`, and so is the beginning of a longer one:
+    `once` for `once_within`.
     """
     if not isinstance(word, str) or len(word) > LONGEST_QUOTE:
         return ""
     names = list(choices)
-    near = difflib.get_close_matches(word.lower(), names, n=1) or [name for name in names if name.endswith(f".{word}")]
+    near = difflib.get_close_matches(word.lower(), names, n=1) or [
+        name for name in names if name.endswith((f".{word}", f"/{word}")) or name.startswith(f"{word}_")
+    ]
     return f"did you mean `{near[0]}`?" if near else ""

@@ -11,6 +11,7 @@ from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
+from guardrails.policyfile.currencies import currency_problem
 from guardrails.policyfile.document import Path, Reporter
 from guardrails.policyfile.json_schema import Validator, schema_validator
 from guardrails.policyfile.kinds import all_kinds
@@ -119,11 +120,26 @@ def _wrong_type(error: _Error, path: Path, report: Reporter) -> None:
 
 
 def _report_type(wanted: str, error: _Error, path: Path, report: Reporter) -> None:
-    value, hint = error.instance, error.schema.get("errorMessage", "")
-    if wanted == "text" and isinstance(value, bool | int | float):
-        has_form = re.search(error.schema.get("pattern", ""), quote(value).strip("`")) is not None
-        hint = "put it into quotes" if has_form else _form_hint(error.schema)
+    value = error.instance
+    hint = error.schema.get("errorMessage") or _type_hint(wanted, value, error.schema)
     report.problem("wrong-type", f"{_name(path)} must be {wanted}, not {quote(value)}", path, hint)
+
+
+_YES_AND_NO = {"true", "false", "yes", "no", "on", "off", "y", "n"}
+
+
+def _type_hint(wanted: str, value: object, schema: Mapping[str, Any]) -> str:
+    """How a scalar of another type is probably meant; empty where it can't be told."""
+    if wanted == "text" and isinstance(value, bool | int | float):
+        has_form = re.search(schema.get("pattern", ""), quote(value).strip("`")) is not None
+        return "put it into quotes" if has_form else _form_hint(schema)
+    if wanted == "a list" and not isinstance(value, dict | None):
+        return f"write {quote(f'[{value}]')}"
+    if wanted == "a whole number" and isinstance(value, str) and value.isdecimal():
+        return "leave the quotes away"
+    if wanted == "true or false" and isinstance(value, str) and value.lower() in _YES_AND_NO:
+        return "write `true` or `false`, without quotes"
+    return ""
 
 
 def _unknown_value(error: _Error, path: Path, report: Reporter) -> None:
@@ -180,6 +196,10 @@ _FORM_CODES = {"id": "bad-id", "policy id": "bad-id", "duration": "bad-duration"
 
 def _bad_form(error: _Error, path: Path, report: Reporter) -> None:
     schema = error.schema
+    unknown = currency_problem(error.instance) if schema.get("title") == "currency" else None
+    if unknown is not None:
+        report.problem("unknown-currency", unknown[0], path, unknown[1])
+        return
     form = schema.get("title")
     message = (
         f"{quote(error.instance)} is not a {form}" if form else f"{quote(error.instance)} does not have the right form"

@@ -117,6 +117,20 @@ CASES = {
             ),
         ],
     ),
+    "fraction": (
+        _rule("a", "applies_to: {offer.amount_minor: {gt: 19.99}}")
+        + _rule("b", "tags: [x]", "{any: [{not: {benefit.share_bps: [500, 12.5]}}, {offer.amount_minor: {gt: 1999}}]}"),
+        [
+            (
+                "a.yaml:5:109: [fraction] `offer.amount_minor` is always a whole number, and compared with `19.99`; "
+                "19.99 EUR are `1999`, and 12.5 % are `1250`"
+            ),
+            (
+                "a.yaml:6:93: [fraction] `benefit.share_bps` is always a whole number, and compared with `12.5`; "
+                "19.99 EUR are `1999`, and 12.5 % are `1250`"
+            ),
+        ],
+    ),
     "tiny-share": (
         (
             "  - {id: a, kind: benefit_share, owner: me, least: 5}\n"

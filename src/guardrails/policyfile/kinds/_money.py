@@ -20,14 +20,20 @@ AMOUNT: Mapping[str, Any] = {
 }
 """A limit, in minor units."""
 
-AMOUNTS: Mapping[str, Any] = {"type": "object", "minProperties": 1, "maxProperties": 32, "additionalProperties": AMOUNT}
+AMOUNTS: Mapping[str, Any] = {
+    "type": "object",
+    "minProperties": 1,
+    "maxProperties": 32,
+    "additionalProperties": AMOUNT,
+    "errorMessage": "write it like `{EUR: 5000}`, which is 50.00 EUR",
+}
 """Limits by currency."""
 
 CURRENCY: Mapping[str, Any] = {
     "title": "currency",
     "type": "string",
     "pattern": "^[A-Z]{3}$",
-    "patternErrorMessage": "ISO 4217 codes are three capital letters, such as `EUR`",
+    "patternErrorMessage": "a currency is three capital letters by ISO 4217, such as `EUR`",
 }
 
 

@@ -36,6 +36,7 @@ def in_window(window: Window, written: Mapping[str, Any]) -> str:
 WINDOW_SCHEMA: Mapping[str, Any] = {
     "type": "object",
     "additionalProperties": False,
+    "errorMessage": "write it like `{rolling: 24h}` or `{calendar: day, timezone: project}`",
     "description": "The window that the limit holds for: exactly one of `rolling`, `calendar` and `countdown`.",
     "properties": {
         "rolling": {

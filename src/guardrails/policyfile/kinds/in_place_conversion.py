@@ -129,7 +129,7 @@ KIND = Kind(
     properties={
         "hosts": {
             "type": "array",
-            "items": {"type": "string", "minLength": 1, "maxLength": 500},
+            "items": {"type": "string"},
             "maxItems": 100,
             "uniqueItems": True,
             "default": [],

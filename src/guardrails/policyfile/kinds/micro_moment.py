@@ -134,8 +134,9 @@ def _offer_ends(candidate: Candidate) -> datetime | None:
 def lower(spec: Mapping[str, Any], lowering: Lowering) -> Lowered:
     """Satisfied in the right context while the moment is open and the first; violated where any of that is not so."""
     concern = f"moment.{lowering.policy_id}"
-    opens, closes = _edge(spec, "opens", lowering), _edge(spec, "closes", lowering)
-    if opens >= closes:
+    edges = [_edge(spec, name, lowering) for name in ("opens", "closes")]
+    opens, closes = (each or 0 for each in edges)
+    if opens >= closes and None not in edges:
         message = f"the moment never opens: {quote(spec['closes'])} does not come after {quote(spec['opens'])}"
         lowering.problem("contradiction", message, ("closes",))
     cap = _cap(spec, lowering)
@@ -176,15 +177,15 @@ def _cap(spec: Mapping[str, Any], lowering: Lowering) -> CapRule:
     return CapRule(id=lowering.policy_id, limit=1, window=RollingWindow(seconds), per=PER, counts=counts)
 
 
-def _edge(spec: Mapping[str, Any], name: str, lowering: Lowering) -> int:
-    """Seconds from the context's instant to the edge, negative before it; a problem and 0 where they are too many."""
+def _edge(spec: Mapping[str, Any], name: str, lowering: Lowering) -> int | None:
+    """Seconds from the context's instant to the edge, negative before it; None, which is reported, where too many."""
     duration, _, side = spec[name].partition(" ")
     try:
         return _seconds(duration, side)
     except ValueError:
         hint = "it is `1s` to `3650d`, or `at` for the very instant"
         lowering.problem("out-of-bounds", f"{quote(duration)} is out of bounds", (name,), hint)
-        return 0
+        return None
 
 
 def doubts(written: Mapping[str, Any]) -> Iterator[Doubt]:

@@ -125,6 +125,7 @@ KIND = Kind(
             "type": "object",
             "additionalProperties": False,
             "required": ["amount_minor", "currency"],
+            "errorMessage": "write it like `{amount_minor: 500000, currency: EUR}`, which is 5,000.00 EUR",
             "description": "The most that all sends in one window may cost together, by their `spend`.",
             "properties": {
                 "amount_minor": {**AMOUNT, "description": "In minor units: `500000` is 5,000.00 EUR, or 500,000 JPY."},

@@ -94,7 +94,7 @@ def test_money_is_counted_in_calendar_windows_only(problems, window):
 @pytest.mark.parametrize(
     ("old", "new", "expected"),
     [
-        ("EUR", "EURO", [(2, "bad-format")]),
+        ("EUR", "EURO", [(2, "unknown-currency")]),
         ("EUR", "USX", [(2, "unknown-currency")]),
         ("500000", "0", [(2, "out-of-bounds")]),
         ("500000", str(10**14 + 1), [(2, "out-of-bounds")]),

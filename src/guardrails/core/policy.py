@@ -35,6 +35,8 @@ class Verdict(enum.Enum):
     VIOLATED = "violated"
     UNDETERMINED = "undetermined"
 
+    __hash__ = object.__hash__  # one object each, and hashed by the dozen: what they come to is remembered by them
+
 
 class Reason(msgspec.Struct, frozen=True):
     """How a violation is named: by the code of the first of `cases` whose condition is true, else by `code`."""

@@ -43,10 +43,14 @@ class Project(msgspec.Struct, frozen=True):
 
 
 class Selected(msgspec.Struct, frozen=True):
-    """The policies that can apply to one candidate, in the order of `selection.places`."""
+    """The policies that can apply to one candidate, in the order of `selection.places`.
+
+    `is_bounded`: one of them is in force for a time only.
+    """
 
     selection: Selection
     policies: tuple[Policy, ...]
+    is_bounded: bool
 
 
 class PolicySet:
@@ -110,7 +114,8 @@ def _stand_in(
 
 def _selector(policies: tuple[Policy, ...], index: Index) -> Callable[[Facts], Selected]:
     def selected(selection: Selection) -> Selected:
-        return Selected(selection, tuple(policies[place] for place in selection.places))
+        found = tuple(policies[place] for place in selection.places)
+        return Selected(selection, found, is_bounded=any(policy.is_bounded for policy in found))
 
     return Remembered(index, selected).find
 

@@ -13,8 +13,7 @@ from datetime import datetime
 import msgspec
 
 from guardrails.core.candidate import Candidate, candidate_facts
-from guardrails.core.cap_rule import CapRule
-from guardrails.core.combine import Combined, combine
+from guardrails.core.combine import Combined
 from guardrails.core.needs import (
     OFFER,
     PREFERENCES,
@@ -31,6 +30,7 @@ from guardrails.core.policy import Policy, Verdict
 from guardrails.core.policy_set import PolicySet, Selected, scope_set
 from guardrails.core.timing import ZONE_FIELD, has_zone, in_chosen_zone
 from guardrails.decide.ports import Engine, EngineFactory
+from guardrails.decide.remembered import Combining, Concerns, combining, concerns
 
 __all__ = ["Answers", "Case", "Compiled", "Questions", "compile_policies", "open_case", "terms_in", "zone_in"]
 
@@ -44,7 +44,8 @@ Questions = dict[str, tuple[Query, ...] | None]
 class Compiled(msgspec.Struct, frozen=True):
     """A policy set with its engines: `engine` decides; `native` does the bulk that no answer rests on.
 
-    `scope` says what may concern a candidate (`scope_set`), and `scope_engine` evaluates it.
+    `scope` says what may concern a candidate (`scope_set`), and `scope_engine` evaluates it. What verdicts come to is
+    remembered: `concern` those of the scope, `combining` those of the set.
     """
 
     policy_set: PolicySet
@@ -52,12 +53,22 @@ class Compiled(msgspec.Struct, frozen=True):
     native: Engine
     scope: PolicySet
     scope_engine: Engine
+    concern: Concerns
+    combining: Combining
 
 
 def compile_policies(policy_set: PolicySet, *, engine: EngineFactory, native: EngineFactory) -> Compiled:
     """Everything about a policy set that can be done ahead of a decision."""
     scope = scope_set(policy_set)
-    return Compiled(policy_set, engine(policy_set), native(policy_set), scope, native(scope))
+    return Compiled(
+        policy_set,
+        engine(policy_set),
+        native(policy_set),
+        scope,
+        native(scope),
+        concern=concerns(scope),
+        combining=combining(policy_set),
+    )
 
 
 class Case:
@@ -75,6 +86,7 @@ class Case:
         "_answers",
         "_changes",
         "_combined",
+        "_made_of",
         "_verdicts",
         "at",
         "candidate",
@@ -103,22 +115,16 @@ class Case:
         self.candidate = candidate
         self.selected = selected
         self.candidate_facts = facts
-        scope, not_applicable = compiled.scope.select(facts), Verdict.NOT_APPLICABLE
+        scope = compiled.scope.select(facts)
         verdicts = compiled.scope_engine.evaluate(scope.selection, facts)  # `applies_to` reads the candidate only
-        concerned = [
-            policy for policy, verdict in zip(scope.policies, verdicts, strict=True) if verdict is not not_applicable
-        ]
-        needs: list[Need] = []
-        counting: list[CapRule] = []
-        for policy in concerned:
-            needs += policy.needs
-            counting += policy.caps
-        self.needs = tuple(needs)
-        self.counting = tuple(counting)
+        concern = compiled.concern(scope.selection.places, tuple(verdicts))
+        self.needs = concern.needs
+        self._made_of = concern.made_of
+        self.counting = concern.counting
         self.located = candidate
-        self.questions: Questions = {need.fact: need.queries(candidate, at) for need in self.needs if not need.shares}
-        self.is_unlocated = not has_zone(candidate.recipient) and any(ZONE_FIELD in need.fields for need in self.needs)
-        self.shares_preferences = True in [policy.shares_preferences for policy in concerned]
+        self.questions: Questions = {need.fact: need.queries(candidate, at) for need in concern.asking}
+        self.is_unlocated = concern.goes_by_zone and not has_zone(candidate.recipient)
+        self.shares_preferences = concern.shares_preferences
         if self.shares_preferences or self.is_unlocated:
             self.questions[PREFERENCES] = (PreferenceQuery(candidate.recipient.id),)
         if candidate.offer is not None:
@@ -178,20 +184,19 @@ class Case:
         """All facts at an instant; the missing have no key."""
         facts = self.candidate_facts.copy()
         candidate = self.located
-        for need in self.needs:
-            answers = self.answers_to(need)
+        answered = self._answers
+        for need, made_of in self._made_of:
+            answers = self.answers_to(need) if made_of is None else answered.get(made_of)
             if answers is not None and (value := need.value(answers, candidate, at)) is not None:
                 facts[need.fact] = value
         return facts
 
     def answers_to(self, need: Need) -> tuple[Answer, ...] | None:
         """What the need's fact is made of: its own answers, or those that it shares; None where any is missing."""
-        answered, shares = self._answers, need.shares
-        if not shares:
-            return answered.get(need.fact)
-        if len(shares) == 1:
-            return answered.get(shares[0])
-        parts = [answered.get(fact) for fact in shares]
+        answered, facts = self._answers, need.shares or (need.fact,)
+        if len(facts) == 1:
+            return answered.get(facts[0])
+        parts = [answered.get(fact) for fact in facts]
         return None if None in parts else tuple([answer for part in parts if part is not None for answer in part])
 
     def unavailable(self, policy: Policy) -> bool:
@@ -240,13 +245,8 @@ class Case:
         """The effect at an instant, and what it rests on."""
         known = self._combined.get(at)
         if known is None:
-            known = self._combined[at] = combine(
-                self.selected.policies,
-                self.verdicts_at(at)[1],
-                lane=self.candidate.lane,
-                at=at,
-                overriders=self.compiled.policy_set.overriders,
-            )
+            verdicts = self.verdicts_at(at)[1]
+            known = self._combined[at] = self.compiled.combining(self.selected, verdicts, self.candidate.lane, at)
         return known
 
     def next_change(self, policy: Policy, at: datetime) -> datetime | None:

@@ -21,7 +21,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, TypeVar, get_args
+from typing import Any, TypeVar
 
 import click
 import msgspec
@@ -34,24 +34,11 @@ from guardrails.bootstrap import MIGRATION_SECONDS, Application, open_applicatio
 from guardrails.caps.moving import Filled
 from guardrails.cli import exit_codes
 from guardrails.cli.documented import Documented
+from guardrails.cli.service_options import service_options
 from guardrails.cli.workers import Workers
 from guardrails.decide.ports import PATIENCE_SECONDS
 from guardrails.errors import DependencyError, SettingsError, UnansweredError
-from guardrails.settings import (
-    CAPS_IN_DATABASE,
-    EngineName,
-    LogLevel,
-    Settings,
-    parse_deadline,
-    parse_keep,
-    parse_lease,
-    parse_payment_attempts,
-    parse_payments_url,
-    parse_public_url,
-    read_controller,
-    read_keys,
-    read_webhook_secrets,
-)
+from guardrails.settings import CAPS_IN_DATABASE, Settings, read_controller, read_keys, read_webhook_secrets
 from guardrails.stores import migrate, take_caps_back
 
 __all__ = ["serve"]
@@ -76,22 +63,7 @@ TELL_AGAIN_SECONDS = 0.3
 """How soon a worker that has not stopped yet is told to stop once more."""
 
 Wsgi = Callable[..., Any]
-Value = TypeVar("Value", int, str)
 File = TypeVar("File")
-
-
-def _read_by(parse: Callable[[str], Value]) -> Callable[[click.Context, click.Parameter, str | None], Value | None]:
-    """An option's value as the setting of the same name is read."""
-
-    def read(_context: click.Context, _parameter: click.Parameter, text: str | None) -> Value | None:
-        if text is None:
-            return None
-        try:
-            return parse(text)
-        except ValueError as error:
-            raise click.BadParameter(f"`{text}` {error}") from None
-
-    return read
 
 
 @click.command(
@@ -103,101 +75,7 @@ def _read_by(parse: Callable[[str], Value]) -> Callable[[click.Context, click.Pa
     ),
     exits={0: "it was stopped", 1: "a worker failed", 2: "it could not start"},
 )
-@click.option("--policies", type=click.Path(path_type=Path), help="The policy file or directory.  [default: policies]")
-@click.option(
-    "--database",
-    "database_url",
-    metavar="URL",
-    help="`sqlite:///file`, `postgresql://...` or `memory:`.  [default: sqlite:///guardrails.db]",
-)
-@click.option(
-    "--caps",
-    "caps_url",
-    metavar="URL",
-    help="`redis://...`, for the caps; `database` takes them back from there.  [default: in the database]",
-)
-@click.option("--state-directory", type=click.Path(path_type=Path), help="[default: guardrails-state]")
-@click.option(
-    "--signing-keys",
-    type=click.Path(path_type=Path),
-    help="The keys that sign receipts and links.  [default: signing-keys.json in the state directory]",
-)
-@click.option(
-    "--public-url",
-    callback=_read_by(parse_public_url),
-    metavar="URL",
-    help="What recipients reach the service by; without it, it makes no links.",
-)
-@click.option(
-    "--page-links",
-    "page_link_seconds",
-    callback=_read_by(parse_keep),
-    help="How long a link to a recipient's page opens it.  [default: 30d]",
-)
-@click.option(
-    "--confirmation-links",
-    "confirmation_link_seconds",
-    callback=_read_by(parse_keep),
-    help="How long a link confirms a consent.  [default: 7d]",
-)
-@click.option(
-    "--controller-file",
-    type=click.Path(path_type=Path),
-    help="Who answers for the recipients' data, JSON, for receipts; see docs/operations.md.",
-)
-@click.option("--host", help="The address to listen on.  [default: 127.0.0.1]")
-@click.option("--port", type=click.IntRange(0, 65_535), help="The port; 0 picks a free one.  [default: 8080]")
-@click.option("--workers", type=click.IntRange(1, 256), help="Processes that serve.  [default: 1]")
-@click.option("--threads", type=click.IntRange(1, 1024), help="Threads of each worker.  [default: 16]")
-@click.option(
-    "--lease", "lease_seconds", callback=_read_by(parse_lease), help="How long an allow holds.  [default: 10m]"
-)
-@click.option(
-    "--deadline",
-    "deadline_ms",
-    callback=_read_by(parse_deadline),
-    help="How long a decision waits for its stores.  [default: 250ms]",
-)
-@click.option(
-    "--keep-decisions",
-    "keep_seconds",
-    callback=_read_by(parse_keep),
-    help="How long a decision answers for its candidate.  [default: 7d]",
-)
-@click.option(
-    "--payments-url",
-    callback=_read_by(parse_payments_url),
-    metavar="URL",
-    help="The payment service; without it, offers are paid by the wallet only.",
-)
-@click.option(
-    "--payments-secret-file",
-    type=click.Path(path_type=Path),
-    help="The secrets shared with the payment service, one a line; see docs/payments.md.",
-)
-@click.option(
-    "--payments-timeout",
-    "payments_timeout_ms",
-    callback=_read_by(parse_deadline),
-    help="How long the payment service may take to answer.  [default: 10s]",
-)
-@click.option(
-    "--payments-retry",
-    "payments_retry_ms",
-    callback=_read_by(parse_deadline),
-    help="How long after its first silence it is asked again.  [default: 1s]",
-)
-@click.option(
-    "--payments-attempts",
-    callback=_read_by(parse_payment_attempts),
-    help="After so many silences an authorisation is given up.  [default: 8]",
-)
-@click.option("--engine", type=click.Choice(get_args(EngineName)), help="[default: paired]")
-@click.option("--keys-file", type=click.Path(path_type=Path), help="The API keys, JSON Lines; see docs/operations.md.")
-@click.option("--log-level", type=click.Choice(get_args(LogLevel)), help="[default: info]")
-@click.option(
-    "--replay-clock/--no-replay-clock", default=None, help="Let `Replay-At` set a request's time; loopback only."
-)
+@service_options
 def serve(
     *,
     keys_file: Path | None,

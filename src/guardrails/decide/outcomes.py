@@ -27,7 +27,7 @@ from typing import Literal
 import msgspec
 
 from guardrails.decide.entry import OutcomeEntry, encode_entry
-from guardrails.decide.holdings import ReservationState, Settlement
+from guardrails.decide.holdings import ReservationState, Settlement, state_at
 from guardrails.decide.ports import Session, StoredDecision, Transactor
 from guardrails.decide.settling import try_settle
 from guardrails.decide.spool import Spool
@@ -163,7 +163,7 @@ class _Changes:
         before = self._changed.get(decision_id) or self._kept.get(decision_id)
         if before is None:
             return NotFoundError(f"there is no decision `{decision_id}`")
-        state = _state_at(before, now)
+        state = state_at(before.state, before.lease_until, now)
         reached = _state_after(state, report.outcome)
         if reached is None:
             return ImpossibleOutcomeError(decision_id, state=state, outcome=report.outcome)
@@ -204,11 +204,6 @@ def _entry(report: OutcomeReport, was: ReservationState, after: StoredDecision, 
         sent_at=after.sent_at,
         delivered_at=after.delivered_at,
     )
-
-
-def _state_at(stored: StoredDecision, at: datetime) -> ReservationState:
-    expired = stored.state == "reserved" and stored.lease_until is not None and stored.lease_until <= at
-    return "expired" if expired else stored.state
 
 
 def _state_after(state: ReservationState, outcome: Outcome) -> ReservationState | None:

@@ -53,6 +53,7 @@ OFFER = OfferRequest(
     benefit=Benefit(share_bps=1000),
     commission_bps=1500,
     per_recipient=2**31 - 1,
+    session="optional",
 )
 RECIPIENTS = 1_000
 WALLET_MINOR = 1_000_000_000

@@ -11,13 +11,14 @@ from stores import instant
 
 
 def terms(id_: str = "upgrade", **changes: Any) -> OfferRequest:
-    """The terms of an offer, as JSON would say them."""
+    """The terms of an offer, as JSON would say them; redeemed without a session, which has tests of its own."""
     said = {
         "id": id_,
         "title": "Sea view tonight",
         "amount_minor": 1900,
         "currency": "EUR",
         "sponsor": {"id": "hotel"},
+        "session": "optional",
     }
     return msgspec.convert(said | changes, OfferRequest)
 

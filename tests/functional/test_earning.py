@@ -22,6 +22,7 @@ OFFER = {
     "affiliate": {"id": "blog", "share_bps": 1000},
     "benefit": {"share_bps": 2000, "form": "credits", "text": "You get 20 % of what we earn as credits."},
     "commission_bps": 500,
+    "session": "optional",
 }
 SPONSORED = CANDIDATE | {
     "lane": "monetized",

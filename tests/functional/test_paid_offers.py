@@ -21,6 +21,7 @@ OFFER = {
     "currency": "EUR",
     "sponsor": {"id": "hotel"},
     "payment": "provider",
+    "session": "optional",
     "stock": 3,
 }
 POLICIES = """\

@@ -115,7 +115,8 @@ def _lines(offer: OfferView) -> Iterator[str]:
         text = "" if offer.benefit.text is None else f": {offer.benefit.text}"
         yield f"  the recipient has {_percent(offer.benefit.share_bps)} of the revenue, as {offer.benefit.form}{text}"
     steps, seconds = ", ".join(offer.steps), offer.session_seconds
-    yield f"  {steps} within {seconds} s; a token lives {offer.lifetime_seconds} s at most"
+    without = ", or without a session" if offer.session == "optional" else ""
+    yield f"  {steps} within {seconds} s{without}; a token lives {offer.lifetime_seconds} s at most"
     withdrawn = "" if offer.withdrawn_at is None else f", withdrawn at {moment(offer.withdrawn_at)}"
     yield f"  registered at {moment(offer.recorded_at)}{withdrawn}"
 

@@ -181,7 +181,7 @@ class _Known:
     def _refuse_conversion(self, asked: Taking) -> CandidateError | None:
         id_ = asked.request.conversion
         if id_ is None:
-            return None
+            return _refuse_without_session(self.offers[asked.claims.offer])
         kept = self._conversions.get(id_)
         if kept is None:
             return ConflictError(f"there is no conversion `{id_}`", code="conversion.unknown")
@@ -217,6 +217,14 @@ def _refuse_offer(offer: Offer | None, claims: OfferClaims, now: datetime) -> Ca
     if terms.ends_at is not None and now >= terms.ends_at:
         return GoneError(f"offer `{offer.id}` ended at {terms.ends_at.isoformat()}", code="offer.ended")
     return None
+
+
+def _refuse_without_session(offer: Offer) -> CandidateError | None:
+    """What is not measured can't be promised: without a session nobody knows in how many steps it was."""
+    if offer.terms.session == "optional":
+        return None
+    message = f"offer `{offer.id}` is redeemed within a conversion session: open one, and name it"
+    return ConflictError(message, problems=(("/conversion", message),), code="conversion.required")
 
 
 def _other_body(earlier: Redemption) -> ConflictError:

@@ -57,7 +57,7 @@ RedemptionId = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._~-]{0,63}(?
 
 
 class RedemptionRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Redeem a token for this recipient, as the payment of their `conversion` where one was opened.
+    """Redeem a token for this recipient, as the payment of their `conversion`, which the offer may not require.
 
     With an `id` of the caller's the request can be sent again. Without one the token itself is what tells it again.
     """

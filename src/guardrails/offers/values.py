@@ -33,6 +33,7 @@ OfferId = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._~-]{0,63}(?!\n)$
 
 Step = Annotated[str, Meta(pattern=r"^[a-z][a-z0-9_-]{0,31}(?!\n)$")]
 Payment = Literal["wallet", "provider", "none"]
+Session = Literal["required", "optional"]
 
 _Bps = Annotated[int, Meta(ge=0, le=BPS)]
 
@@ -70,9 +71,9 @@ class OfferRequest(_Part, frozen=True):
 
     It can be had from `begins_at` on and until `ends_at` (half-open; null: no such bound), `stock` times in all (null:
     as often as asked for) and `per_recipient` times by one recipient. `steps` lead from opening to conversion, within
-    `session_seconds`. A token of the offer lives for `lifetime_seconds` at most. `commission_bps` of the price are what
-    the platform earns with each; the affiliate and the recipient have their shares of that, and the rest is the
-    platform's own.
+    `session_seconds`; where a `session` is `optional`, it can be redeemed without one, at a till or by a machine. A
+    token of the offer lives for `lifetime_seconds` at most. `commission_bps` of the price are what the platform earns
+    with each; the affiliate and the recipient have their shares of that, and the rest is the platform's own.
     """
 
     id: OfferId
@@ -86,6 +87,7 @@ class OfferRequest(_Part, frozen=True):
     stock: Annotated[int, Meta(ge=1, le=COUNT_MOST)] | None = None
     per_recipient: Annotated[int, Meta(ge=1, le=COUNT_MOST)] = 1
     steps: Annotated[tuple[Step, ...], Meta(min_length=1, max_length=3)] = STEPS
+    session: Session = "required"
     session_seconds: Annotated[int, Meta(ge=30, le=3600)] = SESSION_SECONDS
     lifetime_seconds: Annotated[int, Meta(ge=60, le=LIFETIME_MOST_SECONDS)] = LIFETIME_SECONDS
     campaign: Named | None = None

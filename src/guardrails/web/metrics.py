@@ -82,8 +82,8 @@ class Metrics:
         )
         redemptions = Counter(
             "guardrails_redemptions",
-            "Redemptions that entered a state, by payment method",
-            ("state", "method"),
+            "Redemptions that entered a state, by payment method, within a conversion session or not",
+            ("state", "method", "session"),
             registry=self._registry,
         )
         not_redeemed = Counter(
@@ -113,7 +113,7 @@ class Metrics:
         self.caps_filled = filled.inc
         self._earned = functools.cache(lambda currency, attributed: earned.labels(currency, attributed).inc)
         self._taken_back = functools.cache(lambda currency, attributed: taken_back.labels(currency, attributed).inc)
-        self._redemption = functools.cache(lambda state, method: redemptions.labels(state, method).inc)
+        self._redemption = functools.cache(lambda *labels: redemptions.labels(*labels).inc)
         self._not_redeemed = functools.cache(lambda reason: not_redeemed.labels(reason).inc)
         self._request = functools.cache(lambda route, status: requests.labels(route, status).inc)
         self._seconds = functools.cache(lambda route: seconds.labels(route).observe)
@@ -144,9 +144,9 @@ class Metrics:
         count = self._earned if amount_minor > 0 else self._taken_back
         count(currency, "yes" if attributed else "no")(abs(amount_minor))
 
-    def redemption(self, state: str, method: str) -> None:
+    def redemption(self, state: str, method: str, *, in_session: bool) -> None:
         """Count one redemption that entered a state."""
-        self._redemption(state, method)()
+        self._redemption(state, method, "yes" if in_session else "no")()
 
     def redemption_refused(self, code: str) -> None:
         """Count one token that could not be redeemed."""

@@ -72,7 +72,8 @@ class RedemptionRoom:
                 description="The stock and the token are held, the offer's payment method is asked, and what is paid "
                 "settles. The same `id` again, or the same request without one, is answered with the same redemption "
                 "(200). `reserved` and `authorised` are under way: read it again. `declined` holds nothing, and the "
-                "token may be tried again. `code` says why a token can't be redeemed.",
+                "token may be tried again. Without a `conversion` only an offer is redeemed whose `session` is "
+                "`optional`. `code` says why a token can't be redeemed.",
                 scope="conversions:write",
                 takes=RedemptionRequest,
                 gives=RedemptionView,
@@ -121,7 +122,7 @@ class RedemptionCount:
 
     def __call__(self, redemption: Redemption) -> None:
         """Count one."""
-        self._metrics.redemption(redemption.state, redemption.method)
+        self._metrics.redemption(redemption.state, redemption.method, in_session=redemption.conversion is not None)
         if redemption.state == "settled" and redemption.conversion is not None:
             self._count_conversion(redemption, redemption.conversion)
 
@@ -140,4 +141,4 @@ def _note(exchange: Exchange, redemption: Redemption) -> None:
     exchange.log["state"] = redemption.state
 
 
-EXAMPLE: dict[str, Any] = {"id": "order-4711", "recipient": "r-42"}
+EXAMPLE: dict[str, Any] = {"id": "order-4711", "recipient": "r-42", "conversion": "s-77"}

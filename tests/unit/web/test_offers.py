@@ -20,6 +20,7 @@ from redeeming import NOW, Rig
 
 KEYS = SigningKeys.generate(NOW)
 OFFER = {"id": "upgrade", "title": "Sea view", "amount_minor": 1900, "currency": "EUR", "sponsor": {"id": "hotel"}}
+WITHOUT_SESSION = {"session": "optional"}
 AT = {"Replay-At": NOW.isoformat()}
 
 
@@ -55,7 +56,7 @@ def service(make_service):
 def sold(service):
     """A service with an offer, a decision that carried it, and money in the wallet."""
     client, rig = service
-    assert client.post("/v1/offers", json=OFFER | {"stock": 2}, headers=AT).status_code == 201
+    assert client.post("/v1/offers", json=OFFER | WITHOUT_SESSION | {"stock": 2}, headers=AT).status_code == 201
     rig.decided()
     rig.top_up()
     return client, rig
@@ -83,6 +84,7 @@ def test_an_offer_is_registered_with_all_its_terms_and_how_it_stands(service):
         "stock": None,
         "per_recipient": 1,
         "steps": ["view", "confirm", "pay"],
+        "session": "required",
         "session_seconds": 300,
         "lifetime_seconds": 86_400,
         "campaign": None,
@@ -217,6 +219,18 @@ def test_what_can_not_be_redeemed_is_refused_with_its_code_and_counted(sold):
         assert f'guardrails_redemption_refusals_total{{reason="{reason}"}} 1.0' in told
 
 
+def test_an_offer_is_redeemed_within_a_session_unless_its_terms_say_otherwise(service):
+    client, rig = service
+    client.post("/v1/offers", json=OFFER)
+    rig.decided()
+    rig.top_up()
+    refused = redeem(client, rig.token())
+    assert code(refused) == (409, "conversion.required")
+    assert refused.get_json()["errors"][0]["pointer"] == "/conversion"
+    assert 'guardrails_redemption_refusals_total{reason="conversion.required"} 1.0' in client.get("/metrics").text
+    assert client.get("/v1/offers/upgrade").get_json()["settled"] == 0
+
+
 def test_the_states_that_redemptions_enter_are_counted_by_method(sold):
     client, rig = sold
     redeem(client, rig.token(), id="order-1")
@@ -224,7 +238,7 @@ def test_the_states_that_redemptions_enter_are_counted_by_method(sold):
     client.post("/v1/redemptions/order-1/refund", json={"kind": "refund"})
     told = client.get("/metrics").text
     for state in ("settled", "refunded"):
-        assert f'guardrails_redemptions_total{{method="wallet",state="{state}"}} 1.0' in told
+        assert f'guardrails_redemptions_total{{method="wallet",session="no",state="{state}"}} 1.0' in told
 
 
 def test_a_conversion_that_a_payment_completes_is_counted(sold):
@@ -234,7 +248,9 @@ def test_a_conversion_that_a_payment_completes_is_counted(sold):
     for name in ("view", "confirm"):
         client.post("/v1/conversions/k-1/steps", json={"step": name}, headers=AT)
     assert redeem(client, token, conversion="k-1").status_code == 201
-    assert 'guardrails_conversion_steps_bucket{le="3.0"} 1.0' in client.get("/metrics").text
+    told = client.get("/metrics").text
+    assert 'guardrails_conversion_steps_bucket{le="3.0"} 1.0' in told
+    assert 'guardrails_redemptions_total{method="wallet",session="yes",state="settled"} 1.0' in told
     assert client.get("/v1/conversions/k-1", headers=AT).get_json()["state"] == "converted"
 
 

@@ -131,11 +131,13 @@ def shell(tmp_path):
 
 FIRST_OFFER = [command for command, _ in commands_of("first-offer.md")]
 OPENED, PAID = (FIRST_OFFER.index(next(each for each in FIRST_OFFER if word in each)) for word in ("s-77", "redeem"))
-BEFORE = {"conversions.md": FIRST_OFFER[:OPENED], "offers.md": FIRST_OFFER[:PAID]}
+BEFORE = {"conversions.md": FIRST_OFFER[:OPENED], "http-api.md": FIRST_OFFER[:OPENED], "offers.md": FIRST_OFFER[:PAID]}
 """What leads to where a page begins: `$TOKEN`, and for what is redeemed, the session."""
 
 
-@pytest.mark.parametrize("page", ["first-offer.md", "offers.md", "conversions.md", "wallet.md", "revenue.md"])
+@pytest.mark.parametrize(
+    "page", ["first-offer.md", "http-api.md", "offers.md", "conversions.md", "wallet.md", "revenue.md"]
+)
 def test_what_a_page_shows_is_answered_with_the_sample_policies(page, shell):
     before = BEFORE.get(page, [])
     commands = commands_of(page)

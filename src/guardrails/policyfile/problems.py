@@ -98,6 +98,7 @@ WARNINGS: Mapping[str, str] = {
 """What `lint` finds in a set that loads, by code."""
 
 LONGEST_QUOTE = 60
+SHORTEST_TYPO = 3
 
 
 class Problem(msgspec.Struct, frozen=True, order=True):
@@ -143,7 +144,8 @@ def did_you_mean(word: object, choices: Iterable[str]) -> str:
     if not isinstance(word, str) or len(word) > LONGEST_QUOTE:
         return ""
     names = list(choices)
-    near = difflib.get_close_matches(word.lower(), names, n=1) or [
+    cutoff = 0.6 if len(word) > SHORTEST_TYPO else 0.75  # half of a short word is found in many others
+    near = difflib.get_close_matches(word.lower(), names, n=1, cutoff=cutoff) or [
         name for name in names if name.endswith((f".{word}", f"/{word}")) or name.startswith(f"{word}_")
     ]
     return f"did you mean `{near[0]}`?" if near else ""

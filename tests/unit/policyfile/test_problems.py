@@ -48,12 +48,13 @@ def test_input_is_quoted_readably(value, wanted):
         ("once", "did you mean `once_within`?"),
         ("Berlin", "did you mean `Europe/Berlin`?"),
         ("xyz", ""),
+        ("id", ""),
         (3, ""),
         ("channel" * 100, ""),
     ],
 )
 def test_the_nearest_choice_is_offered(word, wanted):
-    assert wanted == did_you_mean(word, ["channel", "content.class", "once_within", "Europe/Berlin"])
+    assert wanted == did_you_mean(word, ["channel", "content.class", "once_within", "Europe/Berlin", "kind"])
 
 
 def test_codes_are_kebab_case_sentences_and_either_problems_or_warnings():

@@ -140,7 +140,7 @@ BEFORE = {"conversions.md": FIRST_OFFER[:OPENED], "http-api.md": FIRST_OFFER[:OP
 )
 def test_what_a_page_shows_is_answered_with_the_sample_policies(page, shell):
     before = BEFORE.get(page, [])
-    commands = commands_of(page)
+    commands = commands_of(page)[: 1 if page == "http-api.md" else None]  # its others: tests/unit/web/test_documents.py
     assert commands
     answers = shell([*before, *(command for command, _ in commands)])[len(before) :]
     for (command, wanted), answered in zip(commands, answers, strict=True):

@@ -9,10 +9,12 @@ import pytest
 from earned import Earnings, allow
 from guardrails.attribution.commissions import Commissions
 from guardrails.attribution.settlement import Settlements
+from guardrails.attribution.values import Shortfall
+from guardrails.core.bookkeeping import Account, Transaction, moved
 from guardrails.core.policy_set import Attribution
 from guardrails.offers.conversions import KeptConversion
 from offer_terms import offer
-from redeeming import NOW, Rig, answer
+from redeeming import NOW, Rig, answer, wallet
 from stores import instant
 
 SHARED = {"benefit_bps": 1000, "affiliate": "blog", "affiliate_bps": 500, "offer": "upgrade", "sponsor": "hotel"}
@@ -64,6 +66,34 @@ def test_what_is_taken_back_takes_its_commission_with_it(selling, kind):
     assert selling.earnings.balances() == {"outside bank EUR": 5000, "recipient anna EUR": 5000}
     taken_back = selling.revenue("redemption:red-1").reversed_by
     assert selling.revenue(taken_back).reason == state
+
+
+@pytest.mark.parametrize(("kind", "state"), [("refund", "refunded"), ("chargeback", "charged_back")])
+def test_a_benefit_that_was_spent_is_the_platform_s_loss_and_shortens_no_refund(selling, kind, state):
+    """All of the price comes back, and nobody falls below zero: what was spent of the credit is a line in its name."""
+    selling.redeem(selling.token(), id="red-1")
+    spent = Transaction(
+        id="spent",
+        kind="payment",
+        postings=moved(5000 - 1900 + 19, source=wallet(), target=Account("sponsor", "cafe", "EUR")),
+        at=instant(10, 30),
+    )
+    selling.do(lambda session: session.ledger.append([spent]))
+    assert selling.refund("red-1", kind=kind, now=instant(11)).state == state
+    assert selling.earnings.balances() == {
+        "outside bank EUR": 5000,
+        "recipient anna EUR": 1900,
+        "shortfall recipient:anna EUR": 19,
+        "sponsor cafe EUR": 3119,
+    }
+    reversal = selling.revenue(f"redemption:red-1:{state}")
+    assert reversal.shortfalls == (Shortfall(kind="recipient", owner="anna", amount_minor=19),)
+    settlement = selling.settlement()
+    assert (settlement.totals[0].shortfall_minor, settlement.differences) == (19, ())
+    told = [each for each in selling.earnings.log() if each["event"] == "revenue.reversed"]
+    assert [each["body"]["shortfalls"] for each in told] == [
+        [{"kind": "recipient", "owner": "anna", "amount_minor": 19}]
+    ]
 
 
 def test_every_line_of_the_month_is_proven_by_an_entry_of_the_log(selling):

@@ -1,14 +1,12 @@
 from __future__ import annotations
 
-from contextlib import contextmanager
-
 import pytest
-from sqlalchemy import event as sqlalchemy_event
 
 from guardrails.consent import ConsentEvent, ConsentRequest, ConsentService, SqlConsents
 from guardrails.core.needs import ConsentQuery, ConsentState
 from guardrails.errors import CandidateError
 from guardrails.storage.connections import Database
+from round_trips import statements
 from stores import instant, sql_session, sqlite_url
 
 
@@ -231,19 +229,6 @@ def test_a_history_is_read_in_parts(do):
 
 
 # --- round trips ------------------------------------------------------------------------------------------------
-
-
-@contextmanager
-def statements(engine):
-    """What is said to the database meanwhile."""
-    said = []
-
-    def note(_connection, _cursor, statement, _parameters, _context, _is_many):
-        said.append(statement)
-
-    sqlalchemy_event.listen(engine, "before_cursor_execute", note)
-    yield said
-    sqlalchemy_event.remove(engine, "before_cursor_execute", note)
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

@@ -188,3 +188,27 @@ def test_what_was_posted_in_a_span_of_time_is_paged_by_number(do):
 def test_nothing_is_kept_where_nothing_was_posted(do):
     append(do)
     assert do(lambda session: session.ledger.last_seq()) == 0
+
+
+def test_what_is_appended_together_is_seen_at_once_by_balances_and_by_id(do):
+    def together(session):
+        with session.ledger.together([BANK, WALLET]):
+            session.ledger.append([move("t-1", 500, BANK, WALLET)])
+            with session.ledger.together([ACME]):  # part of the other
+                session.ledger.append([move("t-2", 200, WALLET, ACME)])
+            found = session.ledger.by_id(["t-2", "t-3"])
+            return session.ledger.balances([BANK, WALLET, ACME]), dict(found)
+
+    assert do(together) == ({BANK: 500, WALLET: 300, ACME: 200}, {"t-2": move("t-2", 200, WALLET, ACME)})
+    assert balances(do, BANK, WALLET, ACME) == [500, 300, 200]
+    assert do(lambda session: session.ledger.last_seq()) == 2
+
+
+def test_what_is_appended_together_holds_to_the_constraints(do):
+    def overdraw(session):
+        with session.ledger.together([]):
+            session.ledger.append([move("t-1", 1, WALLET, ACME)])
+
+    with pytest.raises(REFUSED):
+        do(overdraw)
+    assert do(lambda session: session.ledger.last_seq()) == 0

@@ -33,28 +33,69 @@ class Reversing(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def reverse(session: Session, asked: Sequence[Reversing]) -> list[Booked | CandidateError]:
-    """Take revenues back, in order; one result each: the reversal."""
-    return [_reverse(session, each) for each in asked]
+    """Take revenues back, in order; one result each: the reversal. One read and one write a store."""
+    writer = _Writer(session, asked)
+    results = [writer.reverse(each) for each in asked]
+    writer.write(session)
+    return results
 
 
-def _reverse(session: Session, asked: Reversing) -> Booked | CandidateError:
-    new_id = asked.id or asked.new_id
-    kept = session.revenues.by_id([asked.revenue_id, new_id])
-    first = kept.get(asked.revenue_id)
-    if first is None:
-        return NotFoundError(f"no revenue `{asked.revenue_id}` is booked")
-    revenue = first.revenue
-    if revenue.reverses is not None:
-        message = (
-            f"`{revenue.id}` took `{revenue.reverses}` back, and is not taken back itself: book that again instead"
-        )
-        return ConflictError(message, code="revenue.is_reversal")
-    if revenue.reversed_by is not None:
-        return _again(session.revenues.by_id([revenue.reversed_by])[revenue.reversed_by], asked)
-    if new_id in kept:
-        message = f"`{new_id}` is booked already, and is not the reversal of `{revenue.id}`"
-        return ConflictError(message, problems=(("/id", message),), code="revenue.other_body")
-    return _taken_back(session, revenue, new_id, asked)
+class _Writer:
+    """What is there of all that is asked for, and the reversals of it so far; written at the end."""
+
+    def __init__(self, session: Session, asked: Sequence[Reversing]) -> None:
+        ids = dict.fromkeys(id_ for each in asked for id_ in (each.revenue_id, each.id or each.new_id))
+        self._kept = dict(session.revenues.by_id(list(ids)))
+        reversals = [each.revenue.reversed_by for each in self._kept.values() if each.revenue.reversed_by is not None]
+        if reversals:
+            self._kept |= session.revenues.by_id(reversals)
+        booked = [transaction_id(each.revenue_id) for each in asked if each.revenue_id in self._kept]
+        self._booked = session.ledger.by_id(booked) if booked else {}
+        accounts = dict.fromkeys(account for each in self._booked.values() for account in accounts_to_reverse(each))
+        self._books = Books(session.ledger.balances(list(accounts)) if accounts else {})
+        self._next_index = session.audit.next_index() if booked else 0
+        self._added: list[StoredRevenue] = []
+
+    def reverse(self, asked: Reversing) -> Booked | CandidateError:
+        """The reversal; or the error, and nothing of it."""
+        new_id = asked.id or asked.new_id
+        first = self._kept.get(asked.revenue_id)
+        if first is None:
+            return NotFoundError(f"no revenue `{asked.revenue_id}` is booked")
+        revenue = first.revenue
+        if revenue.reverses is not None:
+            message = (
+                f"`{revenue.id}` took `{revenue.reverses}` back, and is not taken back itself: book that again instead"
+            )
+            return ConflictError(message, code="revenue.is_reversal")
+        if revenue.reversed_by is not None:
+            return _again(self._kept[revenue.reversed_by], asked)
+        if new_id in self._kept:
+            message = f"`{new_id}` is booked already, and is not the reversal of `{revenue.id}`"
+            return ConflictError(message, problems=(("/id", message),), code="revenue.other_body")
+        return self._take_back(first, new_id, asked)
+
+    def _take_back(self, first: StoredRevenue, new_id: str, asked: Reversing) -> Booked | CandidateError:
+        booked = self._booked[transaction_id(first.revenue.id)]
+        id_ = transaction_id(new_id)
+        transaction = reversal_of(booked, self._books.balances, id=id_, at=asked.now, kind=REVERSED)
+        refusal = self._books.post(transaction)
+        if refusal is not None:
+            return refused(refusal, "")
+        index = self._next_index + len(self._added)
+        stored = StoredRevenue(_reversal(first.revenue, transaction, new_id, index, asked), asked.body_hash)
+        self._added.append(stored)
+        reversed_ = msgspec.structs.replace(first.revenue, reversed_by=new_id)
+        self._kept |= {first.revenue.id: StoredRevenue(reversed_, first.body_hash), new_id: stored}
+        return Booked(stored.revenue, is_new=True)
+
+    def write(self, session: Session) -> None:
+        """Write all of it, one call a store."""
+        if not self._added:
+            return
+        session.ledger.append(self._books.posted)
+        session.audit.append([event_of(each.revenue, REVERSED) for each in self._added])
+        session.revenues.append(self._added)
 
 
 def _again(reversal: StoredRevenue, asked: Reversing) -> Booked | CandidateError:
@@ -66,21 +107,14 @@ def _again(reversal: StoredRevenue, asked: Reversing) -> Booked | CandidateError
     return ConflictError(message, problems=(("/id", message),), code="revenue.reversed")
 
 
-def _taken_back(session: Session, revenue: Revenue, new_id: str, asked: Reversing) -> Booked | CandidateError:
-    booked = session.ledger.by_id([transaction_id(revenue.id)])[transaction_id(revenue.id)]
-    balances = session.ledger.balances(accounts_to_reverse(booked))
-    transaction = reversal_of(booked, balances, id=transaction_id(new_id), at=asked.now, kind=REVERSED)
-    books = Books(balances)
-    refusal = books.post(transaction)
-    if refusal is not None:
-        return refused(refusal, "")
-    reversal = Revenue(
+def _reversal(revenue: Revenue, transaction: Transaction, new_id: str, audit_index: int, asked: Reversing) -> Revenue:
+    return Revenue(
         id=new_id,
         amount_minor=-revenue.amount_minor,
         currency=revenue.currency,
         at=asked.now,
         recorded_at=asked.now,
-        audit_index=session.audit.next_index(),
+        audit_index=audit_index,
         model=revenue.model,
         recipient=revenue.recipient,
         sponsor=revenue.sponsor,
@@ -94,10 +128,6 @@ def _taken_back(session: Session, revenue: Revenue, new_id: str, asked: Reversin
         reason=asked.reason,
         shortfalls=_shortfalls(transaction),
     )
-    session.ledger.append(books.posted)
-    session.audit.append([event_of(reversal, REVERSED)])
-    session.revenues.append([StoredRevenue(reversal, asked.body_hash)])
-    return Booked(reversal, is_new=True)
 
 
 def _negated(part: Part) -> Part:

@@ -6,7 +6,8 @@ such a transaction before it comes here; the store is the second line, and fails
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from datetime import datetime
 from itertools import groupby
 from typing import Any, NamedTuple, Protocol
@@ -54,6 +55,12 @@ class LedgerStore(Protocol):
 
     def append(self, transactions: Sequence[Transaction], /) -> None:
         """Keep new transactions, in order, and bring the balances up to date; none of their ids is kept."""
+
+    def together(self, accounts: Sequence[Account], /) -> AbstractContextManager[None]:
+        """Read the balances of `accounts` at once, and write all that is appended meanwhile at once, at the end.
+
+        Until then `balances` and `by_id` see it, and nothing else does. Within another it is part of that one.
+        """
 
     def by_id(self, ids: Sequence[str], /) -> Mapping[str, Transaction]:
         """The transaction for each id that has one."""
@@ -136,6 +143,11 @@ class MemoryLedger:
             if balance < 0:
                 raise ValueError(f"the balance of {account.key} would be {balance}")
             self._journal.put(self._balances, account, balance)
+
+    def together(self, accounts: Sequence[Account], /) -> AbstractContextManager[None]:
+        """Nothing is gained by it here."""
+        del accounts
+        return nullcontext()
 
     def by_id(self, ids: Sequence[str], /) -> Mapping[str, Transaction]:
         """The transaction for each id that has one."""
@@ -290,14 +302,45 @@ _ACCOUNTS = (
 )
 
 
+class _Gathered(NamedTuple):
+    """What is to be written together, and the balances as they are with it."""
+
+    balances: dict[Account, int]
+    transactions: list[Transaction]
+
+
 class SqlLedger:
     """The ledger in three tables: `ledger_transactions`, `ledger_postings`, and `ledger_accounts` for the balances."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
+        self._gathered: _Gathered | None = None
+
+    @contextmanager
+    def together(self, accounts: Sequence[Account], /) -> Iterator[None]:
+        """Read the balances of `accounts` at once, and write all that is appended meanwhile at once, at the end."""
+        if self._gathered is not None:
+            yield
+            return
+        self._gathered = gathered = _Gathered({}, [])
+        try:
+            self.balances(accounts)
+            yield
+        finally:
+            self._gathered = None
+        self.append(gathered.transactions)
 
     def balances(self, accounts: Sequence[Account], /) -> dict[Account, int]:
-        """The balance of each account, in one statement."""
+        """The balance of each account, in one statement; of those that were read together, in none."""
+        if self._gathered is None:
+            return self._read_balances(accounts)
+        known = self._gathered.balances
+        unread = [each for each in accounts if each not in known]
+        if unread:
+            known.update(self._read_balances(unread))
+        return {each: known[each] for each in accounts}
+
+    def _read_balances(self, accounts: Sequence[Account]) -> dict[Account, int]:
         by_key = {account.key: account for account in accounts}
         rows = self._connection.execute(_BALANCES, {"keys": encode_rows([(key,) for key in by_key])})
         return dict.fromkeys(accounts, 0) | {by_key[key]: balance for key, balance in rows}
@@ -311,6 +354,9 @@ class SqlLedger:
         """Keep new transactions, in four statements."""
         if not transactions:
             return
+        if self._gathered is not None:
+            self._gather(self._gathered, transactions)
+            return
         numbered = list(enumerate(transactions, start=self.last_seq() + 1))
         insert_rows(self._connection, ledger_transactions, [_to_row(seq, each) for seq, each in numbered])
         postings = [(posting.account.key, seq, posting.amount) for seq, each in numbered for posting in each.postings]
@@ -320,10 +366,18 @@ class SqlLedger:
         changed = [(each.key, each.kind, each.unit, change) for each, change in _changes(transactions).items()]
         self._connection.execute(_CHANGE, {"changed": encode_rows(changed)})
 
+    def _gather(self, gathered: _Gathered, transactions: Sequence[Transaction]) -> None:
+        changes = _changes(transactions)
+        before = self.balances(list(changes))
+        gathered.balances.update({account: before[account] + change for account, change in changes.items()})
+        gathered.transactions.extend(transactions)
+
     def by_id(self, ids: Sequence[str], /) -> Mapping[str, Transaction]:
         """The transaction for each id that has one, in one statement."""
+        wanted, gathered = set(ids), () if self._gathered is None else self._gathered.transactions
         rows = self._connection.execute(_BY_ID, {"ids": encode_rows([(each,) for each in ids])})
-        return {each.id: each for each in _from_rows(rows)}
+        found = {each.id: each for each in _from_rows(rows)}
+        return found | {each.id: _in_order(each) for each in gathered if each.id in wanted}
 
     def referring_to(self, causes: Sequence[str], /) -> Mapping[str, tuple[Transaction, ...]]:
         """For each id the transactions that refer to it, in one statement."""

@@ -8,6 +8,7 @@ A refund is the reversal of its payment: what the sponsor no longer has comes fr
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from datetime import datetime
 from typing import Protocol
 
@@ -35,6 +36,9 @@ class LedgerStore(Protocol):
 
     def append(self, transactions: Sequence[Transaction], /) -> None:
         """Keep transactions, and bring the balances up to date."""
+
+    def together(self, accounts: Sequence[Account], /) -> AbstractContextManager[None]:
+        """Read the balances of `accounts` at once, and write all that is appended meanwhile at once, at the end."""
 
 
 def wallet_account(payment: Payment) -> Account:
@@ -72,14 +76,15 @@ def post(ledger: LedgerStore, transactions: Sequence[Transaction]) -> Refusal | 
     return None
 
 
-def payments_taken_back(ledger: LedgerStore, payments: Iterable[Transaction], *, kind: str, at: datetime) -> None:
-    """Post the reversals of payments, with one read and one write. `kind` is `refund` or `chargeback`."""
-    payments = list(payments)
+def payments_taken_back(ledger: LedgerStore, payments: Sequence[tuple[Transaction, str]]) -> None:
+    """Post the reversals of payments, with one read and one write: each with its kind, `refund` or `chargeback`, and
+    stated as of when it is taken back.
+    """
     if not payments:
         return
-    books = Books(ledger.balances(_accounts(account for each in payments for account in accounts_to_reverse(each))))
-    for each in payments:
-        refusal = books.post(reversal_of(each, books.balances, id=f"{kind}:{each.refers_to}", at=at, kind=kind))
+    books = Books(ledger.balances(_accounts(account for each, _ in payments for account in accounts_to_reverse(each))))
+    for each, kind in payments:
+        refusal = books.post(reversal_of(each, books.balances, id=f"{kind}:{each.refers_to}", at=each.at, kind=kind))
         if refusal is not None:
             raise OverflowError(f"the books can't hold the {kind} of {each.id}: {refusal}")
     ledger.append(books.posted)

@@ -18,6 +18,7 @@ from datetime import datetime
 
 import msgspec
 
+from guardrails.core.bookkeeping import Account
 from guardrails.core.claims import OfferClaims
 from guardrails.decide.ports import StoredDecision
 from guardrails.errors import CandidateError, ConflictError, GoneError, NotFoundError
@@ -73,9 +74,11 @@ class Redeeming:
 
     def __call__(self, session: RedemptionSession, asked: list[Taking]) -> list[Redeemed | CandidateError]:
         """Redeem all that can be, in order."""
-        known, unit = _Known(session, asked), RedemptionUnit()
-        results = [self._redeem(session, known, unit, each) for each in asked]
-        unit.write(session, on_settled=self._on_settled, on_taken_back=self._on_taken_back)
+        known = _Known(session, asked)
+        unit = RedemptionUnit(known.offers)
+        with session.ledger.together(known.wallet_accounts(asked)):
+            results = [self._redeem(session, known, unit, each) for each in asked]
+            unit.write(session, on_settled=self._on_settled, on_taken_back=self._on_taken_back)
         return [
             Redeemed(unit.latest(each.redemption), each.is_new) if isinstance(each, Redeemed) else each
             for each in results
@@ -148,6 +151,17 @@ class _Known:
         self._held_by: Counter[tuple[str, str]] = Counter(session.redemptions.held_by(pairs))
         self._conversions: Mapping[str, KeptConversion] = session.conversions.by_id(conversions) if conversions else {}
         self._taken: Counter[str] = Counter({offer.id: offer.taken for offer in self.offers.values()})
+
+    def wallet_accounts(self, asked: Sequence[Taking]) -> list[Account]:
+        """The accounts that wallets may pay from and to, to be read at once."""
+        accounts: dict[Account, None] = {}
+        for each in asked:
+            offer = self.offers.get(each.claims.offer)
+            if offer is not None and offer.terms.payment == "wallet" and each.id not in self.by_id:
+                terms = offer.terms
+                accounts[Account("recipient", each.request.recipient, terms.currency)] = None
+                accounts[Account("sponsor", terms.sponsor.id, terms.currency)] = None
+        return list(accounts)
 
     def learn(self, redemption: Redemption) -> None:
         """A redemption that an item of the group made."""

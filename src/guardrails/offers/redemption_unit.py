@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from types import MappingProxyType
 from typing import Protocol
 
 import msgspec
@@ -74,7 +75,9 @@ def nothing_follows(session: RedemptionSession, turns: Sequence[RedemptionTurn],
 class RedemptionUnit:
     """The changes of a unit; those that items of it made are seen by the ones after them."""
 
-    def __init__(self) -> None:
+    def __init__(self, offers: Mapping[str, Offer] = MappingProxyType({})) -> None:
+        """`offers` are those that were read already, by id."""
+        self._offers = offers
         self._added: dict[str, Redemption] = {}
         self._changed: dict[str, Redemption] = {}
         self._turns: list[tuple[Redemption | None, Redemption, datetime]] = []
@@ -112,7 +115,8 @@ class RedemptionUnit:
             session.offers.take(units)
         if turned:
             session.audit.append([_event(after, at) for _, after, at in turned])
-        self._follow(session, on_settled, on_taken_back)
+        with session.ledger.together(()):
+            self._follow(session, on_settled, on_taken_back)
 
     def _note(self, before: Redemption | None, after: Redemption, at: datetime) -> None:
         self._turns.append((before, after, at))
@@ -136,7 +140,8 @@ class RedemptionUnit:
         taken_back = [(each, at) for before, each, at in self._turns if _is_taken_back(before, each)]
         if not settled and not taken_back:
             return
-        offers = session.offers.by_id(sorted({each.offer for each, _ in (*settled, *taken_back)}))
+        unread = sorted({each.offer for each, _ in (*settled, *taken_back)} - self._offers.keys())
+        offers = {**self._offers, **(session.offers.by_id(unread) if unread else {})}
         if settled:
             by_conversion = {each.conversion: at for each, at in settled if each.conversion is not None}
             if by_conversion:
@@ -173,10 +178,14 @@ def _post_payments(session: RedemptionSession, settled: Sequence[tuple[Redemptio
 
 
 def _post_refunds(session: RedemptionSession, taken_back: Sequence[tuple[Redemption, datetime]]) -> None:
-    for each, at in taken_back:
-        if each.method != "none":
-            kind = "chargeback" if each.state == "charged_back" else "refund"
-            payments_taken_back(session.ledger, [_payment(each, at)], kind=kind, at=at)
+    payments_taken_back(
+        session.ledger,
+        [
+            (_payment(each, at), "chargeback" if each.state == "charged_back" else "refund")
+            for each, at in taken_back
+            if each.method != "none"
+        ],
+    )
 
 
 def _payment(redemption: Redemption, at: datetime) -> Transaction:

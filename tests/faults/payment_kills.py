@@ -20,8 +20,14 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Self
 
+import msgspec
+
+from earned import allow
+from guardrails.attribution.commissions import Commissions
 from guardrails.core.bookkeeping import Account, Transaction, moved
 from guardrails.core.claims import OfferClaims
+from guardrails.core.policy_set import Attribution
+from guardrails.offers.payment_events import PaymentEvent, PaymentEventData, PaymentEvents
 from guardrails.offers.provider import Patience, Provider
 from guardrails.offers.provider_calls import SignedCalls
 from guardrails.offers.redemption_service import Redemptions
@@ -31,15 +37,20 @@ from guardrails.offers.wallet_payments import WalletPayments
 from guardrails.signing import SigningKeys, Tokens
 from offer_terms import offer
 from payment_service import SECRET
-from stores import instant, open_stores, run, stored_decision
+from stores import instant, open_stores, run
 
 TESTS = Path(__file__).parents[1]
 TIMEOUT_SECONDS = 0.5
 NOW = instant(10, 5)
 PRICE = 1900
 STOCK = 100_000
+COMMISSION_BPS = 1000
+SHARED = {"benefit_bps": 1000, "affiliate": "blog", "affiliate_bps": 500}
 LONG = timedelta(hours=2)
 """Longer than any pause: all that is under way is due after it."""
+
+TAKEN_BACK = {"refund", "wallet refund", "told of a chargeback"}
+"""Scenarios of what was redeemed before."""
 
 STEPS_MOST = 100
 GIVEN_UP_AFTER = 3
@@ -148,14 +159,17 @@ class _Run:
             new_id=lambda: os.urandom(8).hex(),
             chance=lambda: 0.5,
         )
+        commissions, dying = Commissions(terms=Attribution), _Dying(self.transactor, points)
         self.redemptions = Redemptions(
-            _Dying(self.transactor, points),
+            dying,
             tokens=lambda: tokens,
             methods={"provider": provider, "wallet": WalletPayments()},
             new_id=lambda: os.urandom(8).hex(),
             clock=lambda: NOW,
-            on_settled=_commission,
+            on_settled=commissions.settled,
+            on_taken_back=commissions.taken_back,
         )
+        self._events = PaymentEvents(dying, self.redemptions, clock=lambda: NOW)
 
     def prepare(self, recipient: str) -> None:
         """The offer, a decision that carried it to the recipient, and money in their wallet; once."""
@@ -177,6 +191,12 @@ class _Run:
     def refund(self, recipient: str) -> None:
         self.redemptions.refund(f"red-{recipient}", RefundRequest(kind="refund"), now=NOW)
 
+    def charge_back(self, recipient: str) -> None:
+        """The payment service tells that the payer's bank took it back; the same event, however often."""
+        data = PaymentEventData(payment=f"red-{recipient}", amount_minor=PRICE, currency="EUR")
+        event = PaymentEvent(type="payment.charged_back", timestamp=NOW, data=data)
+        self._events.take(f"evt-{recipient}", event)
+
     def recover(self, since: int, steps: int) -> None:
         """Steps of upkeep, each long after the one before, as many as it takes; `since` is later than all before."""
         for step in range(since, since + steps):
@@ -190,33 +210,17 @@ def _clock() -> datetime:
 
 
 def _prepare(session: Any, recipient: str) -> None:
-    decision = stored_decision(
-        1, recipient=recipient, decision_id=f"d-{recipient}", candidate_id=f"c-{recipient}", state="sent"
-    )
+    decision_id = f"d-{recipient}"
+    carried = allow(1, at=NOW, recipient=recipient, decision_id=decision_id, sponsor="hotel", **SHARED)
+    decision = msgspec.structs.replace(carried, decision_id=decision_id, candidate_id=f"c-{recipient}")
     if decision.decision_id in session.decisions.by_id([decision.decision_id]):
         return
     session.decisions.insert([decision])
     if not session.offers.by_id(["paid"]):
-        session.offers.insert([offer("paid", payment="provider", stock=STOCK), offer("own", stock=STOCK)])
+        terms = {"stock": STOCK, "commission_bps": COMMISSION_BPS}
+        session.offers.insert([offer("paid", payment="provider", **terms), offer("own", **terms)])
     postings = moved(PRICE, source=Account("outside", "bank", "EUR"), target=Account("recipient", recipient, "EUR"))
     session.ledger.append([Transaction(id=f"top-up:{recipient}", kind="top-up", postings=postings, at=NOW)])
-
-
-def _commission(session: Any, settled: Any) -> None:
-    """What is booked when a redemption settles: a tenth of its price. The id of a transaction is taken once."""
-    session.ledger.append(
-        [
-            Transaction(
-                id=f"commission:{turn.redemption.id}",
-                kind="revenue",
-                postings=moved(
-                    PRICE // 10, source=Account("sponsor", "hotel", "EUR"), target=Account("platform", "own", "EUR")
-                ),
-                at=turn.at,
-            )
-            for turn in settled
-        ]
-    )
 
 
 def _do(what: Mapping[str, Any], database_url: str, payments_url: str, keys: SigningKeys) -> None:
@@ -228,13 +232,16 @@ def _do(what: Mapping[str, Any], database_url: str, payments_url: str, keys: Sig
         running.recover(what["since"] * STEPS_MOST, STEPS_MOST)
         return
     running.prepare(recipient)
-    if scenario == "refund":
-        running.redeem(recipient, "paid")
+    offer_id = "own" if "wallet" in scenario else "paid"
+    if scenario in TAKEN_BACK:
+        running.redeem(recipient, offer_id)
     points.arm(what["kill_at"])
-    if scenario == "refund":
+    if scenario == "told of a chargeback":
+        running.charge_back(recipient)
+    elif scenario in TAKEN_BACK:
         running.refund(recipient)
     else:
-        running.redeem(recipient, "own" if scenario == "wallet" else "paid")
+        running.redeem(recipient, offer_id)
     if scenario == "give up":
         running.recover(what["since"] * STEPS_MOST, GIVEN_UP_AFTER)
     running.transactor.close()

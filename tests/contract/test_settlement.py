@@ -194,21 +194,36 @@ def accounts_of(payment):
 
 
 @pytest.mark.parametrize(
-    ("month", "start", "end"),
+    ("zone", "month", "start", "end"),
     [
-        ("2026-03", "2026-03-01T00:00:00+01:00", "2026-04-01T00:00:00+02:00"),
-        ("2026-10", "2026-10-01T00:00:00+02:00", "2026-11-01T00:00:00+01:00"),
-        ("2026-12", "2026-12-01T00:00:00+01:00", "2027-01-01T00:00:00+01:00"),
+        ("Europe/Berlin", "2026-03", "2026-03-01T00:00:00+01:00", "2026-04-01T00:00:00+02:00"),
+        ("Europe/Berlin", "2026-10", "2026-10-01T00:00:00+02:00", "2026-11-01T00:00:00+01:00"),
+        ("Europe/Berlin", "2026-12", "2026-12-01T00:00:00+01:00", "2027-01-01T00:00:00+01:00"),
+        # The last day of March 2024 has 23 hours in London.
+        ("Europe/London", "2024-03", "2024-03-01T00:00:00+00:00", "2024-04-01T00:00:00+01:00"),
+        ("Europe/London", "2024-10", "2024-10-01T00:00:00+01:00", "2024-11-01T00:00:00+00:00"),
+        # A midnight is skipped within the month, and another comes twice.
+        ("America/Sao_Paulo", "2018-11", "2018-11-01T00:00:00-03:00", "2018-12-01T00:00:00-02:00"),
+        ("America/Sao_Paulo", "2018-02", "2018-02-01T00:00:00-02:00", "2018-03-01T00:00:00-03:00"),
+        # The first midnight of August 2014 is skipped in Cairo, as that of October 2017 is in Asuncion.
+        ("Africa/Cairo", "2014-07", "2014-07-01T00:00:00+02:00", "2014-08-01T01:00:00+03:00"),
+        ("Africa/Cairo", "2014-08", "2014-08-01T01:00:00+03:00", "2014-09-01T00:00:00+03:00"),
+        ("America/Asuncion", "2017-09", "2017-09-01T00:00:00-04:00", "2017-10-01T01:00:00-03:00"),
+        # The last hour of September 2010 comes twice in Cairo, the first of November 2015 in Havana.
+        ("Africa/Cairo", "2010-09", "2010-09-01T00:00:00+02:00", "2010-10-01T00:00:00+02:00"),
+        ("America/Havana", "2015-10", "2015-10-01T00:00:00-04:00", "2015-11-01T00:00:00-04:00"),
+        ("America/Havana", "2015-11", "2015-11-01T00:00:00-04:00", "2015-12-01T00:00:00-05:00"),
     ],
 )
-def test_a_month_is_the_zones_own_and_half_open(earnings, month, start, end):
+def test_a_month_is_the_zones_own_and_half_open(earnings, zone, month, start, end):
     first, after = datetime.fromisoformat(start), datetime.fromisoformat(end)
     moment = timedelta(microseconds=1)
     for id_, now in {"before": first - moment, "first": first, "last": after - moment, "after": after}.items():
         earnings.report(id_, 5, now=now.astimezone(UTC))
         pay(earnings, f"red-{id_}", 7, at=now.astimezone(UTC))
-    settlement = settle(earnings, month)
+    settlement = settle(earnings, month, zone=ZoneInfo(zone))
     assert (settlement.starts_at, settlement.ends_at) == (first, after)
+    assert (settlement.starts_at.isoformat(), settlement.ends_at.isoformat()) == (start, end)
     assert {each[1] for each in lines(settlement, "sponsor", "acme")} == {"first", "last", "red-first", "red-last"}
     assert settlement.differences == ()
 

@@ -121,19 +121,29 @@ def test_a_moment_is_half_open(policy, now, timing, change):
 
 
 @pytest.mark.parametrize(
-    ("instant", "opens"),
+    ("instant", "opens", "closes"),
     [
         # Clocks in Berlin go forward on 29 March 2026 and back on 25 October: the day has 23 hours, and 25.
-        ("2026-03-29T18:00:00+02:00", "2026-03-28T17:00:00+01:00"),
-        ("2026-10-25T18:00:00+01:00", "2026-10-24T19:00:00+02:00"),
+        ("2026-03-29T18:00:00+02:00", "2026-03-28T17:00:00+01:00", "2026-03-29T16:00:00+02:00"),
+        ("2026-10-25T18:00:00+01:00", "2026-10-24T19:00:00+02:00", "2026-10-25T16:00:00+01:00"),
+        # In London they do so between the end of the moment and the booking: an hour is skipped, or comes twice.
+        ("2024-03-31T02:30:00+01:00", "2024-03-30T01:30:00+00:00", "2024-03-31T00:30:00+01:00"),
+        ("2026-10-25T02:30:00+00:00", "2026-10-24T03:30:00+01:00", "2026-10-25T01:30:00+01:00"),
+        # A midnight that there is none of in Sao Paulo, and one that comes twice in Cairo.
+        ("2018-11-04T01:30:00-02:00", "2018-11-03T00:30:00-03:00", "2018-11-03T22:30:00-03:00"),
+        ("2026-10-30T00:30:00+02:00", "2026-10-29T01:30:00+03:00", "2026-10-29T23:30:00+03:00"),
     ],
 )
-def test_hours_before_are_hours_that_pass_whatever_clocks_do(policy, instant, opens):
+def test_hours_before_are_hours_that_pass_whatever_clocks_do(policy, instant, opens, closes):
     need = policy(LINES).needs[0]
     before = at(opens).astimezone(UTC) - datetime.resolution
     assert need.value((), candidate(instant), before) == "early"
     assert need.next_change((), candidate(instant), before) == at(opens)
     assert need.value((), candidate(instant), at(opens)) == "open"
+    last = at(closes).astimezone(UTC) - datetime.resolution
+    assert need.value((), candidate(instant), last) == "open"
+    assert need.next_change((), candidate(instant), last) == at(closes)
+    assert need.value((), candidate(instant), at(closes)) == "late"
 
 
 def test_once_the_offer_ends_the_moment_is_over(policy):

@@ -226,22 +226,30 @@ class CapRule(msgspec.Struct, frozen=True, kw_only=True, dict=True):
         return tuple([UsageQuery(self.id, key, since, LISTED_TIMES, window.by, owner) for key in keys])
 
     def used(self, usages: tuple[Usage, ...], recipient: Recipient, at: datetime) -> int | None:
-        """How many count at `at` by the answers to `questions`, at the most; None where the zone is unknown."""
+        """How many count at `at` by the answers to `questions`, at the most; None where the zone is unknown.
+
+        Where it is, nothing is asked: an answer says that it is known.
+        """
+        used = _not_empty(usages)
+        if usages and not used:  # mostly
+            return 0
         intervals = self.window.intervals(recipient, at.astimezone(UTC))
         if intervals is None:
             return None
         if self.is_tallied:
-            return max([_tallied(usage, at) for usage in usages], default=0)
-        used = [usage for usage in usages if usage.times or usage.older]  # mostly none
+            return max([_tallied(usage, at) for usage in used], default=0)
         return max([_used(usage, start, end) for usage in used for start, end in intervals], default=0)
 
     def next_change(self, usages: tuple[Usage, ...], recipient: Recipient, at: datetime) -> datetime | None:
         """When, for one of the keys and zones, a send stops to count or begins to."""
+        used = _not_empty(usages)
+        if not used:
+            return None
         intervals = self.window.intervals(recipient, at.astimezone(UTC)) or ()
         if self.is_tallied:
-            changes = [_next_tallied_change(usage, at, intervals) for usage in usages]
+            changes = [_next_tallied_change(usage, at, intervals) for usage in used]
         else:
-            changes = [self.window.next_change(usage.times, interval) for interval in intervals for usage in usages]
+            changes = [self.window.next_change(usage.times, interval) for interval in intervals for usage in used]
         found = [change for change in changes if change is not None]
         return min(found) if found else None
 
@@ -258,6 +266,11 @@ class CapRule(msgspec.Struct, frozen=True, kw_only=True, dict=True):
                 if query.split is None or query.split == end
             ]
         )
+
+
+def _not_empty(usages: tuple[Usage, ...]) -> list[Usage]:
+    """Those that tell of a send at all: mostly none, and then no window has to be looked at."""
+    return [usage for usage in usages if usage.times or usage.older or usage.later]
 
 
 def _tallied(usage: Usage, at: datetime) -> int:

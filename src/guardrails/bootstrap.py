@@ -66,6 +66,7 @@ from guardrails.offers.provider import Patience, Provider
 from guardrails.offers.provider_calls import SignedCalls
 from guardrails.offers.redemption_service import Redemptions
 from guardrails.offers.service import Offers
+from guardrails.offers.values import Payment
 from guardrails.offers.wallet_payments import FreePayments, WalletPayments
 from guardrails.policyfile.loader import load_policy_files
 from guardrails.preferences import PreferenceService
@@ -123,6 +124,11 @@ class Outside:
     links: Links | None = None
     payments: PaymentMethod | None = None
     controller: Controller | None = None
+
+    @property
+    def unpayable(self) -> frozenset[Payment]:
+        """The payment methods that there is nothing for."""
+        return frozenset({"provider"}) if self.payments is None else frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -237,7 +243,11 @@ def open_application(
     return build_application(
         policies,
         transactor=open_stores(
-            settings.database_url, redis=redis, deadline=terms.deadline, on_old_schema=on_old_schema
+            settings.database_url,
+            redis=redis,
+            deadline=terms.deadline,
+            on_old_schema=on_old_schema,
+            unpayable=outside.unpayable,
         ),
         spool=FileSpool(state / "audit-spool.jsonl"),
         clock=clock,
@@ -283,6 +293,7 @@ def build_application(
     """
     make_id = make_id or new_id
     has_keys = outside is not None  # an allow carries no tokens whose keys go with the process
+    unpayable = outside.unpayable if outside is not None else frozenset()  # what is tried out is paid by nobody
     outside = outside or Outside(keys=cache(lambda: SigningKeys.generate(clock())))
     terms = terms or Terms()
     tokens = cache(lambda: Tokens(outside.keys()))
@@ -336,7 +347,7 @@ def build_application(
         receipts=Receipts(
             transactor, keys=outside.keys, purposes=purposes, controller=outside.controller, new_id=make_id
         ),
-        offers=Offers(transactor),
+        offers=Offers(transactor, unpayable=unpayable),
         redemptions=redemptions,
         payment_events=PaymentEvents(transactor, redemptions, clock=clock),
         revenue=RevenueService(transactor, tokens=tokens, terms=attribution, new_id=make_id),

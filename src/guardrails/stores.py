@@ -6,6 +6,7 @@ transactor = open_stores("sqlite:///guardrails.db")
 from __future__ import annotations
 
 from collections.abc import Callable
+from collections.abc import Set as AbstractSet
 from contextlib import closing, suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -56,6 +57,7 @@ from guardrails.offers.conversion_store import ConversionStore
 from guardrails.offers.offer_store import OfferStore
 from guardrails.offers.payment_event_store import PaymentEventStore
 from guardrails.offers.redemption_store import RedemptionStore
+from guardrails.offers.values import Payment
 from guardrails.preferences import MemoryPreferences, SqlPreferences
 from guardrails.settings import CAPS_IN_DATABASE, Settings
 from guardrails.storage.connections import BUSY_SECONDS, Database
@@ -99,19 +101,21 @@ def open_stores(
     redis: RedisGateway | None = None,
     deadline: timedelta = DEADLINE,
     on_old_schema: Callable[[Connection], None] = migrate,
+    unpayable: AbstractSet[Payment] = frozenset(),
 ) -> Transactor:
     """The stores at `url`: `memory:`, `sqlite:///path` or `postgresql://...`, made and migrated with the first call.
 
     Whoever only reads says `refuse_to_migrate` for `on_old_schema`: the first call raises SettingsError then where the
     schema is an older release's, or there is none. The caps live in `redis`, where it is given; the rest does not.
+    Offers that are paid for by what is `unpayable` are answered so to whoever asks for their terms.
     Neither a database that others hold nor one that hangs is given up before the `deadline` of a decision. Raises
     SettingsError where the URL is none of these.
     """
     seconds = deadline.total_seconds()
     return open_transactor(
         url,
-        sql_session=partial(_sql_session, redis),
-        memory_session=_memory_session,
+        sql_session=partial(_sql_session, redis, unpayable),
+        memory_session=partial(_memory_session, unpayable),
         busy_seconds=max(BUSY_SECONDS, seconds),
         hang_seconds=max(HANG_SECONDS, HANGS_AFTER_DEADLINES * seconds),
         on_old_schema=on_old_schema,
@@ -129,7 +133,7 @@ def take_caps_back(settings: Settings) -> Filled | None:
         return take_back(connection, SqlDecisions(connection))
 
 
-def _sql_session(redis: RedisGateway | None, connection: Connection) -> Session:
+def _sql_session(redis: RedisGateway | None, unpayable: AbstractSet[Payment], connection: Connection) -> Session:
     decisions = SqlDecisions(connection)
     return _Session(
         consents=SqlConsents(connection),
@@ -139,7 +143,7 @@ def _sql_session(redis: RedisGateway | None, connection: Connection) -> Session:
         decisions=decisions,
         audit=SqlAuditLog(connection),
         policies=SqlPolicyArchive(connection),
-        offers=SqlOffers(connection),
+        offers=SqlOffers(connection, unpayable=unpayable),
         ledger=SqlLedger(connection),
         conversions=SqlConversions(connection),
         redemptions=SqlRedemptions(connection),
@@ -196,7 +200,7 @@ def rebuild_of(
     return CapsRebuild(transactor, redis, clock=clock, new_id=new_id, needs=lambda: needs(policies.snapshot.policy_set))
 
 
-def _memory_session(journal: Journal) -> Session:
+def _memory_session(unpayable: AbstractSet[Payment], journal: Journal) -> Session:
     return _Session(
         consents=MemoryConsents(journal),
         notices=MemoryNotices(journal),
@@ -205,7 +209,7 @@ def _memory_session(journal: Journal) -> Session:
         decisions=MemoryDecisions(journal),
         audit=MemoryAuditLog(journal),
         policies=MemoryPolicyArchive(journal),
-        offers=MemoryOffers(journal),
+        offers=MemoryOffers(journal, unpayable=unpayable),
         ledger=MemoryLedger(journal),
         conversions=MemoryConversions(journal),
         redemptions=MemoryRedemptions(journal),

@@ -52,7 +52,7 @@ OFFER = "offer"
 
 ConsentStatus = Literal["granted", "withdrawn", "denied", "expired"]
 CountOn = Literal["reserved", "sent", "delivered"]
-OfferStatus = Literal["unregistered", "live", "withdrawn", "sold_out"]
+OfferStatus = Literal["unregistered", "live", "withdrawn", "sold_out", "unpayable"]
 
 
 # `gc=False`, here and on every value that a decision makes several of: what is frozen can be part of no cycle, so the

@@ -21,7 +21,7 @@ from guardrails.core.needs import OfferTerms
 
 __all__ = ["OfferState", "completed", "contradictions", "next_change", "state_at"]
 
-OfferState = Literal["unregistered", "live", "not_begun", "ended", "withdrawn", "sold_out"]
+OfferState = Literal["unregistered", "live", "not_begun", "ended", "withdrawn", "sold_out", "unpayable"]
 
 _Part = TypeVar("_Part", Benefit, Content, Conversion, Offer)
 

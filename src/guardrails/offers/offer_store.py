@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from datetime import datetime
 from typing import Any, Protocol
 
@@ -11,7 +12,7 @@ import msgspec
 from sqlalchemy import BigInteger, Connection, Row, Text, bindparam, func, select, update
 
 from guardrails.core.needs import OfferQuery, OfferTerms
-from guardrails.offers.values import UNREGISTERED, Offer, OfferRequest
+from guardrails.offers.values import UNREGISTERED, Offer, OfferRequest, Payment
 from guardrails.storage.inserts import insert_rows
 from guardrails.storage.instants import from_micros, to_micros
 from guardrails.storage.json_rows import encode_rows, json_rows
@@ -22,7 +23,7 @@ __all__ = ["MemoryOffers", "OfferStore", "SqlOffers"]
 
 
 class OfferStore(Protocol):
-    """Offers by id."""
+    """Offers by id. Those whose payment method the service is not set up for are answered as `unpayable`."""
 
     def read(self, queries: Sequence[OfferQuery], /) -> Mapping[OfferQuery, OfferTerms]:
         """What is registered of each offer; every question is answered. Raises DependencyError."""
@@ -46,13 +47,14 @@ class OfferStore(Protocol):
 class MemoryOffers:
     """Offers in a dict."""
 
-    def __init__(self, journal: Journal) -> None:
+    def __init__(self, journal: Journal, *, unpayable: AbstractSet[Payment] = frozenset()) -> None:
         self._journal = journal
+        self._unpayable = unpayable
         self._by_id: dict[str, Offer] = {}
 
     def read(self, queries: Sequence[OfferQuery], /) -> Mapping[OfferQuery, OfferTerms]:
         """What is registered of each offer."""
-        return _answers(queries, self._by_id)
+        return _answers(queries, self._by_id, self._unpayable)
 
     def by_id(self, ids: Sequence[str], /) -> Mapping[str, Offer]:
         """The offer for each id that has one."""
@@ -95,12 +97,13 @@ _PAGE = select(offers).where(offers.c.id > bindparam("after")).order_by(offers.c
 class SqlOffers:
     """Offers in the table `offers`: every call is one statement."""
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Connection, *, unpayable: AbstractSet[Payment] = frozenset()) -> None:
         self._connection = connection
+        self._unpayable = unpayable
 
     def read(self, queries: Sequence[OfferQuery], /) -> Mapping[OfferQuery, OfferTerms]:
         """What is registered of each offer."""
-        return _answers(queries, self.by_id([query.offer for query in queries]))
+        return _answers(queries, self.by_id([query.offer for query in queries]), self._unpayable)
 
     def by_id(self, ids: Sequence[str], /) -> Mapping[str, Offer]:
         """The offer for each id that has one."""
@@ -128,8 +131,18 @@ _encode_terms = msgspec.json.Encoder(order="deterministic").encode
 _decode_terms = msgspec.json.Decoder(OfferRequest).decode
 
 
-def _answers(queries: Sequence[OfferQuery], known: Mapping[str, Offer]) -> Mapping[OfferQuery, OfferTerms]:
-    return {query: known[query.offer].answer if query.offer in known else UNREGISTERED for query in queries}
+def _answers(
+    queries: Sequence[OfferQuery], known: Mapping[str, Offer], unpayable: AbstractSet[Payment]
+) -> Mapping[OfferQuery, OfferTerms]:
+    return {query: _answer(known.get(query.offer), unpayable) for query in queries}
+
+
+def _answer(offer: Offer | None, unpayable: AbstractSet[Payment]) -> OfferTerms:
+    if offer is None:
+        return UNREGISTERED
+    if offer.status == "live" and offer.terms.payment in unpayable:
+        return msgspec.structs.replace(offer.answer, status="unpayable")
+    return offer.answer
 
 
 def _encode_ids(ids: Sequence[str]) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
 from datetime import datetime
 from typing import Any, NamedTuple, Protocol
 
@@ -15,10 +16,13 @@ from guardrails.decoding import invalid
 from guardrails.errors import ConflictError, NotFoundError
 from guardrails.offers.offer_store import OfferStore
 from guardrails.offers.redemption_store import RedemptionStore
-from guardrails.offers.values import Offer, OfferRequest
+from guardrails.offers.values import Offer, OfferRequest, Payment
 from guardrails.policyfile.currencies import currency_words
 
 __all__ = ["OfferStanding", "Offers", "Registered"]
+
+
+NO_PAYMENT = "`provider` needs a payment service, and none is set up here: set GUARDRAILS_PAYMENTS_URL"
 
 
 class OfferStanding(NamedTuple):
@@ -36,18 +40,22 @@ class Registered(NamedTuple):
 
 
 class Offers:
-    """All offers."""
+    """All offers. What is `unpayable` are payment methods that the service is not set up for."""
 
-    def __init__(self, transactor: Transactor) -> None:
+    def __init__(self, transactor: Transactor, *, unpayable: AbstractSet[Payment] = frozenset()) -> None:
         self._transactor = transactor
+        self._unpayable = unpayable
 
     def register(self, terms: OfferRequest, *, now: datetime) -> Registered:
         """Keep an offer, durably, and return it; the same terms again return the first one.
 
-        Raises CandidateError where the currency is not in use, ConflictError where its id has other terms.
+        Raises CandidateError where the currency is not in use, or there is nothing to pay by; ConflictError where its
+        id has other terms.
         """
         if terms.currency not in CURRENCIES:
             raise invalid((("/currency", currency_words(terms.currency)),))
+        if terms.payment in self._unpayable:
+            raise invalid((("/payment", NO_PAYMENT),))
         is_new = self._transactor.call(_register, Offer(terms=terms, recorded_at=now))
         assert isinstance(is_new, bool)  # noqa: S101 - the transactor raises what is an error
         return Registered(self.read(terms.id), is_new)

@@ -100,6 +100,18 @@ def test_an_offer_that_can_not_be_had_is_not_sent(sold, registered, code):
     assert (codes(answer), answer.decision.retry_at) == ([code], None)
 
 
+def test_an_offer_that_nobody_can_pay_for_any_more_is_not_sent_and_is_decided_again_as_it_was(url):
+    route = Route(open_stores(url, unpayable={"provider"}), policies=POLICIES)
+    register(route, offer(payment="provider"), offer("own"), offer("gone", payment="provider", stock=1, taken=1))
+    carrying = (candidate(id_, offer={"id": id_}) for id_ in ("upgrade", "own", "gone"))
+    denied, allowed, gone = route.decide(*carrying)
+    assert (codes(denied), denied.decision.retry_at) == (["offer.no_payment"], None)
+    assert effects([allowed]) == ["allow"]
+    assert codes(gone)[-1] == "offer.sold_out"
+    assert route.replayed()[0] == []
+    route.close()
+
+
 def test_one_question_is_asked_for_a_whole_group(sold):
     register(sold, offer(), offer("other", sponsor={"id": "spa"}))
     asked = []

@@ -108,6 +108,16 @@ def test_other_terms_under_its_id_are_a_conflict(service):
     assert code(client.post("/v1/offers", json=OFFER | {"amount_minor": 1})) == (409, "offer.other_terms")
 
 
+def test_an_offer_needs_what_it_is_paid_by(service):
+    client, _ = service
+    refused = client.post("/v1/offers", json=OFFER | {"payment": "provider"})
+    assert refused.status_code == 422
+    (error,) = refused.get_json()["errors"]
+    assert error["pointer"] == "/payment"
+    assert "GUARDRAILS_PAYMENTS_URL" in error["detail"]
+    assert client.get("/v1/offers/upgrade").status_code == 404
+
+
 def test_terms_that_make_no_sense_are_refused_in_their_places(service):
     client, _ = service
     answer = client.post("/v1/offers", json=OFFER | {"currency": "EURO", "stock": 0})

@@ -27,6 +27,7 @@ CODES: Mapping[str, str] = {
     "ended": "offer.ended",
     "not_begun": "offer.not_begun",
     "sold_out": "offer.sold_out",
+    "unpayable": "offer.no_payment",
     "unregistered": "offer.unregistered",
 }
 """By the state of the offer, the code of the reason."""
@@ -116,6 +117,7 @@ KIND = Kind(
         "offer.ended": "The offer can't be had any more, by its terms or by the candidate's own `offer.expires_at`.",
         "offer.withdrawn": "The offer was withdrawn.",
         "offer.sold_out": "The offer's stock is taken.",
+        "offer.no_payment": "The service is not set up for the offer's payment method: nobody could redeem it.",
         "offer.unregistered": "The offer was never registered, and the policy demands it.",
     },
     example="""\

@@ -36,6 +36,7 @@ TERMS = OfferTerms("live", sponsor="acme", begins_at=NOON, ends_at=NOON + timede
         ({STATE: "ended"}, "offer.ended"),
         ({STATE: "withdrawn"}, "offer.withdrawn"),
         ({STATE: "sold_out"}, "offer.sold_out"),
+        ({STATE: "unpayable"}, "offer.no_payment"),
         ({STATE: "live", CONTRADICTS: ("sponsor.id",)}, "offer.contradicts"),
         ({STATE: "ended", CONTRADICTS: ("sponsor.id",)}, "offer.contradicts"),
         ({}, "undetermined"),

@@ -34,8 +34,8 @@ def currency_problem(code: str) -> tuple[str, str] | None:
     if code in CURRENCIES:
         return None
     said = quote(code)
-    if code in WITHDRAWN:
-        _, successor = WITHDRAWN[code]
+    if code.upper() in WITHDRAWN:
+        _, successor = WITHDRAWN[code.upper()]
         return f"{said} is not a currency in use any more: {quote(successor)} took its place", ""
     if code in _STANDS_FOR:
         return f"{said} is not a currency in use: in ISO 4217 it stands for {_STANDS_FOR[code]}", ""

@@ -19,6 +19,7 @@ FORM = "is not a currency in use: ISO 4217 codes are three capital letters, such
         ("ABC", "`ABC` is not a currency in use (ISO 4217)"),
         ("XXX", "`XXX` is not a currency in use: in ISO 4217 it stands for no currency at all"),
         ("XAU", "`XAU` is not a currency in use: in ISO 4217 it stands for a metal"),
+        ("bgn", "`bgn` is not a currency in use any more: `EUR` took its place"),
         ("BGN", "`BGN` is not a currency in use any more: `EUR` took its place"),
     ],
 )

@@ -186,9 +186,13 @@ def read_keys(path: Path) -> tuple[Key, ...]:
     return keys
 
 
+_decode_key = msgspec.json.Decoder(Key).decode
+_decode_controller = msgspec.json.Decoder(Controller).decode
+
+
 def _key(number: int, line: bytes) -> Key:
     try:
-        return msgspec.json.decode(line, type=Key)
+        return _decode_key(line)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise ValueError(f"line {number}: {error}; a line is a JSON object of name, sha256 and scopes") from None
 
@@ -284,7 +288,7 @@ def read_webhook_secrets(path: Path) -> WebhookSecrets:
 def read_controller(path: Path) -> Controller:
     """The controller that a JSON file describes. Raises ValueError that says what is wrong with it."""
     try:
-        return msgspec.json.decode(path.read_bytes(), type=Controller)
+        return _decode_controller(path.read_bytes())
     except OSError as error:
         raise ValueError(f"can't be read: {error.strerror}") from None
     except (msgspec.DecodeError, UnicodeDecodeError) as error:

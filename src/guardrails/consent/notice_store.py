@@ -79,6 +79,7 @@ _READ = select(notices).join_from(
 )
 _hashes = json_rows("hashes", hash=Text())
 _BY_HASH = select(notices).where(notices.c.hash.in_(select(_hashes.c.hash)))
+_decode_content = msgspec.json.Decoder(NoticeContent).decode
 
 
 class SqlNotices:
@@ -138,5 +139,5 @@ def _named(key: NoticeKey, among: Iterable[Notice]) -> tuple[Notice, ...]:
 
 
 def _from_row(row: Row[Any]) -> Notice:
-    content = msgspec.json.decode(row.body, type=NoticeContent)
+    content = _decode_content(row.body)
     return Notice(**msgspec.structs.asdict(content), hash=row.hash, recorded_at=from_micros(row.recorded_at))

@@ -75,6 +75,10 @@ class ListedPayments(msgspec.Struct, frozen=True, kw_only=True):
     next_after: str | None = None
 
 
+_decode_standing = msgspec.json.Decoder(StandingAnswer).decode
+_decode_listed = msgspec.json.Decoder(ListedPayments).decode
+
+
 class Patience(msgspec.Struct, frozen=True, kw_only=True):
     """How a payment service is waited for.
 
@@ -140,9 +144,9 @@ class Provider:
 
     def look(self, payment: str, /) -> StandingAnswer:
         """How a payment stands, whatever its amount. Raises NoAnswerError."""
-        answer = _decode(
+        answer = _decoded(
             self._call(webhook_id(payment, "look", self._new_id()), self._body("look", {"payment": payment})),
-            StandingAnswer,
+            _decode_standing,
         )
         if answer.payment != payment:
             raise NoAnswerError("the answer is about another payment")
@@ -151,12 +155,12 @@ class Provider:
     def listed(self, after: str | None, /) -> ListedPayments:
         """A page of all payments that the service has, after an id. Raises NoAnswerError."""
         body = self._body("list", {"after": after, "most": PAGE})
-        return _decode(self._call(webhook_id("list", self._new_id()), body), ListedPayments)
+        return _decoded(self._call(webhook_id("list", self._new_id()), body), _decode_listed)
 
     def _ask(self, what: PaymentStep | Literal["look"], payment: Payment) -> StandingAnswer:
         """How the payment stands, after `what` was asked for. Raises NoAnswerError where that can't be relied on."""
         id_ = webhook_id(payment.id, what, *self._which(what, payment))
-        answer = _decode(self._call(id_, self._body(what, _told_of(payment))), StandingAnswer)
+        answer = _decoded(self._call(id_, self._body(what, _told_of(payment))), _decode_standing)
         if answer.payment != payment.id:
             raise NoAnswerError("the answer is about another payment")
         said = (answer.amount_minor, answer.currency)
@@ -250,8 +254,8 @@ def _told_of(payment: Payment) -> dict[str, object]:
     }
 
 
-def _decode(body: bytes, type_: type[Answer]) -> Answer:
+def _decoded(body: bytes, decode: Callable[[bytes], Answer]) -> Answer:
     try:
-        return msgspec.json.decode(body, type=type_)
+        return decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise NoAnswerError(f"the answer is not what it must be: {error}") from None

@@ -56,6 +56,7 @@ class _Header(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 _registry = _OneAlgorithm()
+_decode_header = msgspec.json.Decoder(_Header).decode
 
 
 def sign(payload: dict[str, Any], typ: str, keys: SigningKeys) -> str:
@@ -105,7 +106,7 @@ def _header(token: str) -> _Header:
     if len(token) > TOKEN_MOST or not token.isascii() or token.count(".") != _DOTS:
         raise SignatureError("it is no JWS: it has to be three parts in base64url, with dots between them")
     try:
-        header = msgspec.json.decode(base64_decode(token.partition(".")[0]), type=_Header)
+        header = _decode_header(base64_decode(token.partition(".")[0]))
     except (BadData, msgspec.DecodeError, UnicodeDecodeError) as error:
         raise SignatureError(
             "it is no JWS of ours: its first part has to be the base64url of a JSON object with `alg`, `kid` and `typ` "

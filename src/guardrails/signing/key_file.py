@@ -23,6 +23,7 @@ __all__ = ["change_keys", "open_keys", "read_keys"]
 FILE_MODE = 0o600
 FILE_BYTES = 1024 * 1024
 _NOT_THE_OWNER = stat.S_IRWXG | stat.S_IRWXO
+_decode = msgspec.json.Decoder(KeySet).decode
 
 
 def open_keys(path: Path, new: Callable[[], KeySet]) -> KeySet:
@@ -53,7 +54,7 @@ def read_keys(path: Path) -> KeySet:
             "and `guardrails keys rotate` if somebody may have read them"
         )
     try:
-        return msgspec.json.decode(content, type=KeySet)
+        return _decode(content)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise SettingsError(
             f"{path}: this is no file of signing keys: {error}; put back a copy of it, since without its keys receipts "

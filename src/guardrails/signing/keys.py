@@ -41,7 +41,7 @@ class PublicKeys:
 
         Raises ValueError where it is no JWK set, or where none of its keys is of use here.
         """
-        published = msgspec.json.decode(content, type=_JwkSet)
+        published = _decode_set(content)
         keys = cls({key.id: key.x for key in published.keys if key.is_ours})
         if not keys._halves:
             raise ValueError("it holds no Ed25519 key for signatures")
@@ -138,3 +138,6 @@ class _Jwk(msgspec.Struct, frozen=True):
 
 class _JwkSet(msgspec.Struct, frozen=True):
     keys: tuple[_Jwk, ...]
+
+
+_decode_set = msgspec.json.Decoder(_JwkSet).decode

@@ -86,6 +86,11 @@ class ConfirmationLink(msgspec.Struct, frozen=True, array_like=True):
     issued_at: int
 
 
+_decode_unsubscribe = msgspec.json.Decoder(UnsubscribeLink).decode
+_decode_page = msgspec.json.Decoder(PageLink).decode
+_decode_confirmation = msgspec.json.Decoder(ConfirmationLink).decode
+
+
 class Links:
     """Makes links below `base_url`, and reads the tokens that come back.
 
@@ -127,17 +132,17 @@ class Links:
 
     def read_unsubscribe(self, token: str) -> UnsubscribeLink:
         """What a token of `unsubscribe` says. Raises LinkError."""
-        return self._read("unsubscribe", token, UnsubscribeLink)
+        return self._read("unsubscribe", token, _decode_unsubscribe)
 
     def read_preferences(self, token: str, now: datetime) -> PageLink:
         """What a token of `preferences` says. Raises LinkError."""
-        link = self._read("preferences", token, PageLink)
+        link = self._read("preferences", token, _decode_page)
         _check_age(link.issued_at, now, self._page_lifetime)
         return link
 
     def read_confirmation(self, token: str, now: datetime) -> ConfirmationLink:
         """What a token of `confirmation` says. Raises LinkError."""
-        link = self._read("confirm", token, ConfirmationLink)
+        link = self._read("confirm", token, _decode_confirmation)
         _check_age(link.issued_at, now, self._confirmation_lifetime)
         return link
 
@@ -145,12 +150,12 @@ class Links:
         token = base64_encode(self._seals[kind].encrypt(_encoder.encode(content), None))
         return f"{self._base_url}/{kind}/{token.decode()}"
 
-    def _read(self, kind: _Kind, token: str, type_: type[_Link]) -> _Link:
+    def _read(self, kind: _Kind, token: str, decode: Callable[[bytes], _Link]) -> _Link:
         if len(token) > TOKEN_MOST:
             raise LinkError("forged")
         for secret in self._accepted():
             try:
-                return msgspec.json.decode(_seal(kind, secret).decrypt(_sealed(token), None), type=type_)
+                return decode(_seal(kind, secret).decrypt(_sealed(token), None))
             except (InvalidTag, ValueError):  # ValueError: too short to be sealed at all
                 continue
         raise LinkError("forged")

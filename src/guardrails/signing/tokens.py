@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+from collections.abc import Callable
 from datetime import datetime
 from functools import lru_cache
 from typing import TypeVar
@@ -40,6 +41,8 @@ TOKEN_ID_BYTES = 12
 
 _Claims = TypeVar("_Claims", OfferClaims, AttributionClaims)
 _encoder = msgspec.json.Encoder()
+_decode_offer = msgspec.json.Decoder(OfferClaims).decode
+_decode_attribution = msgspec.json.Decoder(AttributionClaims).decode
 
 
 class ExpiredTokenError(CandidateError):
@@ -78,14 +81,14 @@ class Tokens:
 
     def read_offer(self, token: str, now: datetime) -> OfferClaims:
         """What an offer token says. Raises SignatureError that says why it is none of ours, or ExpiredTokenError."""
-        claims = self._read(token, OFFER_TYPE, OfferClaims)
+        claims = self._read(token, OFFER_TYPE, _decode_offer)
         if now.timestamp() >= claims.expires_at_seconds:
             raise ExpiredTokenError(claims)
         return claims
 
     def read_attribution(self, token: str) -> AttributionClaims:
         """What an attribution token says; it has no end of its own. Raises SignatureError."""
-        return self._read(token, ATTRIBUTION_TYPE, AttributionClaims)
+        return self._read(token, ATTRIBUTION_TYPE, _decode_attribution)
 
     def is_for(self, pseudonym: str, recipient: str) -> bool:
         """Whether the pseudonym of a token is this recipient's, by any secret that is still accepted."""
@@ -96,10 +99,10 @@ class Tokens:
         )
         return any(hmac.compare_digest(told, each.encode()) for each in known)
 
-    def _read(self, token: str, typ: str, claims: type[_Claims]) -> _Claims:
+    def _read(self, token: str, typ: str, decode: Callable[[bytes], _Claims]) -> _Claims:
         payload = verified_payload(token, typ, self._keys.public())
         try:
-            return msgspec.json.decode(payload, type=claims)
+            return decode(payload)
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             raise SignatureError(f"what is signed is not what such a token says: {error}") from error
 

@@ -196,3 +196,9 @@ def test_a_reversal_with_nothing_left_to_post_is_one_all_the_same():
     settled = transaction(*moved(10, source=OWED_BY_ACME, target=ACME))
     back = reversal_of(settled, dict.fromkeys(accounts_to_reverse(settled), 0), id="back", at=NOON)
     assert (back.postings, back.reverses) == ((), "t-1")
+
+
+def test_what_was_booked_in_a_currency_that_was_withdrawn_since_is_read_and_moved():
+    source, target = Account("recipient", "r-42", "BGN"), Account("sponsor", "hotel", "BGN")
+    assert Account.of_key(source.key) == source
+    assert [each.account for each in moved(5, source=source, target=target)] == [source, target]

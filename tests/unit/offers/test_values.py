@@ -76,3 +76,7 @@ def test_an_offer_is_sold_out_where_all_is_taken_and_withdrawn_first_of_all():
     assert offer(taken=10**6).status == "live"
     withdrawn = msgspec.structs.replace(offer(stock=1, taken=1), withdrawn_at=instant(9))
     assert withdrawn.status == "withdrawn"
+
+
+def test_terms_in_a_currency_that_was_withdrawn_since_are_read_again():
+    assert OFFER.decode(msgspec.json.encode(LEAST | {"currency": "BGN"})).currency == "BGN"

@@ -115,3 +115,16 @@ def test_a_refund_leaves_nothing_behind_but_what_was_topped_up(service):
     assert service.send("POST", "/v1/redemptions/red/refund", {"kind": "refund"}).json()["state"] == "refunded"
     assert service.send("GET", "/v1/recipients/anna/wallet").json()["balances"][0]["amount_minor"] == 20_000
     assert service.send("GET", "/v1/revenue/redemption:red").json()["reversed_by"] == "redemption:red:refunded"
+
+
+def test_what_redemptions_earn_and_give_back_is_counted_as_revenue(service):
+    token = tokens_of(service, 1)["carry_offer_token"]
+    redeem = ("POST", f"/v1/offers/{token}/redeem", {"recipient": "anna", "id": "red"})
+    for _ in range(2):
+        service.send(*redeem)
+    for _ in range(2):
+        service.send("POST", "/v1/redemptions/red/refund", {"kind": "refund"})
+    metrics = service.send("GET", "/metrics").body.decode().splitlines()
+    labels = 'attributed="yes",currency="EUR",source="redemption"'
+    assert f"guardrails_revenue_minor_total{{{labels}}} 500.0" in metrics
+    assert f"guardrails_revenue_reversed_minor_total{{{labels}}} 500.0" in metrics

@@ -20,7 +20,7 @@ from guardrails.core.money import share
 from guardrails.core.policy_set import Attribution
 from guardrails.errors import CandidateError, ConflictError, NotFoundError
 
-__all__ = ["Commissions"]
+__all__ = ["Commissions", "revenue_of", "reversal_of"]
 
 
 class _Redemption(Protocol):
@@ -92,9 +92,9 @@ class Commissions:
         earned = session.revenues.by_conversion(conversions) if conversions else {}
         asked = [
             Reversing(
-                revenue_id=earned.get(turn.redemption.conversion or "", _revenue_id(turn.redemption)),
+                revenue_id=earned.get(turn.redemption.conversion or "", revenue_of(turn.redemption.id)),
                 id=None,
-                new_id=f"{_revenue_id(turn.redemption)}:{turn.redemption.state}",
+                new_id=reversal_of(turn.redemption.id, turn.redemption.state),
                 reason=turn.redemption.state,
                 body_hash=b"",
                 now=turn.at,
@@ -113,7 +113,7 @@ class Commissions:
             return None
         said = (redemption.id, redemption.decision_id, commission, redemption.currency)
         return Booking(
-            id=_revenue_id(redemption),
+            id=revenue_of(redemption.id),
             amount_minor=commission,
             currency=redemption.currency,
             at=redemption.recorded_at,
@@ -128,5 +128,11 @@ class Commissions:
         )
 
 
-def _revenue_id(redemption: _Redemption) -> str:
-    return f"{OWN_IDS}{redemption.id}"
+def revenue_of(redemption_id: str) -> str:
+    """What the revenue of a redemption is called."""
+    return f"{OWN_IDS}{redemption_id}"
+
+
+def reversal_of(redemption_id: str, state: str) -> str:
+    """What takes back all that a redemption earned is called, by the state that it is in since."""
+    return f"{revenue_of(redemption_id)}:{state}"

@@ -48,7 +48,7 @@ __all__ = ["create_app"]
 
 def create_app(application: Application, settings: Settings, metrics: Metrics) -> flask.Flask:
     """The HTTP service over `application`."""
-    application.redemptions.watch(RedemptionCount(metrics, application.conversions, utc_now))
+    application.redemptions.watch(RedemptionCount(metrics, application.conversions, application.revenue, clock=utc_now))
     keyring = None if settings.is_open else Keyring(settings.keys)
     app = flask.Flask("guardrails", static_folder=None, template_folder=None)
     app.url_map.strict_slashes = True

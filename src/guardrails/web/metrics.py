@@ -9,13 +9,14 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, disable_created_metrics, generate_latest
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import Collector
 
+from guardrails.attribution.values import Revenue
 from guardrails.decide.decider import ENGINE_DISAGREEMENT
 
 __all__ = ["CONTENT_TYPE", "ConversionMetrics", "Gauge", "Metrics"]
@@ -70,14 +71,20 @@ class Metrics:
         )
         earned = Counter(
             "guardrails_revenue_minor",
-            "Revenue booked, in minor units of its currency; attributed to decisions or not",
-            ("currency", "attributed"),
+            "Revenue booked, in minor units of its currency; attributed or not; reported, or of a redemption",
+            ("currency", "attributed", "source"),
             registry=self._registry,
         )
         taken_back = Counter(
             "guardrails_revenue_reversed_minor",
             "Revenue taken back, in minor units of its currency",
-            ("currency", "attributed"),
+            ("currency", "attributed", "source"),
+            registry=self._registry,
+        )
+        borne = Counter(
+            "guardrails_revenue_shortfall_minor",
+            "Shares that were taken back and nobody had any more, in minor units of their currency",
+            ("currency",),
             registry=self._registry,
         )
         redemptions = Counter(
@@ -111,8 +118,9 @@ class Metrics:
         self._outcome = functools.cache(lambda outcome: outcomes.labels(outcome).inc)
         self.expired = expired.inc
         self.caps_filled = filled.inc
-        self._earned = functools.cache(lambda currency, attributed: earned.labels(currency, attributed).inc)
-        self._taken_back = functools.cache(lambda currency, attributed: taken_back.labels(currency, attributed).inc)
+        self._earned = functools.cache(lambda *labels: earned.labels(*labels).inc)
+        self._taken_back = functools.cache(lambda *labels: taken_back.labels(*labels).inc)
+        self._borne = functools.cache(lambda currency: borne.labels(currency).inc)
         self._redemption = functools.cache(lambda *labels: redemptions.labels(*labels).inc)
         self._not_redeemed = functools.cache(lambda reason: not_redeemed.labels(reason).inc)
         self._request = functools.cache(lambda route, status: requests.labels(route, status).inc)
@@ -139,10 +147,12 @@ class Metrics:
         """Count one report that was taken, be it for the first time or again."""
         self._outcome(outcome)()
 
-    def revenue(self, amount_minor: int, currency: str, *, attributed: bool) -> None:
-        """Count one revenue that was booked or, where it is below zero, taken back."""
-        count = self._earned if amount_minor > 0 else self._taken_back
-        count(currency, "yes" if attributed else "no")(abs(amount_minor))
+    def revenue(self, revenue: Revenue, source: Literal["reported", "redemption"]) -> None:
+        """Count one revenue that was booked or, where it is below zero, taken back; `source` says by whom."""
+        count = self._earned if revenue.amount_minor > 0 else self._taken_back
+        count(revenue.currency, "yes" if revenue.parts else "no", source)(abs(revenue.amount_minor))
+        for shortfall in revenue.shortfalls:
+            self._borne(revenue.currency)(shortfall.amount_minor)
 
     def redemption(self, state: str, method: str, *, in_session: bool) -> None:
         """Count one redemption that entered a state."""

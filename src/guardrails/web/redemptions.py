@@ -9,10 +9,12 @@ from typing import Any
 
 import msgspec
 
+from guardrails.attribution.commissions import revenue_of, reversal_of
+from guardrails.attribution.service import RevenueService
 from guardrails.errors import CandidateError, DependencyError, NotFoundError
 from guardrails.offers.conversion_service import Conversions
 from guardrails.offers.redemption_service import Redemptions
-from guardrails.offers.redemptions import Redemption, RedemptionRequest, RedemptionView, RefundRequest
+from guardrails.offers.redemptions import TAKEN_BACK, Redemption, RedemptionRequest, RedemptionView, RefundRequest
 from guardrails.web.body import Body
 from guardrails.web.exchange import Exchange, Reply
 from guardrails.web.metrics import Metrics
@@ -113,11 +115,14 @@ class RedemptionRoom:
 
 
 class RedemptionCount:
-    """Counts the states that redemptions enter, and the conversions that their payments are."""
+    """Counts the states that redemptions enter, what they earn, and the conversions that their payments are."""
 
-    def __init__(self, metrics: Metrics, conversions: Conversions, clock: Callable[[], datetime]) -> None:
+    def __init__(
+        self, metrics: Metrics, conversions: Conversions, revenue: RevenueService, *, clock: Callable[[], datetime]
+    ) -> None:
         self._metrics = metrics
         self._conversions = conversions
+        self._revenue = revenue
         self._clock = clock
 
     def __call__(self, redemption: Redemption) -> None:
@@ -125,6 +130,15 @@ class RedemptionCount:
         self._metrics.redemption(redemption.state, redemption.method, in_session=redemption.conversion is not None)
         if redemption.state == "settled" and redemption.conversion is not None:
             self._count_conversion(redemption, redemption.conversion)
+
+        if redemption.state in {"settled", *TAKEN_BACK}:
+            self._count_revenue(redemption)
+
+    def _count_revenue(self, redemption: Redemption) -> None:
+        is_settled = redemption.state == "settled"
+        id_ = revenue_of(redemption.id) if is_settled else reversal_of(redemption.id, redemption.state)
+        with suppress(NotFoundError, DependencyError):  # it earned nothing, or can't be read now
+            self._metrics.revenue(self._revenue.read(id_), "redemption")
 
     def _count_conversion(self, redemption: Redemption, id_: str) -> None:
         with suppress(NotFoundError, DependencyError):  # what can't be read now goes uncounted

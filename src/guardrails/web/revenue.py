@@ -91,8 +91,7 @@ class RevenueRoom:
 
     def _count(self, booked: Booked) -> None:
         if booked.is_new:
-            revenue = booked.revenue
-            self._metrics.revenue(revenue.amount_minor, revenue.currency, attributed=bool(revenue.parts))
+            self._metrics.revenue(booked.revenue, "reported")
 
     def routes(self) -> tuple[Route, ...]:
         """What this room answers."""

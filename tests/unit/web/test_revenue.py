@@ -1,7 +1,11 @@
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 import pytest
 
+from guardrails.attribution.values import Revenue, Shortfall
+from guardrails.web.metrics import Metrics
 from guardrails.web.revenue import EXAMPLE
 
 NOW = "2026-03-10T12:00:00Z"
@@ -106,6 +110,27 @@ def test_what_is_booked_is_counted_once_and_what_is_taken_back_too(client, post)
     post("/v1/revenue/yen/reverse", {})
     post("/v1/revenue/yen/reverse", {})
     lines = client.get("/metrics").get_data(as_text=True).splitlines()
-    assert 'guardrails_revenue_minor_total{attributed="no",currency="EUR"} 1250.0' in lines
-    assert 'guardrails_revenue_minor_total{attributed="no",currency="JPY"} 7.0' in lines
-    assert 'guardrails_revenue_reversed_minor_total{attributed="no",currency="JPY"} 7.0' in lines
+    assert 'guardrails_revenue_minor_total{attributed="no",currency="EUR",source="reported"} 1250.0' in lines
+    assert 'guardrails_revenue_minor_total{attributed="no",currency="JPY",source="reported"} 7.0' in lines
+    assert 'guardrails_revenue_reversed_minor_total{attributed="no",currency="JPY",source="reported"} 7.0' in lines
+
+
+def test_what_nobody_had_any_more_is_counted_as_borne():
+    at = datetime(2026, 3, 10, tzinfo=UTC)
+    shortfalls = (
+        Shortfall(kind="recipient", owner="r-42", amount_minor=90),
+        Shortfall(kind="affiliate", owner="blog", amount_minor=5),
+    )
+    revenue = Revenue(
+        id="back",
+        amount_minor=-1000,
+        currency="EUR",
+        at=at,
+        recorded_at=at,
+        audit_index=1,
+        model="linear",
+        shortfalls=shortfalls,
+    )
+    metrics = Metrics()
+    metrics.revenue(revenue, "reported")
+    assert 'guardrails_revenue_shortfall_minor_total{currency="EUR"} 95.0' in metrics.render().decode().splitlines()

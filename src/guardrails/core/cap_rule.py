@@ -195,6 +195,11 @@ class CapRule(msgspec.Struct, frozen=True, kw_only=True, dict=True):
         """Whether its windows are calendar ones in the recipient's zone."""
         return isinstance(self.window, CalendarWindow) and self.window.zone.name == "recipient"
 
+    def _lacks_zone(self, recipient: Recipient) -> bool:
+        """Whether its windows are in the recipient's zone, and that is unknown."""
+        window = self.window
+        return isinstance(window, CalendarWindow) and zones_of(window.zone, recipient) is None
+
     def limit_for(self, chosen: Preferences) -> int:
         """The limit that holds for a recipient who chose so: their own where it is lower, never more than `limit`."""
         own = chosen.limits.get(self.id) if self.personal else None
@@ -226,13 +231,10 @@ class CapRule(msgspec.Struct, frozen=True, kw_only=True, dict=True):
         return tuple([UsageQuery(self.id, key, since, LISTED_TIMES, window.by, owner) for key in keys])
 
     def used(self, usages: tuple[Usage, ...], recipient: Recipient, at: datetime) -> int | None:
-        """How many count at `at` by the answers to `questions`, at the most; None where the zone is unknown.
-
-        Where it is, nothing is asked: an answer says that it is known.
-        """
+        """How many count at `at` by the answers to `questions`, at the most; None where the zone is unknown."""
         used = _not_empty(usages)
-        if usages and not used:  # mostly
-            return 0
+        if not used:
+            return None if self._lacks_zone(recipient) else 0
         intervals = self.window.intervals(recipient, at.astimezone(UTC))
         if intervals is None:
             return None

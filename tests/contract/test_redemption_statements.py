@@ -9,11 +9,11 @@ import pytest
 from earned import Earnings, allow
 from guardrails.attribution.commissions import Commissions
 from guardrails.core.policy_set import Attribution
-from guardrails.offers.redemption_service import _Refund
+from guardrails.offers.redemption_service import _Answered, _Refund
 from guardrails.offers.redemptions import RedemptionRequest, RefundRequest
 from guardrails.storage.connections import Database
 from offer_terms import offer
-from redeeming import NOW, Rig
+from redeeming import NOW, Rig, answer
 from round_trips import statements
 from stores import instant, sql_session, sqlite_url
 
@@ -40,7 +40,7 @@ def rig(request, tmp_path):
         commissions = Commissions(terms=Attribution)
         rig = Rig(OneUnit(connection), on_settled=commissions.settled, on_taken_back=commissions.taken_back)
         rig.engine = connection.engine
-        rig.register(offer(commission_bps=1000))
+        rig.register(offer(commission_bps=1000), offer("paid", commission_bps=1000, payment="provider"))
         for number in range(1 + MANY):
             recipient = f"r-{number}"
             rig.top_up(recipient)
@@ -69,10 +69,10 @@ def refunds(numbers):
     return [_Refund(f"red-{number}", RefundRequest(kind="refund"), NOW) for number in numbers]
 
 
-def takings(rig, numbers):
+def takings(rig, numbers, offer_id="upgrade"):
     return [
         rig.redemptions._taking(
-            rig.token(number, recipient=f"r-{number}"),
+            rig.token(number, recipient=f"r-{number}", offer=offer_id),
             RedemptionRequest(recipient=f"r-{number}", id=f"red-{number}"),
             NOW,
         )
@@ -97,3 +97,13 @@ def test_many_refunds_take_as_many_statements_as_one(rig):
         "outside bank EUR",
         *(f"recipient r-{number} EUR" for number in range(1 + MANY)),
     }
+
+
+def test_many_answers_of_a_payment_service_take_as_many_statements_as_one(rig):
+    reserved = rig.redemptions._redeem(rig.transactor.session, takings(rig, range(1 + MANY), "paid"))
+    answered = [_Answered(each.redemption, answer("capture"), NOW) for each in reserved]
+    one = spoken(rig, rig.redemptions._apply, answered[:1])
+    many = spoken(rig, rig.redemptions._apply, answered[1:])
+    assert len(one) == len(many)
+    assert ledger_calls(one) == ledger_calls(many) == (3, 3)
+    assert Earnings(rig.transactor).balances()["outside provider EUR"] == (1 + MANY) * 1900

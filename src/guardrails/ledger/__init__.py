@@ -4,6 +4,7 @@ What an account and a transaction are is said in `core.bookkeeping`. Other rooms
 """
 
 from guardrails.ledger.service import LedgerService
-from guardrails.ledger.store import LedgerStore, MemoryLedger, SqlLedger
+from guardrails.ledger.sql_store import SqlLedger
+from guardrails.ledger.store import LedgerStore, MemoryLedger
 
 __all__ = ["LedgerService", "LedgerStore", "MemoryLedger", "SqlLedger"]

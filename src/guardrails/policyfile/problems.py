@@ -85,6 +85,7 @@ WARNINGS: Mapping[str, str] = {
     "no-message": "A `rule` says nothing about why it denies: its `message` is missing.",
     "no-owner": "Nobody is named who answers for the policy.",
     "no-purposes": "Policies demand consent, and the set declares no purpose.",
+    "offers-only": "A policy about the terms of offers is about what carries none as well, and denies it.",
     "open-host": "A host is listed that is nobody's in particular: a bare name, or all below a suffix such as `co.uk`.",
     "repeated-moment": "`once_within` is shorter than the moment: the same context gets several moments.",
     "retention-too-short": "Proof of a consent is meant to be kept for less time than a policy relies on the consent.",

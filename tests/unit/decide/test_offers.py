@@ -112,6 +112,13 @@ def test_an_offer_that_nobody_can_pay_for_any_more_is_not_sent_and_is_decided_ag
     route.close()
 
 
+def test_a_policy_about_terms_that_is_about_everything_denies_what_carries_no_offer(url):
+    route = Route(open_stores(url), policies=f"{POLICIES}  - {{id: terms, kind: offer_terms}}\n")
+    (answer,) = route.decide(candidate(content={"class": "sponsored", "steps": 1}, offer=None))
+    assert [reason.policy for reason in answer.decision.reasons if reason.code == "facts.missing"][-1] == "terms"
+    route.close()
+
+
 def test_one_question_is_asked_for_a_whole_group(sold):
     register(sold, offer(), offer("other", sponsor={"id": "spa"}))
     asked = []

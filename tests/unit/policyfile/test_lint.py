@@ -131,6 +131,19 @@ CASES = {
             ),
         ],
     ),
+    "offers-only": (
+        (
+            "  - {id: a, kind: offer_terms, owner: me}\n"
+            "  - {id: b, kind: offer_terms, owner: me, applies_to: {offer.id: {exists: true}}}\n"
+            "  - {id: c, kind: offer_terms, owner: me, on_missing: allow}\n"
+        ),
+        [
+            (
+                "a.yaml:5:19: [offers-only] what carries no offer is denied in the monetized lane: nothing can be said "
+                "of its terms; add `applies_to: {offer.id: {exists: true}}`"
+            ),
+        ],
+    ),
     "tiny-share": (
         (
             "  - {id: a, kind: benefit_share, owner: me, least: 5}\n"

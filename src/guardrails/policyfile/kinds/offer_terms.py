@@ -2,12 +2,13 @@
 
 What a candidate says of its offer is what people will see; what was registered is what they will get. The loader adds
 this policy, for candidates that carry an offer, to a set that has none of its kind. An offer that was never registered
-passes, unless `registered: true` demands that it is.
+passes, unless `registered: true` demands that it is. Of a candidate without an offer nothing can be said: a
+policy that is about those, too, denies them in the monetized lane, and `lint` asks whether that is meant.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import Any, ClassVar
 
@@ -18,7 +19,7 @@ from guardrails.core.conditions import AllOf, AnyOf, Exists, FactType, Not, OneO
 from guardrails.core.needs import OFFER, Answer, OfferTerms, Query
 from guardrails.core.offer_terms import contradictions, next_change, state_at
 from guardrails.core.policy import Reason
-from guardrails.policyfile.kinds._kind import Kind, Lowered, Lowering
+from guardrails.policyfile.kinds._kind import Doubt, Kind, Lowered, Lowering
 
 __all__ = ["KIND", "ContradictionsNeed", "StateNeed"]
 
@@ -93,6 +94,13 @@ def lower(spec: Mapping[str, Any], lowering: Lowering) -> Lowered:
     )
 
 
+def doubts(written: Mapping[str, Any]) -> Iterator[Doubt]:
+    """Of a policy about offers that is about everything."""
+    if "applies_to" not in written and "on_missing" not in written:
+        message = "what carries no offer is denied in the monetized lane: nothing can be said of its terms"
+        yield Doubt("offers-only", message, ("kind",), "add `applies_to: {offer.id: {exists: true}}`")
+
+
 def _terms(answers: tuple[Answer, ...]) -> OfferTerms:
     (terms,) = answers
     assert isinstance(terms, OfferTerms)  # noqa: S101 - as it shares them
@@ -128,4 +136,5 @@ KIND = Kind(
   registered: true
 """,
     lower=lower,
+    doubts=doubts,
 )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
-from contextlib import closing
 from datetime import datetime
 
 import click
@@ -13,13 +12,13 @@ from guardrails.cli import exit_codes
 from guardrails.cli.consent_import import form_option
 from guardrails.cli.consent_rows import Form, write_csv, write_ndjson
 from guardrails.cli.documented import Documented
-from guardrails.cli.opening import require_records
+from guardrails.cli.opening import opened_records
 from guardrails.cli.options import INSTANT, records_option
 from guardrails.cli.progress import progress_of_output
 from guardrails.consent.transfer import ConsentTransfer
 from guardrails.consent.values import ConsentEvent
 from guardrails.errors import SettingsError
-from guardrails.stores import open_stores, refuse_to_migrate
+from guardrails.stores import refuse_to_migrate
 
 __all__ = ["export"]
 
@@ -47,8 +46,7 @@ def export(*, form: Form | None, database: str, as_of: datetime | None) -> int:
     """
     if database == "memory:":
         raise SettingsError("consents are exported from what is on record; `memory:` keeps no records")
-    require_records(database)
-    with closing(open_stores(database, on_old_schema=refuse_to_migrate)) as transactor:
+    with opened_records(database, on_old_schema=refuse_to_migrate) as transactor:
         records = _records(ConsentTransfer(transactor, purposes=dict), as_of)
         write = write_csv if form == "csv" else write_ndjson
         write(records, sys.stdout.buffer)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import closing
 from datetime import datetime
 
 import click
@@ -12,14 +11,13 @@ from guardrails.bootstrap import new_id, utc_now
 from guardrails.cli import exit_codes
 from guardrails.cli.consent_view import Consents, show_history
 from guardrails.cli.documented import Documented
-from guardrails.cli.opening import require_records
+from guardrails.cli.opening import opened_records
 from guardrails.cli.options import INSTANT, json_option, records_option
 from guardrails.cli.terminal import output_console, print_json
 from guardrails.consent.service import ConsentService
 from guardrails.consent.values import ConsentEvent
 from guardrails.core.candidate import Id
 from guardrails.errors import SettingsError
-from guardrails.stores import open_stores
 
 __all__ = ["check_id", "history"]
 
@@ -50,8 +48,7 @@ def history(*, recipient: str, database: str, as_of: datetime | None, as_json: b
     check_id(recipient)
     if database == "memory:":
         raise SettingsError("consents are shown from what is on record; `memory:` keeps no records")
-    require_records(database)
-    with closing(open_stores(database)) as transactor:
+    with opened_records(database) as transactor:
         service = ConsentService(transactor, purposes=dict, new_id=new_id)
         found = _read(service, recipient, as_of)
     if as_json:

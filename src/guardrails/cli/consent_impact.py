@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 from collections import Counter
 from collections.abc import Collection, Iterator
-from contextlib import closing
 
 import click
 import msgspec
@@ -18,7 +17,7 @@ from guardrails.cli import exit_codes
 from guardrails.cli.counting import counted
 from guardrails.cli.decision_view import moment
 from guardrails.cli.documented import Documented
-from guardrails.cli.opening import require_records
+from guardrails.cli.opening import opened_records
 from guardrails.cli.options import json_option, records_option
 from guardrails.cli.progress import progress_of_output
 from guardrails.cli.replay import files_of
@@ -28,7 +27,7 @@ from guardrails.decide.impact import Impact, OfNotice, OfPurpose, OfRecord, Rely
 from guardrails.decide.ports import Transactor
 from guardrails.errors import SettingsError
 from guardrails.policyfile.problems import did_you_mean
-from guardrails.stores import open_stores, refuse_to_migrate
+from guardrails.stores import refuse_to_migrate
 
 __all__ = ["impact"]
 
@@ -58,10 +57,9 @@ def impact(*, notice: str | None, record: str | None, purpose: str | None, datab
     sought = _sought(notice, record, purpose)
     if database == "memory:":
         raise SettingsError("decisions are read from what is on record; `memory:` keeps no records")
-    require_records(database)
     told: Counter[str] = Counter()
     console = None if as_json else output_console()
-    with closing(open_stores(database, on_old_schema=refuse_to_migrate)) as transactor:
+    with opened_records(database, on_old_schema=refuse_to_migrate) as transactor:
         _demand_kept(sought, transactor)
         audit = AuditService(transactor)
         size = audit.size()

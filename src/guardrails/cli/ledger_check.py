@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from contextlib import closing
-
 import click
 from rich.text import Text
 
 from guardrails.cli import exit_codes
 from guardrails.cli.documented import Documented
-from guardrails.cli.opening import require_records
+from guardrails.cli.opening import opened_records
 from guardrails.cli.options import json_option, records_option
 from guardrails.cli.terminal import output_console, print_json
 from guardrails.ledger.check import LedgerCheck
-from guardrails.stores import open_stores, refuse_to_migrate
+from guardrails.stores import refuse_to_migrate
 
 __all__ = ["check"]
 
@@ -30,8 +28,7 @@ def check(*, database: str, as_json: bool) -> int:
 
     The whole ledger is read. Nothing is changed, and a service may go on meanwhile.
     """
-    require_records(database)
-    with closing(open_stores(database, on_old_schema=refuse_to_migrate)) as transactor:
+    with opened_records(database, on_old_schema=refuse_to_migrate) as transactor:
         looked = LedgerCheck(transactor)
         differences = list(looked.differences())
     if as_json:

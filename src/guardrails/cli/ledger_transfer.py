@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import closing
 from typing import get_args
 
 import click
@@ -11,7 +10,7 @@ import msgspec
 from guardrails.bootstrap import new_id, utc_now
 from guardrails.cli import exit_codes
 from guardrails.cli.amounts import AmountCommand, minor_units
-from guardrails.cli.opening import require_records
+from guardrails.cli.opening import opened_records
 from guardrails.cli.options import json_option, records_option
 from guardrails.cli.terminal import print_json
 from guardrails.core.bookkeeping import Account, AccountKind
@@ -20,7 +19,6 @@ from guardrails.decoding import Decoder
 from guardrails.errors import CandidateError, ConflictError
 from guardrails.ledger import LedgerService
 from guardrails.ledger.values import Memo, Transfer
-from guardrails.stores import open_stores
 
 __all__ = ["transfer"]
 
@@ -75,8 +73,7 @@ def transfer(
     )
     if wanted.source == wanted.target:
         raise click.BadParameter("is the account that is debited", param_hint="--credit")
-    require_records(database)
-    with closing(open_stores(database)) as transactor:
+    with opened_records(database) as transactor:
         try:
             booked = LedgerService(transactor).transfer(wanted, now=utc_now())
         except ConflictError as error:

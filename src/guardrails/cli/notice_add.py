@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import closing
 from pathlib import Path
 from typing import BinaryIO
 
@@ -11,7 +10,7 @@ import click
 from guardrails.bootstrap import utc_now
 from guardrails.cli import exit_codes
 from guardrails.cli.documented import Documented
-from guardrails.cli.opening import require_records
+from guardrails.cli.opening import opened_records
 from guardrails.cli.options import json_option, recorded_policies_option, records_option
 from guardrails.cli.terminal import print_json
 from guardrails.consent.notice_service import NoticeService
@@ -19,7 +18,6 @@ from guardrails.consent.notices import NoticeRequest
 from guardrails.decoding import Decoder
 from guardrails.errors import CandidateError, SettingsError
 from guardrails.policyfile.loader import load_policies
-from guardrails.stores import open_stores
 
 __all__ = ["add"]
 
@@ -63,9 +61,8 @@ def add(
     said = {"id": id_, "version": version, "language": language, "purposes": list(purposes), "text": _text(file)}
     if database == "memory:":
         raise SettingsError("notices are kept in a database; `memory:` keeps nothing")
-    require_records(database)
     declared = load_policies(policies).purposes
-    with closing(open_stores(database)) as transactor:
+    with opened_records(database) as transactor:
         try:
             request = Decoder(NoticeRequest).convert(said)
             kept = NoticeService(transactor, purposes=lambda: declared).add(request, now=utc_now())

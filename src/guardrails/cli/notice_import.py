@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import closing
 from typing import BinaryIO
 
 import click
@@ -11,13 +10,12 @@ from guardrails.bootstrap import utc_now
 from guardrails.cli import exit_codes
 from guardrails.cli.counting import counted
 from guardrails.cli.documented import Documented
-from guardrails.cli.opening import require_records
+from guardrails.cli.opening import opened_records
 from guardrails.cli.options import records_option
 from guardrails.consent import NoticeService
 from guardrails.consent.notices import NoticeRow
 from guardrails.decoding import Decoder
 from guardrails.errors import CandidateError
-from guardrails.stores import open_stores
 
 __all__ = ["import_"]
 
@@ -39,10 +37,9 @@ def import_(*, file: BinaryIO, database: str) -> int:
     Each is kept as it is, with what was declared of its purposes when it was first kept, whatever is declared by now:
     the hash that consents carry stays the same. What is kept already is left as it is.
     """
-    require_records(database)
     kept, bad = 0, 0
     decoder = Decoder(NoticeRow)
-    with closing(open_stores(database)) as transactor:
+    with opened_records(database) as transactor:
         notices = NoticeService(transactor, purposes=dict)
         for number, line in enumerate(file, start=1):
             if not line.strip():

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import closing
-
 import click
 import msgspec
 from rich.console import Console
@@ -13,12 +11,11 @@ from rich.text import Text
 from guardrails.cli import exit_codes
 from guardrails.cli.decision_view import moment
 from guardrails.cli.documented import Documented
-from guardrails.cli.opening import require_records
+from guardrails.cli.opening import opened_records
 from guardrails.cli.options import json_option, records_option
 from guardrails.cli.terminal import indented, output_console
 from guardrails.consent.notice_service import NoticeService
 from guardrails.consent.notices import Notice
-from guardrails.stores import open_stores
 
 __all__ = ["list_notices"]
 
@@ -33,8 +30,7 @@ __all__ = ["list_notices"]
 @json_option
 def list_notices(*, database: str, as_json: bool) -> int:
     """List the notices that are kept: by id, each oldest first."""
-    require_records(database)
-    with closing(open_stores(database)) as transactor:
+    with opened_records(database) as transactor:
         kept = NoticeService(transactor, purposes=dict).every()
     if as_json:
         for notice in kept:

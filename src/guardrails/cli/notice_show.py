@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import closing
-
 import click
 import msgspec
 from rich.console import Console
@@ -12,12 +10,11 @@ from rich.text import Text
 from guardrails.cli import exit_codes
 from guardrails.cli.decision_view import moment
 from guardrails.cli.documented import Documented
-from guardrails.cli.opening import require_records
+from guardrails.cli.opening import opened_records
 from guardrails.cli.options import json_option, records_option
 from guardrails.cli.terminal import indented, output_console
 from guardrails.consent.notice_service import NoticeService
 from guardrails.consent.notices import Notice, NoticePurpose
-from guardrails.stores import open_stores
 
 __all__ = ["show"]
 
@@ -38,8 +35,7 @@ __all__ = ["show"]
 @json_option
 def show(*, notice: str, version: str | None, language: str | None, database: str, as_json: bool) -> int:
     """Show NOTICE, an id or the hash that a consent carries, with what was declared of its purposes."""
-    require_records(database)
-    with closing(open_stores(database)) as transactor:
+    with opened_records(database) as transactor:
         service = NoticeService(transactor, purposes=dict)
         by_hash = service.by_hash(notice)
         kept = service.versions(notice) if by_hash is None else (by_hash,)

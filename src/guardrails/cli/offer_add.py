@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import closing
 from typing import BinaryIO
 
 import click
@@ -12,14 +11,13 @@ from guardrails.bootstrap import utc_now
 from guardrails.cli import exit_codes
 from guardrails.cli.documented import Documented
 from guardrails.cli.offer_show import one_line
-from guardrails.cli.opening import require_records
+from guardrails.cli.opening import opened_records
 from guardrails.cli.options import json_option, records_option
 from guardrails.decoding import Decoder, malformed_words
 from guardrails.errors import CandidateError, NotFoundError
 from guardrails.offers.offer_view import view
 from guardrails.offers.service import Offers
 from guardrails.offers.values import OfferRequest
-from guardrails.stores import open_stores
 
 __all__ = ["add", "withdraw"]
 
@@ -38,10 +36,9 @@ def add(*, file: BinaryIO, database: str, as_json: bool) -> int:
     Without FILE they are read from standard input. The same terms may be added again; other terms need another id.
     """
     said = _read(file)
-    require_records(database)
     code = exit_codes.FINE
     decoder = Decoder(OfferRequest)
-    with closing(open_stores(database)) as transactor:
+    with opened_records(database) as transactor:
         offers = Offers(transactor)
         for place, one in enumerate(said, 1):
             try:
@@ -64,8 +61,7 @@ def add(*, file: BinaryIO, database: str, as_json: bool) -> int:
 @json_option
 def withdraw(*, id_: str, database: str, as_json: bool) -> int:
     """Let nobody redeem the offer ID any more, whatever token they hold; what is being paid for goes on."""
-    require_records(database)
-    with closing(open_stores(database)) as transactor:
+    with opened_records(database) as transactor:
         try:
             told = view(Offers(transactor).withdraw(id_, now=utc_now()))
         except NotFoundError as error:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import closing
 
 import click
 import msgspec
@@ -13,14 +12,14 @@ from rich.text import Text
 from guardrails.cli import exit_codes
 from guardrails.cli.decision_view import moment
 from guardrails.cli.documented import Documented
-from guardrails.cli.opening import require_records
+from guardrails.cli.opening import opened_records
 from guardrails.cli.options import json_option, records_option
 from guardrails.cli.terminal import output_console
 from guardrails.core.money import decimal_text
 from guardrails.errors import NotFoundError
 from guardrails.offers.offer_view import OfferView, view
 from guardrails.offers.service import Offers
-from guardrails.stores import open_stores, refuse_to_migrate
+from guardrails.stores import refuse_to_migrate
 
 __all__ = ["list_offers", "one_line", "show"]
 
@@ -37,9 +36,8 @@ PAGE = 500
 @json_option
 def list_offers(*, database: str, as_json: bool) -> int:
     """List all offers, by id: the price, how they stand, and what of their stock is left, held and settled."""
-    require_records(database)
     table = Table("offer", "price", "sponsor", "stands", "left", "held", "settled", box=None, pad_edge=False)
-    with closing(open_stores(database, on_old_schema=refuse_to_migrate)) as transactor:
+    with opened_records(database, on_old_schema=refuse_to_migrate) as transactor:
         for each in _every(Offers(transactor)):
             if as_json:
                 click.echo(msgspec.json.encode(each))
@@ -62,8 +60,7 @@ def list_offers(*, database: str, as_json: bool) -> int:
 @json_option
 def show(*, id_: str, database: str, as_json: bool) -> int:
     """Show the offer ID: its terms, and how it stands."""
-    require_records(database)
-    with closing(open_stores(database, on_old_schema=refuse_to_migrate)) as transactor:
+    with opened_records(database, on_old_schema=refuse_to_migrate) as transactor:
         try:
             told = view(Offers(transactor).read(id_))
         except NotFoundError as error:

@@ -1,20 +1,21 @@
-"""The application that a command works on: over a database, or over nothing but the policies."""
+"""What a command works on: the application, over a database or over nothing but the policies, or the records alone."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 from sqlalchemy import Connection
 
 from guardrails.bootstrap import Application, compiler, in_memory_application, open_application
+from guardrails.decide.ports import Transactor
 from guardrails.errors import SettingsError
 from guardrails.policyfile.loader import load_policies
 from guardrails.settings import EngineName, Settings
-from guardrails.stores import migrate
+from guardrails.stores import migrate, open_stores
 
-__all__ = ["opened", "require_records"]
+__all__ = ["opened", "opened_records", "require_records"]
 
 _SQLITE = "sqlite:///"
 
@@ -46,6 +47,17 @@ def opened(
         yield application
     finally:
         application.close()
+
+
+@contextmanager
+def opened_records(url: str, *, on_old_schema: Callable[[Connection], None] = migrate) -> Iterator[Transactor]:
+    """The records that a service keeps there, closed afterwards; whoever only reads says `refuse_to_migrate`.
+
+    Raises SettingsError where there can be none, DependencyError where they don't open.
+    """
+    require_records(url)
+    with closing(open_stores(url, on_old_schema=on_old_schema)) as transactor:
+        yield transactor
 
 
 def require_records(url: str) -> None:

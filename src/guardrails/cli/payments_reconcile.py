@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import closing
 from pathlib import Path
 
 import click
@@ -11,14 +10,14 @@ from rich.text import Text
 from guardrails.bootstrap import payment_service, utc_now
 from guardrails.cli import exit_codes
 from guardrails.cli.documented import Documented
-from guardrails.cli.opening import require_records
+from guardrails.cli.opening import opened_records
 from guardrails.cli.options import json_option, records_option
 from guardrails.cli.terminal import output_console, print_json
 from guardrails.errors import DependencyError, SettingsError
 from guardrails.offers.provider import NoAnswerError, Provider
 from guardrails.offers.reconciliation import Reconciliation
 from guardrails.settings import Settings, parse_payments_url, read_webhook_secrets
-from guardrails.stores import open_stores, refuse_to_migrate
+from guardrails.stores import refuse_to_migrate
 
 __all__ = ["reconcile"]
 
@@ -53,8 +52,7 @@ def reconcile(*, database: str, payments_url: str, payments_secret_file: Path, a
     and a service may go on meanwhile.
     """
     provider = _provider(payments_url, payments_secret_file)
-    require_records(database)
-    with closing(open_stores(database, on_old_schema=refuse_to_migrate)) as transactor:
+    with opened_records(database, on_old_schema=refuse_to_migrate) as transactor:
         comparison = Reconciliation(transactor, provider)
         try:
             differences = list(comparison.differences())

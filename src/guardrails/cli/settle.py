@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import closing
 from datetime import UTC
 from pathlib import Path
 
@@ -18,13 +17,13 @@ from guardrails.attribution.statements import Difference, Statement
 from guardrails.bootstrap import utc_now
 from guardrails.cli import exit_codes
 from guardrails.cli.documented import Documented
-from guardrails.cli.opening import require_records
+from guardrails.cli.opening import opened_records
 from guardrails.cli.options import recorded_policies_option, records_option
 from guardrails.cli.terminal import errors_console, output_console
 from guardrails.core.money import decimal_text
 from guardrails.errors import CandidateError
 from guardrails.policyfile.loader import load_policies
-from guardrails.stores import open_stores, refuse_to_migrate
+from guardrails.stores import refuse_to_migrate
 
 __all__ = ["settle"]
 
@@ -65,9 +64,8 @@ def settle(*, month: str, output: Path | None, format_: str | None, policies: Pa
     Each line has the index of the audit entry that proves it. Every sum is checked against the ledger. Nothing is
     changed, and a service may go on meanwhile; a month that is over gives the same statements each time.
     """
-    require_records(database)
     zone = load_policies(policies).project.zone
-    with closing(open_stores(database, on_old_schema=refuse_to_migrate)) as transactor:
+    with opened_records(database, on_old_schema=refuse_to_migrate) as transactor:
         try:
             settlement = Settlements(transactor, zone=lambda: zone).settle(month, now=utc_now())
         except CandidateError as error:

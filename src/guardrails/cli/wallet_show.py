@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import closing
-
 import click
 from rich.console import Console
 from rich.table import Table
@@ -13,13 +11,13 @@ from guardrails.cli import exit_codes
 from guardrails.cli.consent_history import check_id
 from guardrails.cli.decision_view import moment
 from guardrails.cli.documented import Documented
-from guardrails.cli.opening import require_records
+from guardrails.cli.opening import opened_records
 from guardrails.cli.options import json_option, records_option
 from guardrails.cli.terminal import indented, output_console, print_json
 from guardrails.errors import CandidateError
 from guardrails.ledger import LedgerService
 from guardrails.ledger.values import Amount, Wallet, WalletEntry
-from guardrails.stores import open_stores, refuse_to_migrate
+from guardrails.stores import refuse_to_migrate
 
 __all__ = ["show", "show_wallet"]
 
@@ -40,8 +38,7 @@ __all__ = ["show", "show_wallet"]
 def show(*, recipient: str, after: str | None, database: str, as_json: bool) -> int:
     """Show what the recipient with the id RECIPIENT has, and how it came about, newest first."""
     check_id(recipient)
-    require_records(database)
-    with closing(open_stores(database, on_old_schema=refuse_to_migrate)) as transactor:
+    with opened_records(database, on_old_schema=refuse_to_migrate) as transactor:
         try:
             found = LedgerService(transactor).wallet(recipient, after=after)
         except CandidateError as error:

@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-from contextlib import closing
-
 import click
 
 from guardrails.bootstrap import new_id, utc_now
 from guardrails.cli import exit_codes
 from guardrails.cli.amounts import AmountCommand, minor_units
-from guardrails.cli.opening import require_records
+from guardrails.cli.opening import opened_records
 from guardrails.cli.options import json_option, records_option
 from guardrails.cli.terminal import print_json
 from guardrails.decoding import Decoder
 from guardrails.errors import CandidateError, ConflictError
 from guardrails.ledger import LedgerService
 from guardrails.ledger.values import TopUpRequest
-from guardrails.stores import open_stores
 
 __all__ = ["top_up"]
 
@@ -56,8 +53,7 @@ def top_up(
     except CandidateError as error:
         pointer, message = error.problems[0]
         raise click.BadParameter(message, param_hint=_PLACES[pointer.removeprefix("/")]) from None
-    require_records(database)
-    with closing(open_stores(database)) as transactor:
+    with opened_records(database) as transactor:
         try:
             booked = LedgerService(transactor).top_up(request, now=utc_now()).top_up
         except ConflictError as error:

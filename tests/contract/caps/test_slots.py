@@ -1,98 +1,39 @@
+"""Slots: each send by itself, at its own instant, for as long as a rule can ask for it."""
+
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from datetime import datetime, timedelta
-from functools import partial
-from typing import Any
+from datetime import timedelta
 
-import msgspec
 import pytest
 from msgspec.structs import replace
 
 from guardrails.core.cap_rule import LISTED_TIMES
 from guardrails.core.needs import CapCheck, Take, Usage, UsageQuery
-from guardrails.decide.holdings import Holding, Reservation, Settlement
-from redis_stores import open_redis_stores
-from stores import instant, open_stores, run, sqlite_url
-
-NOW = instant(12)
-LEASE = instant(13)
-LONG_AGO = instant(0)
-TEN = instant(10)
-TICK = timedelta(microseconds=1)
-EVENING = instant(20)
-LAST = datetime.max.replace(tzinfo=TEN.tzinfo)
-MINUTE, DAY = 60, 86_400
-
-IN_A_DATABASE = ["memory", "sqlite", "postgresql"]
-IN_REDIS = {"redis": "redis_server", "redis_cluster": "redis_cluster"}
-keeps_counts = pytest.mark.parametrize("do", IN_A_DATABASE, indirect=True)  # Redis forgets by itself
-
-
-@pytest.fixture(params=[*IN_A_DATABASE, *IN_REDIS])
-def do(request, tmp_path) -> Iterator[Callable[[Callable[[Any], Any]], Any]]:
-    """Do something with a session of its own, and wait until it is durable."""
-    sqlite = sqlite_url(tmp_path / "guardrails.db")
-    if request.param in IN_REDIS:
-        server = request.getfixturevalue(IN_REDIS[request.param])
-        server.flush()
-        with open_redis_stores(sqlite, server.url, uses_server_time=False, clock=lambda: NOW) as stores:
-            stores.mend()
-            yield stores.do
-        return
-    urls = {
-        "memory": lambda: "memory:",
-        "sqlite": lambda: sqlite,
-        "postgresql": lambda: request.getfixturevalue("postgres_url"),
-    }
-    transactor = open_stores(urls[request.param]())
-    yield partial(run, transactor)
-    transactor.close()
-
-
-def holding(number: int, *takes: Take, at=TEN, lease_until=LEASE) -> Holding:
-    return Holding(decision_id=f"d-{number}", takes=takes, at=at, lease_until=lease_until)
-
-
-def reserve(do, *holdings: Holding, now=TEN) -> None:
-    do(lambda session: session.caps.reserve([Reservation(holding=each) for each in holdings], now))
-
-
-def settle(do, *moves: tuple[Holding | None, Holding | None]) -> None:
-    do(lambda session: session.caps.settle([Settlement(before=before, after=after) for before, after in moves]))
-
-
-def sent(held: Holding, at=TEN) -> Holding:
-    return replace(held, lease_until=None, sent_at=at)
-
-
-def delivered(held: Holding, at=TEN) -> Holding:
-    return replace(held, lease_until=None, sent_at=held.sent_at or at, delivered_at=at)
-
-
-def ask(do, query: UsageQuery, now=NOW) -> Usage:
-    return do(lambda session: session.caps.read([query], now))[query]
-
-
-def usage(do, *, cap="cap", key="k", since=LONG_AGO, newest=10, by="counted_at", owner="r-1", now=NOW) -> Usage:
-    return ask(do, UsageQuery(cap, key, since, newest, by, owner), now)
-
-
-def tally(do, *, cap="cap", key="k", since=LONG_AGO, split=EVENING, now=NOW) -> tuple[int, int]:
-    answer = ask(do, UsageQuery(cap, key, since, 0, split=split), now)
-    assert answer == Usage(older=answer.older, later=answer.later, split=split)
-    return answer.older, answer.later
-
-
-RESERVED = Take("cap", "k", owner="r-1")
-SENT = Take("cap", "k", "sent", owner="r-1")
-DELIVERED = Take("cap", "k", "delivered", owner="r-1")
-COUNTDOWN = Take("cap", "k", "reserved", 60 * MINUTE, owner="r-1")
-TALLIED = Take("cap", "k", keep_seconds=DAY, is_tallied=True)
-TALLIED_SENT = Take("cap", "k", "sent", keep_seconds=DAY, is_tallied=True)
-
-
-# --- slots
+from guardrails.decide.holdings import Reservation, Settlement
+from held_caps import (
+    COUNTDOWN,
+    DELIVERED,
+    EVENING,
+    LAST,
+    LEASE,
+    LONG_AGO,
+    MINUTE,
+    NOW,
+    RESERVED,
+    SENT,
+    TALLIED,
+    TEN,
+    TICK,
+    crowd,
+    delivered,
+    holding,
+    reserve,
+    sent,
+    settle,
+    tally,
+    usage,
+)
+from stores import instant
 
 
 def test_nothing_is_used_at_first(do):
@@ -246,10 +187,6 @@ def test_the_newest_are_listed_ascending_and_the_older_counted(do, newest, expec
     reserve(do, *(holding(number, take, at=instant(hour)) for number, hour in enumerate((10, 11, 9))))
     reserve(do, holding(9, take, at=instant(9, 30), lease_until=NOW))  # no longer
     assert expected == usage(do, newest=newest, owner=owner)
-
-
-def crowd(count: int, *takes: Take) -> list[Holding]:
-    return [holding(number, *takes, at=TEN + number * TICK) for number in range(count)]
 
 
 def test_of_a_recipients_key_every_older_send_is_counted(do):
@@ -411,332 +348,3 @@ def test_of_a_unit_that_failed_nothing_is_kept(do):
     assert Usage() == usage(do, now=LEASE)
     assert tally(do) == (1, 0)
     assert tally(do, now=LEASE) == (0, 0)
-
-
-# --- tallied keys
-
-
-def test_a_tallied_key_answers_with_how_many_count_before_the_split_and_from_it_on(do):
-    hours = (9, 10, 10, 20, 21)
-    reserve(do, *(holding(number, TALLIED, at=instant(hour)) for number, hour in enumerate(hours)))
-    assert tally(do) == (3, 2)
-    assert tally(do, since=TEN) == (2, 2)
-    assert tally(do, since=TEN, split=TEN) == (0, 4)
-    assert tally(do, since=instant(22), split=instant(23)) == (0, 0)
-
-
-def test_on_a_tallied_key_every_send_is_counted_however_many_there_are(do):
-    reserve(do, *crowd(LISTED_TIMES + 200, TALLIED))
-    assert tally(do) == (LISTED_TIMES + 200, 0)
-
-
-def test_of_a_quarter_of_an_hour_that_is_asked_for_in_part_no_send_is_missed(do):
-    early, late = instant(10, 14, 59, 999_999), instant(10, 15)
-    reserve(do, holding(1, TALLIED, at=early), holding(2, TALLIED, at=late))
-    for since in (TEN, early, early + TICK, late, late + TICK, instant(10, 30)):
-        for split in (early, late, late + TICK, instant(10, 30)):
-            older, later = tally(do, since=since, split=split)
-            assert sum(since <= at < split for at in (early, late)) <= older <= 2
-            assert sum(split <= at for at in (early, late)) <= later <= 2
-    assert tally(do, since=TEN, split=late) == (1, 1)
-    assert tally(do, since=late) == (1, 0)
-
-
-def test_tallied_keys_are_kept_apart(do):
-    reserve(
-        do, holding(1, TALLIED), holding(2, replace(TALLIED, key="k2"), replace(TALLIED, cap="cap2"), at=instant(21))
-    )
-    assert [tally(do), tally(do, key="k2"), tally(do, cap="cap2")] == [(1, 0), (0, 1), (0, 1)]
-    assert tally(do, cap="cap2", key="k2") == (0, 0)
-
-
-@pytest.mark.parametrize(("now", "expected"), [(LEASE - TICK, (1, 1)), (LEASE, (0, 0)), (instant(14), (0, 0))])
-def test_on_a_tallied_key_too_a_reservation_counts_until_its_lease_ends(do, now, expected):
-    reserve(do, holding(1, TALLIED), holding(2, TALLIED, at=instant(20)))
-    assert expected == tally(do, now=now)
-
-
-def test_an_ended_lease_takes_off_only_what_was_counted_in_the_span(do):
-    reserve(do, holding(1, TALLIED, at=TEN), holding(2, TALLIED, at=instant(11)), holding(3, TALLIED, at=instant(21)))
-    late = holding(4, TALLIED, at=instant(11), lease_until=instant(23))
-    reserve(do, late)
-    assert tally(do, since=instant(11), now=LEASE) == (1, 0)
-    assert tally(do, since=TEN, split=instant(11), now=LEASE) == (0, 1)
-
-
-def test_a_send_on_a_tallied_key_outlives_its_lease(do):
-    held = holding(1, TALLIED)
-    reserve(do, held)
-    settle(do, (held, sent(held)))
-    assert tally(do) == tally(do, now=instant(23)) == (1, 0)
-    settle(do, (sent(held), delivered(sent(held))))
-    assert tally(do) == tally(do, now=instant(23)) == (1, 0)
-
-
-@pytest.mark.parametrize("life", [lambda held: held, sent])
-def test_what_is_released_is_taken_off_a_tallied_key(do, life):
-    held = holding(1, TALLIED)
-    reserve(do, held, holding(2, TALLIED))
-    settle(do, (held, life(held)))
-    settle(do, (life(held), None))
-    assert tally(do) == (1, 0)
-    assert tally(do, now=instant(14)) == (0, 0)
-    settle(do, (None, sent(held)))
-    assert tally(do) == (2, 0)
-    assert tally(do, now=instant(14)) == (1, 0)
-
-
-def test_a_send_moves_between_the_quarters_of_a_tallied_key(do):
-    held = holding(1, TALLIED_SENT)
-    reserve(do, held)
-    assert tally(do) == (0, 0)
-    settle(do, (held, sent(held, instant(11))))
-    assert tally(do, since=instant(11)) == (1, 0)
-    settle(do, (sent(held, instant(11)), sent(held, TEN)))
-    assert tally(do, since=instant(11)) == (0, 0)
-    assert tally(do) == (1, 0)
-
-
-def test_decisions_of_one_unit_add_up_on_a_tallied_key(do):
-    crowded = crowd(50, TALLIED, replace(TALLIED, key="k2"))
-    reserve(do, *crowded)
-    settle(do, *((held, None) for held in crowded[:20]), *((held, sent(held)) for held in crowded[20:30]))
-    assert tally(do) == tally(do, key="k2") == (30, 0)
-    assert tally(do, now=instant(14)) == (10, 0)
-
-
-def test_settlements_of_one_decision_add_up_on_a_tallied_key(do):
-    held = holding(1, TALLIED)
-    settle(do, (None, held), (held, sent(held)), (sent(held), None), (None, held))
-    assert tally(do) == (1, 0)
-    assert tally(do, now=LEASE) == (0, 0)
-    settle(do, (held, None), (None, held), (held, sent(held)))
-    assert tally(do, now=LEASE) == (1, 0)
-
-
-# --- keys that sum amounts
-
-
-MOST = 10**14 + 1
-
-
-def spent(amount: int, **changes: Any) -> Take:
-    return replace(TALLIED, cap="spent", amount_minor=amount, **changes)
-
-
-def total(do, *, key="k", since=LONG_AGO, split=EVENING, owner=None, now=NOW) -> tuple[int, int]:
-    query = UsageQuery("spent", key, since, 0, owner=owner, split=split, sums=True)
-    answer = ask(do, query, now)
-    assert answer == Usage(older=answer.older, later=answer.later, split=split)
-    return answer.older, answer.later
-
-
-def test_a_key_that_sums_amounts_answers_with_how_much_was_taken_before_the_split_and_from_it_on(do):
-    amounts = ((9, 250), (10, 1), (10, 999), (20, 40), (21, 2))
-    reserve(do, *(holding(n, spent(amount), at=instant(hour)) for n, (hour, amount) in enumerate(amounts)))
-    assert total(do) == (1250, 42)
-    assert total(do, since=TEN) == (1000, 42)
-    assert total(do, since=TEN, split=TEN) == (0, 1042)
-    assert total(do, since=instant(22), split=instant(23)) == (0, 0)
-    assert total(do, key="k2") == (0, 0)
-
-
-def test_amounts_are_summed_over_days_and_weeks_and_to_the_last_minor_unit(do):
-    month = [holding(n, spent(MOST + n), at=TEN + timedelta(days=n, minutes=7 * n)) for n in range(40)]
-    reserve(do, *month)
-    for first, beyond in ((0, 40), (3, 4), (3, 5), (1, 31), (39, 40), (20, 20)):
-        since, split = TEN + timedelta(days=first), TEN + timedelta(days=beyond)
-        older, later = (sum(MOST + n for n in days) for days in (range(first, beyond), range(beyond, 40)))
-        assert total(do, since=since, split=split) == (older, later)
-
-
-def test_of_a_quarter_of_an_hour_that_is_asked_for_in_part_no_amount_is_missed(do):
-    early, late = instant(10, 14, 59, 999_999), instant(10, 15)
-    reserve(do, holding(1, spent(3), at=early), holding(2, spent(40), at=late))
-    assert total(do, since=TEN, split=late) == (3, 40)
-    assert total(do, since=instant(10, 5), split=instant(10, 5)) == (3, 43)
-    assert total(do, since=late, split=late + TICK) == (40, 40)
-
-
-@pytest.mark.parametrize(("now", "expected"), [(LEASE - TICK, (7, 11)), (LEASE, (0, 0)), (instant(14), (0, 0))])
-def test_an_amount_that_is_reserved_counts_until_its_lease_ends(do, now, expected):
-    reserve(do, holding(1, spent(7)), holding(2, spent(11), at=instant(20)))
-    assert expected == total(do, now=now)
-
-
-def test_an_ended_lease_takes_off_its_own_amount(do):
-    late = holding(2, spent(300), at=instant(11), lease_until=instant(23))
-    reserve(do, holding(1, spent(20), at=instant(11)), late, holding(3, spent(1), at=TEN))
-    assert total(do) == (321, 0)
-    assert total(do, now=LEASE) == (300, 0)
-    assert total(do, since=TEN, split=instant(11), now=LEASE) == (0, 300)
-
-
-@pytest.mark.parametrize("life", [lambda held: held, sent, delivered])
-def test_what_is_released_gives_its_amount_back(do, life):
-    held = holding(1, spent(250), spent(250, key="k2"))
-    reserve(do, held, holding(2, spent(40)))
-    settle(do, (held, life(held)))
-    assert total(do) == (290, 0)
-    settle(do, (life(held), None))
-    assert total(do) == (40, 0)
-    assert total(do, key="k2") == total(do, now=instant(14)) == (0, 0)
-    settle(do, (None, sent(held)))
-    assert (total(do), total(do, now=instant(14))) == ((290, 0), (250, 0))
-
-
-def test_an_amount_moves_with_its_send_and_is_there_once_however_often_it_is_told(do):
-    held = holding(1, spent(250, count_on="sent"))
-    reserve(do, held)
-    assert total(do) == (0, 0)
-    settle(do, (held, sent(held, instant(11))))
-    assert total(do, since=instant(11)) == (250, 0)
-    settle(do, (sent(held, instant(11)), sent(held, TEN)))
-    assert (total(do, since=instant(11)), total(do)) == ((0, 0), (250, 0))
-    settle(do, (sent(held, TEN), sent(held, TEN)), (sent(held, TEN), None), (None, sent(held, TEN)))
-    assert total(do) == (250, 0)
-
-
-def test_amounts_of_one_unit_add_up(do):
-    crowded = [holding(n, spent(n + 1), at=TEN + n * TICK) for n in range(50)]
-    reserve(do, *crowded)
-    settle(do, *((held, None) for held in crowded[:20]), *((held, sent(held)) for held in crowded[20:30]))
-    assert total(do) == (sum(range(21, 51)), 0)
-    assert total(do, now=instant(14)) == (sum(range(21, 31)), 0)
-
-
-def test_of_a_unit_that_failed_no_amount_is_kept(do):
-    held = holding(1, spent(250))
-    reserve(do, held)
-
-    def work(session):
-        session.caps.settle([Settlement(before=held, after=None)])
-        session.caps.reserve([Reservation(holding=holding(2, spent(40)))], TEN)
-        raise RuntimeError("the unit fails")
-
-    with pytest.raises(RuntimeError):
-        do(work)
-    assert (total(do), total(do, now=LEASE)) == ((250, 0), (0, 0))
-
-
-def test_what_fits_to_the_last_minor_unit_is_taken(do):
-    query = UsageQuery("spent", "k", LONG_AGO, 0, split=EVENING, sums=True)
-    reserve(do, holding(1, spent(750)))
-    check = CapCheck(query, LONG_AGO, EVENING, 1000 - 250 + 1)
-    last = Reservation(holding=holding(2, spent(250)), checks=(check,))
-    do(lambda session: session.caps.reserve([last], TEN))
-    assert total(do) == (1000, 0)
-
-
-def test_a_recipients_own_sums_are_found_among_the_caps_that_are_named(do):
-    def keys(owner):
-        return list(do(lambda session: session.caps.keys_of(owner, ["spent", "other"])))
-
-    own = [spent(5, key=as_key(owner, "c"), owner=owner) for owner in ("r-1", "r-10", 'r"')]
-    held = [holding(number, take) for number, take in enumerate(own)]
-    reserve(do, *held, holding(9, RESERVED, spent(5, key=as_key("c"))))
-    assert keys("r-1") == [("cap", "k"), ("spent", as_key("r-1", "c"))]
-    assert keys("r-10") == [("spent", as_key("r-10", "c"))]
-    assert keys('r"') == [("spent", as_key('r"', "c"))]
-    assert keys("r") == []
-    assert total(do, key=as_key("r-1", "c"), owner="r-1") == (5, 0)
-    settle(do, (held[0], None))
-    assert keys("r-1") == [("cap", "k")]
-
-
-def as_key(*values: str) -> str:
-    return msgspec.json.encode(values).decode()
-
-
-# --- what is kept
-
-
-def keys_of(do, owner="r-1") -> list[tuple[str, str]]:
-    return sorted(do(lambda session: session.caps.keys_of(owner)))
-
-
-def sweep(do, now, most=100) -> int:
-    return do(lambda session: session.caps.sweep(now, most))
-
-
-def test_the_keys_of_a_recipient_are_those_that_hold_something_of_theirs(do):
-    assert keys_of(do) == []
-    held = holding(1, RESERVED, Take("cap", "k2", owner="r-1"), Take("cap", "shared"), replace(TALLIED, key="all"))
-    reserve(do, held, holding(2, RESERVED, at=instant(11)), holding(3, Take("cap2", "k", owner="r-2")))
-    assert keys_of(do) == [("cap", "k"), ("cap", "k2")]
-    assert keys_of(do, "r-2") == [("cap2", "k")]
-    settle(do, (held, None))
-    assert keys_of(do) == [("cap", "k")]
-
-
-@keeps_counts
-def test_quarters_are_kept_until_no_question_can_ask_for_them(do):
-    reserve(do, holding(1, TALLIED, at=instant(10, 7)))
-    last = instant(10, 15) + timedelta(days=1)
-    assert sweep(do, last - TICK) == 0
-    assert tally(do) == (1, 0)
-    assert sweep(do, last) == 1
-    assert sweep(do, last) == 0
-    assert tally(do) == (0, 0)
-
-
-@keeps_counts
-def test_a_quarter_that_nothing_counts_in_any_more_is_not_kept(do):
-    held, other = holding(1, TALLIED), holding(2, TALLIED, at=instant(11))
-    reserve(do, held, other)
-    settle(do, (held, None))
-    assert sweep(do, LAST) == 1, "of the other"
-    settle(do, (None, sent(held)))
-    assert tally(do) == (1, 0)
-    assert sweep(do, LAST) == 1
-
-
-@keeps_counts
-@pytest.mark.parametrize("seconds", [(0, DAY), (DAY, 0)])
-@pytest.mark.parametrize("is_one_unit", [True, False])
-def test_a_quarter_is_kept_for_the_longest_of_its_sends(do, seconds, is_one_unit):
-    held = [holding(number, replace(TALLIED, keep_seconds=keep)) for number, keep in enumerate(seconds)]
-    for together in [held] if is_one_unit else [[each] for each in held]:
-        reserve(do, *together)
-    assert sweep(do, instant(10, 15) + timedelta(days=1) - TICK) == 0
-    assert sweep(do, instant(10, 15) + timedelta(days=1)) == 1
-
-
-@keeps_counts
-def test_sweeping_removes_no_more_than_it_may_and_the_oldest_first(do):
-    reserve(do, *(holding(number, TALLIED, at=instant(10, 15 * number)) for number in (2, 0, 3, 1)))
-    much_later = instant(12) + timedelta(days=1)
-    assert sweep(do, much_later, most=0) == 0
-    assert sweep(do, much_later, most=3) == 3
-    assert tally(do, since=instant(10, 45)) == (1, 0)
-    assert sweep(do, much_later, most=3) == 1
-
-
-def test_sweeping_leaves_slots_alone(do):
-    reserve(do, holding(1, RESERVED))
-    assert sweep(do, LAST) == 0
-    assert Usage(0, (TEN,)) == usage(do)
-
-
-@keeps_counts
-def test_what_was_swept_can_be_taken_off_no_more(do):
-    held, other = holding(1, TALLIED), holding(2, TALLIED)
-    reserve(do, held)
-    settle(do, (held, sent(held)))
-    assert sweep(do, instant(10, 15) + timedelta(days=1)) == 1
-    settle(do, (sent(held), None))
-    assert sweep(do, LAST) == 0
-    reserve(do, other)
-    assert tally(do) == (1, 0)
-
-
-@keeps_counts
-def test_nothing_that_counts_hides_behind_what_was_taken_off_after_sweeping(do):
-    held, again = holding(1, TALLIED), holding(2, TALLIED)
-    reserve(do, held)
-    settle(do, (held, sent(held)))
-    assert sweep(do, instant(10, 15) + timedelta(days=1)) == 1
-    settle(do, (None, sent(again)))
-    settle(do, (sent(held), None), (sent(again), None))
-    settle(do, (None, sent(again)))
-    assert tally(do) == (1, 0)

@@ -349,7 +349,7 @@ def test_a_timeline_fails_at_its_first_unmet_step(fail):
         (
             f"    given: {{offers: [{OFFER % 'payment: none'}]}}\n    expect: {{effect: deny}}\n",
             7,
-            "the offer is not one: `/payment`: is `none` where the offer costs nothing, and only there",
+            "the offer is not one: `/payment`: is `none`, and there is something to pay",
         ),
         (
             f"    given: {{offers: [{OFFER % 'stock: 1'}, {OFFER % 'stock: 2'}]}}\n    expect: {{effect: deny}}\n",

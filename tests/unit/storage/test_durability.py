@@ -15,7 +15,7 @@ from stores import open_stores, run, sqlite_url
 ROUNDS = 10
 
 WRITER = """
-import sys, threading
+import sys, threading, time
 sys.path.insert(0, sys.argv[2])
 from stores import instant, open_stores, stored_decision
 from guardrails.core.needs import Take
@@ -40,6 +40,7 @@ def work(thread):
         try:
             transactor.call(decide, number)
         except DependencyError:
+            time.sleep(0.02)  # what is refused at once is not asked as fast as it can be: the server is to come back
             continue
         with out:
             sys.stdout.write(f"{number}\\n")

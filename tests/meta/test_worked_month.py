@@ -59,8 +59,8 @@ def sums(settlement: Settlement) -> str:
     said = {name: decimal_text(getattr(totals, f"{name}_minor"), totals.currency) for name in names}
     return (
         f"booked {said['booked']} less {said['reversed']} taken back is {said['attributed']} attributed and "
-        f"{said['unattributed']} not;\n{said['attributed']} is {said['credits']} to recipients, {said['affiliates']} to "
-        f"affiliates and {said['platform']} to the platform"
+        f"{said['unattributed']} not;\n{said['attributed']} is {said['credits']} to recipients, {said['affiliates']} "
+        f"to affiliates and {said['platform']} to the platform"
     )
 
 

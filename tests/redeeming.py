@@ -14,11 +14,11 @@ from guardrails.core.claims import OfferClaims
 from guardrails.decide.entry import EventEntry, decode_entry
 from guardrails.decide.ports import Transactor
 from guardrails.errors import CandidateError
-from guardrails.offers.payments import Payment, PaymentResult
 from guardrails.offers.redemption_service import Redemptions
 from guardrails.offers.redemptions import Redemption, RedemptionRequest, RefundKind, RefundRequest
 from guardrails.offers.values import Offer
-from guardrails.offers.wallet_payments import FreePayments, WalletPayments
+from guardrails.payments.port import Payment, PaymentResult
+from guardrails.payments.wallet import FreePayments, WalletPayments
 from guardrails.signing import SigningKeys, Tokens
 from offer_terms import offer
 from stores import instant, run, stored_decision

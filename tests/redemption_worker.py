@@ -19,7 +19,7 @@ from guardrails.decide.ports import Transactor
 from guardrails.errors import CandidateError, DependencyError
 from guardrails.offers.redemption_service import Redemptions
 from guardrails.offers.redemptions import RedemptionRequest
-from guardrails.offers.wallet_payments import WalletPayments
+from guardrails.payments.wallet import WalletPayments
 from guardrails.signing import SigningKeys, Tokens
 from guardrails.stores import open_stores
 

@@ -26,13 +26,12 @@ from guardrails.ledger import MemoryLedger, SqlLedger
 from guardrails.offers import (
     MemoryConversions,
     MemoryOffers,
-    MemoryPaymentEvents,
     MemoryRedemptions,
     SqlConversions,
     SqlOffers,
-    SqlPaymentEvents,
     SqlRedemptions,
 )
+from guardrails.payments.event_store import MemoryPaymentEvents, SqlPaymentEvents
 from guardrails.preferences import MemoryPreferences, SqlPreferences
 from guardrails.storage.memory import Journal
 from guardrails.storage.transactors import open_transactor

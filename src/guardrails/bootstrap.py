@@ -60,14 +60,14 @@ from guardrails.engine.native import NativeEngine
 from guardrails.errors import CandidateError, DependencyError, SettingsError
 from guardrails.ledger import LedgerService
 from guardrails.offers.conversion_service import Conversions
-from guardrails.offers.payment_events import PaymentEvents
-from guardrails.offers.payments import PaymentMethod
-from guardrails.offers.provider import Patience, Provider
-from guardrails.offers.provider_calls import SignedCalls
 from guardrails.offers.redemption_service import Redemptions
 from guardrails.offers.service import Offers
 from guardrails.offers.values import Payment
-from guardrails.offers.wallet_payments import FreePayments, WalletPayments
+from guardrails.payments.events import PaymentEvents
+from guardrails.payments.port import PaymentMethod
+from guardrails.payments.provider import Patience, Provider
+from guardrails.payments.provider_calls import SignedCalls
+from guardrails.payments.wallet import FreePayments, WalletPayments
 from guardrails.policyfile.loader import load_policy_files
 from guardrails.preferences import PreferenceService
 from guardrails.settings import EngineName, Settings

@@ -30,7 +30,7 @@ from msgspec import Meta
 from guardrails.core.controller import Controller
 from guardrails.core.timing import parse_duration
 from guardrails.errors import SettingsError
-from guardrails.offers.standard_webhooks import WebhookSecrets
+from guardrails.payments.standard_webhooks import WebhookSecrets
 
 __all__ = [
     "CAPS_IN_DATABASE",

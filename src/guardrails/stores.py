@@ -46,18 +46,16 @@ from guardrails.ledger import LedgerStore, MemoryLedger, SqlLedger
 from guardrails.offers import (
     MemoryConversions,
     MemoryOffers,
-    MemoryPaymentEvents,
     MemoryRedemptions,
     SqlConversions,
     SqlOffers,
-    SqlPaymentEvents,
     SqlRedemptions,
 )
 from guardrails.offers.conversion_store import ConversionStore
 from guardrails.offers.offer_store import OfferStore
-from guardrails.offers.payment_event_store import PaymentEventStore
 from guardrails.offers.redemption_store import RedemptionStore
 from guardrails.offers.values import Payment
+from guardrails.payments.event_store import MemoryPaymentEvents, PaymentEventStore, SqlPaymentEvents
 from guardrails.preferences import MemoryPreferences, SqlPreferences
 from guardrails.settings import CAPS_IN_DATABASE, Settings
 from guardrails.storage.connections import BUSY_SECONDS, Database

@@ -5,8 +5,8 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from guardrails.errors import DependencyError
-from guardrails.offers.payment_events import KEEP, PaymentEvent, PaymentEventData, PaymentEvents
-from guardrails.offers.payments import PaymentResult, ToldPayment
+from guardrails.payments.events import KEEP, PaymentEvent, PaymentEventData, PaymentEvents
+from guardrails.payments.port import PaymentResult, ToldPayment
 from stores import instant
 
 NOW = instant(10)
@@ -102,7 +102,7 @@ def test_of_many_that_tell_the_same_at_once_one_is_taken(events, payments):
 
 
 def test_one_group_may_hold_the_same_event_twice_and_several_instants(events, payments, do):
-    from guardrails.offers.payment_events import _Arrived, _told  # noqa: PLC0415 - a group, as the transactor makes it
+    from guardrails.payments.events import _Arrived, _told  # noqa: PLC0415 - a group, as the transactor makes it
 
     later = instant(11)
     group = [

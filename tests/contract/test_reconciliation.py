@@ -5,9 +5,9 @@ from typing import Any
 import msgspec
 import pytest
 
-from guardrails.offers.provider import ListedPayments, NoAnswerError, StandingAnswer
 from guardrails.offers.reconciliation import PaymentDifference, Reconciliation
 from guardrails.offers.redemptions import Redemption
+from guardrails.payments.provider import ListedPayments, NoAnswerError, StandingAnswer
 from stores import instant
 
 NOW = instant(10)

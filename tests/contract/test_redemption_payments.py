@@ -7,8 +7,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from guardrails.attribution.settlement import Settlements
-from guardrails.offers.payments import ToldPayment
 from guardrails.offers.redemptions import GRACE
+from guardrails.payments.port import ToldPayment
 from redeeming import NOW, OUTSIDE, SPONSOR, Rig, answer, ready, wallet
 
 MONTHS = ("2026-12", "2027-01")

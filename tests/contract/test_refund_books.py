@@ -6,7 +6,7 @@ import pytest
 
 from guardrails.core.bookkeeping import Account, Books, Transaction, accounts_to_reverse, moved, reversal_of
 from guardrails.offers.redemption_service import Redemptions
-from guardrails.offers.wallet_payments import WalletPayments
+from guardrails.payments.wallet import WalletPayments
 from redeeming import NOW, OUTSIDE, SHORTFALL, SPONSOR, answer, ready, wallet
 
 PLATFORM = Account("platform", "earned", "EUR")

@@ -27,13 +27,13 @@ from guardrails.attribution.commissions import Commissions
 from guardrails.core.bookkeeping import Account, Transaction, moved
 from guardrails.core.claims import OfferClaims
 from guardrails.core.policy_set import Attribution
-from guardrails.offers.payment_events import PaymentEvent, PaymentEventData, PaymentEvents
-from guardrails.offers.provider import Patience, Provider
-from guardrails.offers.provider_calls import SignedCalls
 from guardrails.offers.redemption_service import Redemptions
 from guardrails.offers.redemptions import RedemptionRequest, RefundRequest
-from guardrails.offers.standard_webhooks import WebhookSecrets
-from guardrails.offers.wallet_payments import WalletPayments
+from guardrails.payments.events import PaymentEvent, PaymentEventData, PaymentEvents
+from guardrails.payments.provider import Patience, Provider
+from guardrails.payments.provider_calls import SignedCalls
+from guardrails.payments.standard_webhooks import WebhookSecrets
+from guardrails.payments.wallet import WalletPayments
 from guardrails.signing import SigningKeys, Tokens
 from offer_terms import offer
 from payment_service import SECRET

@@ -11,10 +11,10 @@ from itertools import count
 
 import pytest
 
-from guardrails.offers.payments import Payment
-from guardrails.offers.provider import NoAnswerError, Patience, Provider
-from guardrails.offers.provider_calls import SignedCalls
-from guardrails.offers.standard_webhooks import WebhookSecrets
+from guardrails.payments.port import Payment
+from guardrails.payments.provider import NoAnswerError, Patience, Provider
+from guardrails.payments.provider_calls import SignedCalls
+from guardrails.payments.standard_webhooks import WebhookSecrets
 from payment_service import SECRET, PaymentService
 
 TIMEOUT_SECONDS = 0.3

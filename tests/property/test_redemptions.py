@@ -9,8 +9,8 @@ from typing import get_args
 from hypothesis import given
 from hypothesis import strategies as st
 
-from guardrails.offers.payments import PaymentResult, PaymentState, PaymentStep
 from guardrails.offers.redemptions import HOLDING, Redemption, RefundRequest, apply, begin_refund
+from guardrails.payments.port import PaymentResult, PaymentState, PaymentStep
 from redeeming import NOW
 
 RESULTS = st.lists(

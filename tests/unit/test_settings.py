@@ -7,7 +7,7 @@ import pytest
 
 from guardrails.core.controller import Controller
 from guardrails.errors import SettingsError
-from guardrails.offers.standard_webhooks import WebhookSecrets
+from guardrails.payments.standard_webhooks import WebhookSecrets
 from guardrails.settings import Key, Settings, is_loopback, read_keys
 
 ANYWHERE = "0.0.0.0"  # noqa: S104 - named, never bound

@@ -14,8 +14,8 @@ from guardrails.cli.opening import opened_records
 from guardrails.cli.options import json_option, records_option
 from guardrails.cli.terminal import output_console, print_json
 from guardrails.errors import DependencyError, SettingsError
-from guardrails.offers.provider import NoAnswerError, Provider
 from guardrails.offers.reconciliation import Reconciliation
+from guardrails.payments.provider import NoAnswerError, Provider
 from guardrails.settings import Settings, parse_payments_url, read_webhook_secrets
 from guardrails.stores import refuse_to_migrate
 

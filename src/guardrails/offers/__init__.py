@@ -4,19 +4,16 @@ from __future__ import annotations
 
 from guardrails.offers.conversion_store import MemoryConversions, SqlConversions
 from guardrails.offers.offer_store import MemoryOffers, SqlOffers
-from guardrails.offers.payment_event_store import MemoryPaymentEvents, SqlPaymentEvents
 from guardrails.offers.redemption_store import MemoryRedemptions, SqlRedemptions
 from guardrails.offers.values import Offer, OfferRequest
 
 __all__ = [
     "MemoryConversions",
     "MemoryOffers",
-    "MemoryPaymentEvents",
     "MemoryRedemptions",
     "Offer",
     "OfferRequest",
     "SqlConversions",
     "SqlOffers",
-    "SqlPaymentEvents",
     "SqlRedemptions",
 ]

@@ -13,9 +13,9 @@ from typing import Protocol
 import msgspec
 
 from guardrails.decide.ports import Transactor
-from guardrails.offers.provider import ListedPayments, NoAnswerError, Standing, StandingAnswer
 from guardrails.offers.redemption_store import RedemptionStore
 from guardrails.offers.redemptions import Redemption, RedemptionState
+from guardrails.payments.provider import ListedPayments, NoAnswerError, Standing, StandingAnswer
 
 __all__ = ["PaymentBooks", "PaymentDifference", "Reconciliation"]
 

@@ -23,10 +23,10 @@ from guardrails.core.claims import OfferClaims
 from guardrails.decide.ports import StoredDecision
 from guardrails.errors import CandidateError, ConflictError, GoneError, NotFoundError
 from guardrails.offers.conversions import KeptConversion, refuse_redeeming
-from guardrails.offers.payments import PaymentMethod
 from guardrails.offers.redemption_unit import OnSettled, OnTakenBack, RedemptionSession, RedemptionUnit
 from guardrails.offers.redemptions import GRACE, Redemption, RedemptionRequest, apply
 from guardrails.offers.values import Offer
+from guardrails.payments.port import PaymentMethod
 
 __all__ = ["Redeemed", "Redeeming", "Taking"]
 

@@ -15,7 +15,6 @@ import msgspec
 from guardrails.decide.faults import caught
 from guardrails.decide.ports import Transactor
 from guardrails.errors import CandidateError, ConflictError, GoneError, NotFoundError
-from guardrails.offers.payments import PaymentMethod, PaymentResult, ToldPayment
 from guardrails.offers.redeeming import Redeemed, Redeeming, Taking
 from guardrails.offers.redemption_unit import (
     OnSettled,
@@ -33,6 +32,7 @@ from guardrails.offers.redemptions import (
     begin_refund,
 )
 from guardrails.offers.token_checks import OfferTokens, check_token
+from guardrails.payments.port import PaymentMethod, PaymentResult, ToldPayment
 
 __all__ = ["OnState", "Redemptions"]
 

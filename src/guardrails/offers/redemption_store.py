@@ -10,8 +10,8 @@ from typing import Any, Protocol
 import msgspec
 from sqlalchemy import BigInteger, Connection, Row, Text, bindparam, func, select, update
 
-from guardrails.offers.payments import PaymentStep
 from guardrails.offers.redemptions import HOLDING, Redemption, RefundKind
+from guardrails.payments.port import PaymentStep
 from guardrails.storage.inserts import insert_rows
 from guardrails.storage.instants import from_micros, to_micros
 from guardrails.storage.json_rows import encode_rows, json_rows

@@ -20,7 +20,10 @@ from guardrails.decide.ports import AuditLog, DecisionStore
 from guardrails.offers.conversion_store import ConversionStore
 from guardrails.offers.conversion_unit import convert
 from guardrails.offers.offer_store import OfferStore
-from guardrails.offers.payment_books import (
+from guardrails.offers.redemption_store import RedemptionStore
+from guardrails.offers.redemptions import Redemption
+from guardrails.offers.values import Offer
+from guardrails.payments.books import (
     LedgerStore,
     payment_into,
     payments_taken_back,
@@ -28,9 +31,6 @@ from guardrails.offers.payment_books import (
     provider_account,
     wallet_account,
 )
-from guardrails.offers.redemption_store import RedemptionStore
-from guardrails.offers.redemptions import Redemption
-from guardrails.offers.values import Offer
 
 __all__ = ["OnSettled", "OnTakenBack", "RedemptionSession", "RedemptionTurn", "RedemptionUnit", "nothing_follows"]
 

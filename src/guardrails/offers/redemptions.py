@@ -19,8 +19,8 @@ import msgspec
 from msgspec import Meta
 
 from guardrails.core.candidate import Id, Instant
-from guardrails.offers.payments import Payment, PaymentResult, PaymentStep
 from guardrails.offers.values import Payment as MethodName
+from guardrails.payments.port import Payment, PaymentResult, PaymentStep
 
 __all__ = [
     "GRACE",

@@ -9,8 +9,8 @@ from typing import Any
 import msgspec
 
 from guardrails.decoding import Decoder
-from guardrails.offers.payment_events import PaymentEvent, PaymentEventReceipt, PaymentEvents
-from guardrails.offers.standard_webhooks import UnsignedError, WebhookSecrets
+from guardrails.payments.events import PaymentEvent, PaymentEventReceipt, PaymentEvents
+from guardrails.payments.standard_webhooks import UnsignedError, WebhookSecrets
 from guardrails.web.exchange import Exchange, Reply
 from guardrails.web.problems import Refusal
 from guardrails.web.route import Route

@@ -7,8 +7,8 @@ from datetime import UTC, datetime, timedelta
 import msgspec
 import pytest
 
-from guardrails.offers.payments import PaymentResult
 from guardrails.offers.redemptions import Redemption, apply
+from guardrails.payments.port import PaymentResult
 
 NOW = datetime(2026, 12, 1, 10, tzinfo=UTC)
 RESERVED = Redemption(

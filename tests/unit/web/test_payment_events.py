@@ -6,8 +6,8 @@ from datetime import UTC, datetime
 import flask
 import pytest
 
-from guardrails.offers.payment_events import PaymentEvents
-from guardrails.offers.standard_webhooks import WebhookSecrets
+from guardrails.payments.events import PaymentEvents
+from guardrails.payments.standard_webhooks import WebhookSecrets
 from guardrails.web.exchange import Exchange
 from guardrails.web.payment_events import EXAMPLE, PaymentEventRoom
 from guardrails.web.problems import Refusal

@@ -15,8 +15,8 @@ from contextlib import suppress
 from datetime import datetime
 from urllib.parse import urlsplit
 
-from guardrails.offers.provider import NoAnswerError
-from guardrails.offers.standard_webhooks import WebhookSecrets
+from guardrails.payments.provider import NoAnswerError
+from guardrails.payments.standard_webhooks import WebhookSecrets
 
 __all__ = ["ANSWER_BYTES", "SignedCalls"]
 

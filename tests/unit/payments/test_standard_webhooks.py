@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from standardwebhooks import Webhook
 
-from guardrails.offers.standard_webhooks import TOLERANCE, UnsignedError, WebhookSecrets, webhook_id
+from guardrails.payments.standard_webhooks import TOLERANCE, UnsignedError, WebhookSecrets, webhook_id
 
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"  # noqa: S105 - published with the vector
 OTHER = "whsec_" + base64.b64encode(bytes(range(32))).decode()

@@ -17,8 +17,8 @@ from typing import Any, Literal, Protocol, TypeVar
 import msgspec
 import structlog
 
-from guardrails.offers.payments import Payment, PaymentResult, PaymentState, PaymentStep
-from guardrails.offers.standard_webhooks import webhook_id
+from guardrails.payments.port import Payment, PaymentResult, PaymentState, PaymentStep
+from guardrails.payments.standard_webhooks import webhook_id
 
 __all__ = ["Caller", "ListedPayments", "NoAnswerError", "Patience", "Provider", "Standing", "StandingAnswer"]
 

@@ -21,7 +21,7 @@ from guardrails.core.bookkeeping import (
     moved,
     reversal_of,
 )
-from guardrails.offers.payments import Payment
+from guardrails.payments.port import Payment
 
 __all__ = ["LedgerStore", "payment_into", "payments_taken_back", "post", "provider_account", "wallet_account"]
 

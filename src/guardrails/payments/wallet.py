@@ -5,8 +5,8 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Protocol
 
-from guardrails.offers.payment_books import LedgerStore, payment_into, post, wallet_account
-from guardrails.offers.payments import Payment, PaymentResult
+from guardrails.payments.books import LedgerStore, payment_into, post, wallet_account
+from guardrails.payments.port import Payment, PaymentResult
 
 __all__ = ["FreePayments", "WalletPayments"]
 

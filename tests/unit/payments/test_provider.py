@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from guardrails.offers.payments import Payment, PaymentResult
-from guardrails.offers.provider import NoAnswerError, Patience, Provider
+from guardrails.payments.port import Payment, PaymentResult
+from guardrails.payments.provider import NoAnswerError, Patience, Provider
 
 NOW = datetime(2026, 12, 1, 12, tzinfo=UTC)
 STANDINGS = ("none", "authorising", "authorised", "captured", "declined", "voided", "refunded", "charged_back")

@@ -15,8 +15,8 @@ from msgspec import Meta
 
 from guardrails.core.candidate import Id, Instant, Word
 from guardrails.decide.ports import Transactor
-from guardrails.offers.payment_event_store import PaymentEventStore
-from guardrails.offers.payments import PaymentResult, PaymentState, PaymentStep, PaymentsTold, ToldPayment
+from guardrails.payments.event_store import PaymentEventStore
+from guardrails.payments.port import PaymentResult, PaymentState, PaymentStep, PaymentsTold, ToldPayment
 
 __all__ = ["KEEP", "PaymentEvent", "PaymentEventData", "PaymentEventReceipt", "PaymentEvents"]
 

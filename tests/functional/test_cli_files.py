@@ -360,8 +360,22 @@ def test_replay_reports_policies_that_are_not_kept_and_skips_faults(recorded):
 
 @pytest.mark.parametrize(
     "arguments",
-    [("replay",), ("usage", "r-1"), ("explain", "--database", "sqlite:///guardrails.db")],
-    ids=["replay", "usage", "explain"],
+    [
+        ("replay",),
+        ("usage", "r-1"),
+        ("explain", "--database", "sqlite:///guardrails.db"),
+        ("consent", "history", "r-1"),
+        ("consent", "export"),
+        ("consent", "impact", "--notice", "privacy@1"),
+        ("notice", "list"),
+        ("notice", "show", "privacy@1"),
+        ("offers", "list"),
+        ("offers", "show", "upgrade"),
+        ("wallet", "show", "r-1"),
+        ("ledger", "check"),
+        ("settle", "--month", "2026-11"),
+    ],
+    ids=" ".join,
 )
 @pytest.mark.parametrize("schema", ["older", "none"])
 def test_who_only_reads_migrates_nothing(here, arguments, schema):

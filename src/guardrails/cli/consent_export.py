@@ -18,7 +18,6 @@ from guardrails.cli.progress import progress_of_output
 from guardrails.consent.transfer import ConsentTransfer
 from guardrails.consent.values import ConsentEvent
 from guardrails.errors import SettingsError
-from guardrails.stores import refuse_to_migrate
 
 __all__ = ["export"]
 
@@ -46,7 +45,7 @@ def export(*, form: Form | None, database: str, as_of: datetime | None) -> int:
     """
     if database == "memory:":
         raise SettingsError("consents are exported from what is on record; `memory:` keeps no records")
-    with opened_records(database, on_old_schema=refuse_to_migrate) as transactor:
+    with opened_records(database) as transactor:
         records = _records(ConsentTransfer(transactor, purposes=dict), as_of)
         write = write_csv if form == "csv" else write_ndjson
         write(records, sys.stdout.buffer)

@@ -27,7 +27,6 @@ from guardrails.decide.impact import Impact, OfNotice, OfPurpose, OfRecord, Rely
 from guardrails.decide.ports import Transactor
 from guardrails.errors import SettingsError
 from guardrails.policyfile.problems import did_you_mean
-from guardrails.stores import refuse_to_migrate
 
 __all__ = ["impact"]
 
@@ -59,7 +58,7 @@ def impact(*, notice: str | None, record: str | None, purpose: str | None, datab
         raise SettingsError("decisions are read from what is on record; `memory:` keeps no records")
     told: Counter[str] = Counter()
     console = None if as_json else output_console()
-    with opened_records(database, on_old_schema=refuse_to_migrate) as transactor:
+    with opened_records(database) as transactor:
         _demand_kept(sought, transactor)
         audit = AuditService(transactor)
         size = audit.size()

@@ -11,7 +11,6 @@ from guardrails.cli.opening import opened_records
 from guardrails.cli.options import json_option, records_option
 from guardrails.cli.terminal import output_console, print_json
 from guardrails.ledger.check import LedgerCheck
-from guardrails.stores import refuse_to_migrate
 
 __all__ = ["check"]
 
@@ -28,7 +27,7 @@ def check(*, database: str, as_json: bool) -> int:
 
     The whole ledger is read. Nothing is changed, and a service may go on meanwhile.
     """
-    with opened_records(database, on_old_schema=refuse_to_migrate) as transactor:
+    with opened_records(database) as transactor:
         looked = LedgerCheck(transactor)
         differences = list(looked.differences())
     if as_json:

@@ -19,6 +19,7 @@ from guardrails.decoding import Decoder
 from guardrails.errors import CandidateError, ConflictError
 from guardrails.ledger import LedgerService
 from guardrails.ledger.values import Memo, Transfer
+from guardrails.stores import migrate
 
 __all__ = ["transfer"]
 
@@ -73,7 +74,7 @@ def transfer(
     )
     if wanted.source == wanted.target:
         raise click.BadParameter("is the account that is debited", param_hint="--credit")
-    with opened_records(database) as transactor:
+    with opened_records(database, on_old_schema=migrate) as transactor:
         try:
             booked = LedgerService(transactor).transfer(wanted, now=utc_now())
         except ConflictError as error:

@@ -18,6 +18,7 @@ from guardrails.consent.notices import NoticeRequest
 from guardrails.decoding import Decoder
 from guardrails.errors import CandidateError, SettingsError
 from guardrails.policyfile.loader import load_policies
+from guardrails.stores import migrate
 
 __all__ = ["add"]
 
@@ -62,7 +63,7 @@ def add(
     if database == "memory:":
         raise SettingsError("notices are kept in a database; `memory:` keeps nothing")
     declared = load_policies(policies).purposes
-    with opened_records(database) as transactor:
+    with opened_records(database, on_old_schema=migrate) as transactor:
         try:
             request = Decoder(NoticeRequest).convert(said)
             kept = NoticeService(transactor, purposes=lambda: declared).add(request, now=utc_now())

@@ -16,6 +16,7 @@ from guardrails.consent import NoticeService
 from guardrails.consent.notices import NoticeRow
 from guardrails.decoding import Decoder
 from guardrails.errors import CandidateError
+from guardrails.stores import migrate
 
 __all__ = ["import_"]
 
@@ -39,7 +40,7 @@ def import_(*, file: BinaryIO, database: str) -> int:
     """
     kept, bad = 0, 0
     decoder = Decoder(NoticeRow)
-    with opened_records(database) as transactor:
+    with opened_records(database, on_old_schema=migrate) as transactor:
         notices = NoticeService(transactor, purposes=dict)
         for number, line in enumerate(file, start=1):
             if not line.strip():

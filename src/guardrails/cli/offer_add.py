@@ -18,6 +18,7 @@ from guardrails.errors import CandidateError, NotFoundError
 from guardrails.offers.offer_view import view
 from guardrails.offers.service import Offers
 from guardrails.offers.values import OfferRequest
+from guardrails.stores import migrate
 
 __all__ = ["add", "withdraw"]
 
@@ -38,7 +39,7 @@ def add(*, file: BinaryIO, database: str, as_json: bool) -> int:
     said = _read(file)
     code = exit_codes.FINE
     decoder = Decoder(OfferRequest)
-    with opened_records(database) as transactor:
+    with opened_records(database, on_old_schema=migrate) as transactor:
         offers = Offers(transactor)
         for place, one in enumerate(said, 1):
             try:
@@ -61,7 +62,7 @@ def add(*, file: BinaryIO, database: str, as_json: bool) -> int:
 @json_option
 def withdraw(*, id_: str, database: str, as_json: bool) -> int:
     """Let nobody redeem the offer ID any more, whatever token they hold; what is being paid for goes on."""
-    with opened_records(database) as transactor:
+    with opened_records(database, on_old_schema=migrate) as transactor:
         try:
             told = view(Offers(transactor).withdraw(id_, now=utc_now()))
         except NotFoundError as error:

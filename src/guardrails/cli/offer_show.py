@@ -19,7 +19,6 @@ from guardrails.core.money import decimal_text
 from guardrails.errors import NotFoundError
 from guardrails.offers.offer_view import OfferView, view
 from guardrails.offers.service import Offers
-from guardrails.stores import refuse_to_migrate
 
 __all__ = ["list_offers", "one_line", "show"]
 
@@ -37,7 +36,7 @@ PAGE = 500
 def list_offers(*, database: str, as_json: bool) -> int:
     """List all offers, by id: the price, how they stand, and what of their stock is left, held and settled."""
     table = Table("offer", "price", "sponsor", "stands", "left", "held", "settled", box=None, pad_edge=False)
-    with opened_records(database, on_old_schema=refuse_to_migrate) as transactor:
+    with opened_records(database) as transactor:
         for each in _every(Offers(transactor)):
             if as_json:
                 click.echo(msgspec.json.encode(each))
@@ -60,7 +59,7 @@ def list_offers(*, database: str, as_json: bool) -> int:
 @json_option
 def show(*, id_: str, database: str, as_json: bool) -> int:
     """Show the offer ID: its terms, and how it stands."""
-    with opened_records(database, on_old_schema=refuse_to_migrate) as transactor:
+    with opened_records(database) as transactor:
         try:
             told = view(Offers(transactor).read(id_))
         except NotFoundError as error:

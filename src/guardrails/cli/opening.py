@@ -13,7 +13,7 @@ from guardrails.decide.ports import Transactor
 from guardrails.errors import SettingsError
 from guardrails.policyfile.loader import load_policies
 from guardrails.settings import EngineName, Settings
-from guardrails.stores import migrate, open_stores
+from guardrails.stores import migrate, open_stores, refuse_to_migrate
 
 __all__ = ["opened", "opened_records", "require_records"]
 
@@ -50,8 +50,10 @@ def opened(
 
 
 @contextmanager
-def opened_records(url: str, *, on_old_schema: Callable[[Connection], None] = migrate) -> Iterator[Transactor]:
-    """The records that a service keeps there, closed afterwards; whoever only reads says `refuse_to_migrate`.
+def opened_records(
+    url: str, *, on_old_schema: Callable[[Connection], None] = refuse_to_migrate
+) -> Iterator[Transactor]:
+    """The records that a service keeps there, closed afterwards; whoever writes says `migrate` for `on_old_schema`.
 
     Raises SettingsError where there can be none, DependencyError where they don't open.
     """

@@ -17,7 +17,6 @@ from guardrails.errors import DependencyError, SettingsError
 from guardrails.offers.reconciliation import Reconciliation
 from guardrails.payments.provider import NoAnswerError, Provider
 from guardrails.settings import Settings, parse_payments_url, read_webhook_secrets
-from guardrails.stores import refuse_to_migrate
 
 __all__ = ["reconcile"]
 
@@ -52,7 +51,7 @@ def reconcile(*, database: str, payments_url: str, payments_secret_file: Path, a
     and a service may go on meanwhile.
     """
     provider = _provider(payments_url, payments_secret_file)
-    with opened_records(database, on_old_schema=refuse_to_migrate) as transactor:
+    with opened_records(database) as transactor:
         comparison = Reconciliation(transactor, provider)
         try:
             differences = list(comparison.differences())

@@ -23,7 +23,6 @@ from guardrails.cli.terminal import errors_console, output_console
 from guardrails.core.money import decimal_text
 from guardrails.errors import CandidateError
 from guardrails.policyfile.loader import load_policies
-from guardrails.stores import refuse_to_migrate
 
 __all__ = ["settle"]
 
@@ -65,7 +64,7 @@ def settle(*, month: str, output: Path | None, format_: str | None, policies: Pa
     changed, and a service may go on meanwhile; a month that is over gives the same statements each time.
     """
     zone = load_policies(policies).project.zone
-    with opened_records(database, on_old_schema=refuse_to_migrate) as transactor:
+    with opened_records(database) as transactor:
         try:
             settlement = Settlements(transactor, zone=lambda: zone).settle(month, now=utc_now())
         except CandidateError as error:

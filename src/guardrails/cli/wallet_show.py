@@ -17,7 +17,6 @@ from guardrails.cli.terminal import indented, output_console, print_json
 from guardrails.errors import CandidateError
 from guardrails.ledger import LedgerService
 from guardrails.ledger.values import Amount, Wallet, WalletEntry
-from guardrails.stores import refuse_to_migrate
 
 __all__ = ["show", "show_wallet"]
 
@@ -38,7 +37,7 @@ __all__ = ["show", "show_wallet"]
 def show(*, recipient: str, after: str | None, database: str, as_json: bool) -> int:
     """Show what the recipient with the id RECIPIENT has, and how it came about, newest first."""
     check_id(recipient)
-    with opened_records(database, on_old_schema=refuse_to_migrate) as transactor:
+    with opened_records(database) as transactor:
         try:
             found = LedgerService(transactor).wallet(recipient, after=after)
         except CandidateError as error:

@@ -14,6 +14,7 @@ from guardrails.decoding import Decoder
 from guardrails.errors import CandidateError, ConflictError
 from guardrails.ledger import LedgerService
 from guardrails.ledger.values import TopUpRequest
+from guardrails.stores import migrate
 
 __all__ = ["top_up"]
 
@@ -53,7 +54,7 @@ def top_up(
     except CandidateError as error:
         pointer, message = error.problems[0]
         raise click.BadParameter(message, param_hint=_PLACES[pointer.removeprefix("/")]) from None
-    with opened_records(database) as transactor:
+    with opened_records(database, on_old_schema=migrate) as transactor:
         try:
             booked = LedgerService(transactor).top_up(request, now=utc_now()).top_up
         except ConflictError as error:

@@ -8,7 +8,7 @@ BIN    := $(VENV)/bin
 DONE   := $(VENV)/.done
 LOGS   := .cache/make
 ARGS   ?=
-FAULTS := tests/faults tests/concurrency
+WAITING := tests/faults tests/concurrency tests/functional tests/browser
 SOAK   := benchmarks/durable_soak.py
 BENCH  := -m benchmarks.engines
 ROUNDS ?= 10
@@ -112,7 +112,7 @@ endef
 ## test: everything: lint, types, import contracts, policy tests, every other test, coverage
 .PHONY: test
 test: lint policy-test unit
-	@sed -nE 's/^([0-9]+) passed.*/\1/p' $(LOGS)/pytest.log $(LOGS)/faults.log | \
+	@sed -nE 's/^([0-9]+) passed.*/\1/p' $(LOGS)/pytest.log $(LOGS)/waiting.log | \
 	  awk '{ passed += $$1 } END { printf "tests: %d passed, 0 failed\n", passed }'
 
 ## lint: ruff, mypy and the import contracts
@@ -129,7 +129,7 @@ policy-test: $(DONE)/package
 	$(call step,policies,$(BIN)/guardrails test policy_tests)
 
 # `coverage run` and not pytest-cov: pytest imports the package's own plugin before it starts pytest-cov. What mostly
-# waits, for a service that was killed or for eight others, runs beside the rest, and measures nothing: it would take longer.
+# waits, for processes and browsers, runs beside the rest, and measures nothing: it would take longer.
 ## unit: tests/ and policy_tests/ by pytest, with coverage (make unit ARGS='tests/unit -k retry' picks, without)
 .PHONY: unit
 unit: $(DONE)/dev $(DONE)/bench
@@ -137,7 +137,7 @@ ifdef ARGS
 	$(call step,pytest,$(BIN)/python -m pytest $(ARGS))
 else
 	@$(BIN)/coverage erase
-	$(call steps,pytest,$(BIN)/coverage run -m pytest $(FAULTS:%=--ignore=%),faults,$(BIN)/python -m pytest $(FAULTS))
+	$(call steps,pytest,$(BIN)/coverage run -m pytest $(WAITING:%=--ignore=%),waiting,$(BIN)/python -m pytest $(WAITING))
 	$(measure)
 endif
 

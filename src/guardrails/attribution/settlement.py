@@ -41,6 +41,8 @@ from guardrails.errors import CandidateError
 __all__ = ["Settlement", "Settlements", "TooLongError"]
 
 PAGE = 1000
+LOOKED_UP = 100
+"""So many payments and reversals are looked up in one unit, by an entry of the log each: decisions wait for it."""
 
 BOOKED_WITHIN = timedelta(minutes=5)
 """So long after its end a month is over: what is booked at its last instant, by the clock of another machine or in a
@@ -170,10 +172,10 @@ class Settlements:
         )
 
     def _in_pages(self, read: Callable[[_Session, list[Any]], Any], asked: list[Any]) -> dict[str, Any]:
-        """What is read of all that is asked for, by id, a unit a page."""
+        """What is read of all that is asked for, by id, a few a unit."""
         found: dict[str, Any] = {}
-        for start in range(0, len(asked), PAGE):
-            page: dict[str, Any] = self._transactor.call(read, asked[start : start + PAGE])
+        for start in range(0, len(asked), LOOKED_UP):
+            page: dict[str, Any] = self._transactor.call(read, asked[start : start + LOOKED_UP])
             found.update(page)
         return found
 

@@ -10,6 +10,7 @@ import random
 import secrets
 import time
 from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cache, partial
@@ -223,8 +224,12 @@ def open_application(
     *,
     clock: Callable[[], datetime] | None = None,
     on_old_schema: Callable[[Connection], None] = migrate,
+    unpayable: AbstractSet[Payment] | None = None,
 ) -> Application:
     """The application that the settings describe; `on_old_schema` as for `open_stores`.
+
+    `unpayable` are the payment methods that there is nothing for, where the settings are not the service's own and
+    can't tell; None: what the settings say.
 
     Raises PolicyError where the policies don't load, SettingsError or DependencyError where the stores don't open.
     """
@@ -247,7 +252,7 @@ def open_application(
             redis=redis,
             deadline=terms.deadline,
             on_old_schema=on_old_schema,
-            unpayable=outside.unpayable,
+            unpayable=outside.unpayable if unpayable is None else unpayable,
         ),
         spool=FileSpool(state / "audit-spool.jsonl"),
         clock=clock,

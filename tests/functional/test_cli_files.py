@@ -463,6 +463,23 @@ def test_explain_reserves_nothing(here):
     assert [each["decision"]["effect"] for each in said] == ["allow"] * 5
 
 
+@pytest.mark.parametrize("command", ["explain", "decide"])
+def test_an_offer_is_payable_as_far_as_a_command_can_know(here, command):
+    url = f"sqlite:///{here / 'payable.db'}"
+    make_database(url)
+    offer = {"id": "upgrade", "title": "Sea view", "amount_minor": 1900, "currency": "EUR", "sponsor": {"id": "hotel"}}
+    terms = "apiVersion: guardrails/v1\npolicies:\n  - {id: terms, kind: offer_terms, registered: true}\n"
+    (here / "terms.yaml").write_text(terms)
+    assert run("offers", "add", "--database", url, given=json.dumps(offer | {"payment": "provider"})).exit_code == 0
+    told = run(
+        *(command, "--database", url, "--policies", "terms.yaml", "--at", NOON, "--json"),
+        given=json.dumps(candidate(1, "sponsored", offer={"id": "upgrade"})),
+    )
+    (said,) = lines(told)
+    assert said.get("decision", said)["effect"] == "allow"
+    assert "offer.no_payment" not in told.stdout
+
+
 def test_explain_as_json(here):
     (said,) = lines(run("explain", "--json", "--at", NOON, given=json.dumps(candidate(1, "sponsored"))))
     assert said["decision"]["effect"] == "deny"

@@ -32,8 +32,9 @@ def opened(
     """The application, closed afterwards; without a database it knows of no consent and no earlier send.
 
     `caps` is the URL of the Redis or Valkey that the caps live in, None where they live in the database. Whoever only
-    reads says `refuse_to_migrate` for `on_old_schema`. Raises PolicyError where the policies don't load, SettingsError
-    or DependencyError where the stores don't open.
+    reads says `refuse_to_migrate` for `on_old_schema`. Offers are taken to be payable: how the service takes payments
+    is not known here. Raises PolicyError where the policies don't load, SettingsError or DependencyError where the
+    stores don't open.
     """
     if database is None:
         policy_set = load_policies(policies)
@@ -41,7 +42,7 @@ def opened(
     else:
         _require_database(database)
         settings = Settings(policies=policies, database_url=database, caps_url=caps, engine=engine)
-        application = open_application(settings, on_old_schema=on_old_schema)
+        application = open_application(settings, on_old_schema=on_old_schema, unpayable=frozenset())
     try:
         application.make_ready()
         yield application

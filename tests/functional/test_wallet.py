@@ -194,6 +194,17 @@ def test_what_is_paid_out_and_comes_in_is_booked_as_far_as_there_is(guardrails):
     assert "the books agree" in guardrails("ledger", "check").stdout
 
 
+def test_what_is_owed_in_a_currency_that_was_withdrawn_is_paid_out_in_it(guardrails):
+    owed = guardrails("ledger", "transfer", "171.00", "BGN", "--debit", "outside:bank", "--credit", "sponsor:acme")
+    paid_out = ("ledger", "transfer", "171.00", "BGN", "--debit", "sponsor:acme", "--credit", "outside:bank")
+    told = guardrails(*paid_out, "--id", "december")
+    assert (owed.exit_code, told.exit_code) == (0, 0)
+    assert told.stdout == "debit sponsor:acme, credit outside:bank  171.00 BGN  transfer:december\n"
+    refused = guardrails("wallet", "top-up", "r-42", "5", "BGN")
+    assert refused.exit_code == 2
+    assert "CURRENCY: `BGN` is not a currency in use any more: `EUR` took its place" in refused.stderr
+
+
 @pytest.mark.parametrize(
     ("typed", "problem"),
     [

@@ -82,10 +82,11 @@ def decimal_text(amount_minor: int, currency: str) -> str:
 def parse_amount(text: str, currency: str) -> int:
     """The minor units of an amount in major units, as `12.50`, `12.5` or `12`: what people type.
 
-    Raises KeyError where `currency` is none, ValueError where the text is no amount, or has more decimals than the
+    What is owed in a withdrawn currency is paid out in it, so that it is read as well. Raises KeyError where `currency`
+    is none, ValueError where the text is no amount, or has more decimals than the
     currency.
     """
-    digits = CURRENCIES[currency]
+    digits = _DIGITS[currency]
     match = _AMOUNT(text)
     if match is None:
         raise ValueError(

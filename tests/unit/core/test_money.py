@@ -115,6 +115,8 @@ def test_a_share_is_none_or_all_at_most(bps):
         ("-0.05", "EUR", -5),
         ("007", "JPY", 7),
         ("1.234", "KWD", 1234),
+        ("171.00", "BGN", 17100),
+        ("7", "BYR", 7),
         ("90071992547409.92", "EUR", AMOUNT_MOST),
     ],
 )

@@ -88,7 +88,10 @@ class Decoder(Generic[T]):
         return self._invalid(value, error)
 
     def _invalid(self, value: object, error: Exception) -> CandidateError:
-        return invalid(_schema_errors(self._validator, value) or _from_msgspec(error))
+        found = _schema_errors(self._validator, value)
+        if not found or isinstance(error.__cause__, BoundsError):
+            found = tuple(dict.fromkeys((*found, *_from_msgspec(error))))[:MAX_ERRORS]
+        return invalid(found)
 
 
 def in_place(
@@ -191,7 +194,7 @@ def _is_instant(value: object) -> bool:
 
 @_FORMATS.checks(CURRENCY_FORMAT)
 def _is_currency(value: object) -> bool:
-    return not isinstance(value, str) or currency_problem(value) is None
+    return not isinstance(value, str) or not value or currency_problem(value) is None
 
 
 _PATTERNS: Mapping[str, str] = {

@@ -200,6 +200,26 @@ def test_a_currency_that_is_none_is_told_beside_everything_else():
     ]
 
 
+def test_a_currency_that_is_none_hides_nothing_that_only_the_type_itself_finds():
+    wrong = {"currency": "BGN", "begins_at": "2026-12-02T00:00:00Z", "ends_at": "2026-12-01T00:00:00Z"}
+    with pytest.raises(CandidateError) as refused:
+        Decoder(OfferRequest).convert(OFFER | wrong)
+    assert refused.value.problems == (
+        ("/currency", "`BGN` is not a currency in use any more: `EUR` took its place"),
+        ("/ends_at", "does not lie after `begins_at`"),
+    )
+
+
+@pytest.mark.parametrize(
+    ("currency", "told"),
+    [("BGN", "`BGN` is not a currency in use any more: `EUR` took its place"), ("", "is empty")],
+)
+def test_a_currency_is_found_wrong_once(currency, told):
+    with pytest.raises(CandidateError) as refused:
+        Decoder(TopUpRequest).convert({"id": "t", "recipient": "r", "amount_minor": 5, "currency": currency})
+    assert refused.value.problems == (("/currency", told),)
+
+
 def test_all_that_only_a_type_itself_finds_wrong_is_told_at_once():
     wrong = {"begins_at": "2026-12-02T00:00:00Z", "ends_at": "2026-12-01T00:00:00Z", "steps": ["pay", "view", "view"]}
     with pytest.raises(CandidateError) as refused:

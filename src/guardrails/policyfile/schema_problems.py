@@ -121,7 +121,7 @@ def _wrong_type(error: _Error, path: Path, report: Reporter) -> None:
 
 def _report_type(wanted: str, error: _Error, path: Path, report: Reporter) -> None:
     value = error.instance
-    hint = error.schema.get("errorMessage") or _type_hint(wanted, value, error.schema)
+    hint = _type_hint(wanted, value, error.schema) or error.schema.get("errorMessage", "")
     report.problem("wrong-type", f"{_name(path)} must be {wanted}, not {quote(value)}", path, hint)
 
 

@@ -26,6 +26,16 @@ def _problems(schema, text):
         ),
         ({"type": ["integer", "null"]}, "a", ["1:4: [wrong-type] `x` must be a whole number or null, not `a`"]),
         ({"type": "integer"}, "true", ["1:4: [wrong-type] `x` must be a whole number, not `true`"]),
+        (
+            {"type": "integer", "errorMessage": "amounts are whole minor units"},
+            '"5000"',
+            ["1:4: [wrong-type] `x` must be a whole number, not `5000`; leave the quotes away"],
+        ),
+        (
+            {"type": "integer", "errorMessage": "amounts are whole minor units"},
+            "49.99",
+            ["1:4: [wrong-type] `x` must be a whole number, not `49.99`; amounts are whole minor units"],
+        ),
         ({"type": "number"}, "true", ["1:4: [wrong-type] `x` must be a number, not `true`"]),
         ({"maxProperties": 1}, "{a: 1, b: 2}", ["1:4: [out-of-bounds] `x` has 2 properties, it must have at most 1"]),
         ({"pattern": "^a+$"}, '"a\\n"', ["1:4: [bad-format] `a\\n` does not have the right form"]),

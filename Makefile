@@ -8,7 +8,7 @@ BIN    := $(VENV)/bin
 DONE   := $(VENV)/.done
 LOGS   := .cache/make
 ARGS   ?=
-WAITING := tests/faults tests/concurrency tests/functional tests/browser
+WAITING := tests/faults tests/concurrency tests/browser
 SOAK   := benchmarks/durable_soak.py
 BENCH  := -m benchmarks.engines
 ROUNDS ?= 10
@@ -96,7 +96,7 @@ endef
 
 # $(call steps,name,command,name,command): the same for two at once; the second leaves the first what it needs.
 define steps
-@mkdir -p $(LOGS); nice $(4) >$(LOGS)/$(3).log 2>&1 & second=$$!; \
+@mkdir -p $(LOGS); $(4) >$(LOGS)/$(3).log 2>&1 & second=$$!; \
 { $(call told,$(1),$(2) >$(LOGS)/$(1).log 2>&1); }; first=$$?; \
 { $(call told,$(3),wait $$second); } && exit $$first
 endef

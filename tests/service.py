@@ -14,9 +14,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import psutil
+
 GUARDRAILS = Path(sys.executable).with_name("guardrails")
 POLICIES = Path(__file__).parents[1] / "policies"
 PATIENCE_SECONDS = 30.0
+PATIENCE_TO_START_SECONDS = 120.0  # a machine that does much else has been seen to take more than half a minute
 
 CANDIDATE: dict[str, Any] = {
     "id": "c-1",
@@ -49,20 +52,37 @@ class Service:
             "GUARDRAILS_DATABASE_URL": f"sqlite:///{directory / 'guardrails.db'}",
             "GUARDRAILS_STATE_DIRECTORY": str(directory),
             "GUARDRAILS_PORT": "0",
+            "PYTHONFAULTHANDLER": "1",  # see `_kill_telling_where`
         }
         inherited = {name: value for name, value in os.environ.items() if not name.startswith("GUARDRAILS_")}  # noqa: TID251
         with self._stderr.open("wb") as stderr, self._stdout.open("wb") as stdout:
             self.process = subprocess.Popen(
                 [GUARDRAILS, "serve"], env=inherited | given | (env or {}), stdout=stdout, stderr=stderr
             )
-        self.port = self._announced_port()
+        try:
+            self.port = self._announced_port()
+        except BaseException:
+            self._kill_telling_where()
+            raise
 
     def _announced_port(self) -> int:
-        self.until(lambda: self.said.endswith("\n") or self.process.poll() is not None)
+        deadline = time.monotonic() + PATIENCE_TO_START_SECONDS
+        while not self.said.endswith("\n") and self.process.poll() is None:
+            if time.monotonic() > deadline:
+                self._kill_telling_where()
+                raise RuntimeError(f"the service has not started in {PATIENCE_TO_START_SECONDS:g} s: {self.log}")
+            time.sleep(0.01)
         found = re.search(r"http://[^ ]*?:(\d+) ", self.said)
         if found is None:
             raise RuntimeError(f"the service did not start: {self.log}")
         return int(found[1])
+
+    def _kill_telling_where(self) -> None:
+        """End it with its workers; each writes to its log where its threads stood (faulthandler, at SIGABRT)."""
+        if self.process.poll() is None:
+            for one in [*psutil.Process(self.process.pid).children(recursive=True), self.process]:
+                one.send_signal(signal.SIGABRT)
+            self.process.wait()
 
     @property
     def log(self) -> str:

@@ -16,10 +16,26 @@ def service(tmp_path_factory):
 @pytest.fixture
 def start(tmp_path):
     """Start services of the test's own."""
+    yield from starting_in(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def shared_directory(tmp_path_factory):
+    """Where the services of `start_shared` are."""
+    return tmp_path_factory.mktemp("shared")
+
+
+@pytest.fixture(scope="module")
+def start_shared(shared_directory):
+    """Start services that the tests of a module share, and leave as they were."""
+    yield from starting_in(shared_directory)
+
+
+def starting_in(directory):
     started = []
 
     def start(**settings):
-        started.append(Service(tmp_path, **settings))
+        started.append(Service(directory, **settings))
         return started[-1]
 
     yield start

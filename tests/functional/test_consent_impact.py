@@ -22,16 +22,15 @@ def call(*arguments: str) -> Result:
     return CliRunner().invoke(main, ["consent", "impact", *arguments])
 
 
-@pytest.fixture
-def service(tmp_path, monkeypatch, start):
-    (tmp_path / "policies.yaml").write_text(POLICIES, encoding="utf-8")
-    monkeypatch.chdir(tmp_path)
-    return start(policies=tmp_path / "policies.yaml")
+def started_in(directory, start):
+    (directory / "policies.yaml").write_text(POLICIES, encoding="utf-8")
+    return start(policies=directory / "policies.yaml")
 
 
-@pytest.fixture
-def decided(service) -> dict[str, str]:
-    """The decisions on three recipients, of whom the first two were shown version 3."""
+@pytest.fixture(scope="module")
+def recorded(shared_directory, start_shared) -> dict[str, str]:
+    """The decisions on three recipients, of whom the first two were shown version 3, and what nobody relied on."""
+    service = started_in(shared_directory, start_shared)
     ids = {}
     for recipient, version in (("r-1", "3"), ("r-2", "3"), ("r-3", "4")):
         consent = {"recipient": recipient, "purpose": "offers", "state": "granted", "method": "form"}
@@ -40,7 +39,18 @@ def decided(service) -> dict[str, str]:
         candidate |= {"recipient": {"id": recipient}, "content": {"class": "sponsored"}}
         ids[recipient] = service.send("POST", "/v1/decisions", candidate).json()["decision_id"]
     assert service.send("POST", f"/v1/decisions/{ids['r-1']}/outcome", {"outcome": "sent"}).status == 200
+    notice = {"id": "privacy", "version": "2026-03", "language": "en", "purposes": ["offers"], "text": "May we?"}
+    assert service.send("POST", "/v1/notices", notice).status == 201
+    unused = {"id": "k-9", "recipient": "r-9", "purpose": "offers", "state": "granted", "method": "form"}
+    assert service.send("POST", "/v1/consents", unused).status == 201
     return ids
+
+
+@pytest.fixture
+def decided(recorded, shared_directory, monkeypatch) -> dict[str, str]:
+    """What is `recorded`, where the command looks by itself."""
+    monkeypatch.chdir(shared_directory)
+    return recorded
 
 
 def test_every_decision_that_relied_on_a_notice_is_listed_with_what_became_of_it(decided):
@@ -65,14 +75,11 @@ def test_json_is_a_line_for_each_decision(decided):
     assert only == lines[2]
 
 
-def test_none_is_said_so(service, decided):
-    notice = {"id": "privacy", "version": "3", "language": "en", "purposes": ["offers"], "text": "May we?"}
-    assert service.send("POST", "/v1/notices", notice).status == 201
-    unused = {"id": "k-9", "recipient": "r-9", "purpose": "offers", "state": "granted", "method": "form"}
-    assert service.send("POST", "/v1/consents", unused).status == 201
+@pytest.mark.usefixtures("decided")
+def test_none_is_said_so():
     said = "0 of 3 decisions relied on it: 0 allows, 0 denies; 0 reservations still open\n"
-    for arguments in (["--notice", "privacy"], ["--notice", "privacy@3"], ["--notice", "@9"], ["--record", "k-9"]):
-        result = call(*arguments)
+    for arguments in ("--notice privacy", "--notice privacy@2026-03", "--notice @9", "--record k-9"):
+        result = call(*arguments.split())
         assert (result.exit_code, result.output) == (0, said)
 
 
@@ -87,14 +94,15 @@ def test_none_is_said_so(service, decided):
         (["--purpose", "ofers"], "asked for a consent to `ofers`; did you mean `offers`?"),
     ],
 )
-def test_what_is_not_there_was_not_meant_and_exits_2(service, decided, arguments, said):
-    notice = {"id": "privacy", "version": "2026-03", "language": "en", "purposes": ["offers"], "text": "May we?"}
-    assert service.send("POST", "/v1/notices", notice).status == 201
+@pytest.mark.usefixtures("decided")
+def test_what_is_not_there_was_not_meant_and_exits_2(arguments, said):
     result = call(*arguments)
     assert (result.exit_code, result.stdout, said in result.stderr) == (2, "", True)
 
 
-def test_in_an_empty_log_nothing_relied_on_any_purpose(service):
+def test_in_an_empty_log_nothing_relied_on_any_purpose(tmp_path, monkeypatch, start):
+    started_in(tmp_path, start)
+    monkeypatch.chdir(tmp_path)
     result = call("--purpose", "anything")
     assert (result.exit_code, result.stdout.startswith("0 of 0 decisions")) == (0, True)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import sqlite3
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
@@ -20,25 +21,15 @@ from stores import sqlite_url
 REVENUE = {"amount_minor": 1250, "currency": "EUR", "recipient": "r-42", "sponsor": "acme-air"}
 
 
-@pytest.fixture
-def policies(tmp_path):
-    path = tmp_path / "policies.yaml"
-    path.write_text(
+@pytest.fixture(scope="module")
+def service(shared_directory, start_shared):
+    policies = shared_directory / "policies.yaml"
+    policies.write_text(
         "apiVersion: guardrails/v1\nproject: {timezone: Europe/Berlin}\n"
         "policies: [{id: p, kind: rule, deny_when: {channel: voice}, message: nobody is called}]\n",
         encoding="utf-8",
     )
-    return path
-
-
-@pytest.fixture
-def url(tmp_path):
-    return sqlite_url(tmp_path / "guardrails.db")
-
-
-@pytest.fixture
-def service(start, policies):
-    service = start(policies=policies)
+    service = start_shared(policies=policies)
     for number in range(3):
         assert service.send("POST", "/v1/revenue", REVENUE | {"id": f"order-{number}"}).status == 201
     assert service.send("POST", "/v1/revenue/order-2/reverse", {"id": "back-2"}).status == 201
@@ -46,9 +37,10 @@ def service(start, policies):
 
 
 @pytest.fixture
-def settle(url, policies):
-    def run(month, *arguments):
-        typed = ["settle", "--month", month, "--database", url, "--policies", str(policies), *arguments]
+def settle(shared_directory):
+    def run(month, *arguments, database=shared_directory / "guardrails.db"):
+        policies = str(shared_directory / "policies.yaml")
+        typed = ["settle", "--month", month, "--database", sqlite_url(database), "--policies", policies, *arguments]
         return CliRunner().invoke(main, typed)
 
     return run
@@ -71,7 +63,8 @@ def test_a_month_is_told_alike_by_http_and_on_the_command_line(service, settle, 
     assert (told["zone"], told["differences"]) == ("Europe/Berlin", [])
 
 
-def test_a_summary_says_that_every_sum_agrees(service, settle, month):
+@pytest.mark.usefixtures("service")
+def test_a_summary_says_that_every_sum_agrees(settle, month):
     shown = settle(month)
     assert shown.exit_code == 0
     assert "sponsor" in shown.stdout
@@ -79,7 +72,8 @@ def test_a_summary_says_that_every_sum_agrees(service, settle, month):
     assert "every sum agrees with the ledger" in shown.stdout
 
 
-def test_files_are_written_of_all_statements_and_of_each(service, settle, month, tmp_path):
+@pytest.mark.usefixtures("service")
+def test_files_are_written_of_all_statements_and_of_each(settle, month, tmp_path):
     written = settle(month, "--output", str(tmp_path / "out"))
     assert written.exit_code == 0
     names = {path.name for path in (tmp_path / "out").iterdir()}
@@ -90,8 +84,14 @@ def test_files_are_written_of_all_statements_and_of_each(service, settle, month,
     assert b"\r\r" not in csv_file
 
 
-def test_where_the_ledger_differs_it_is_said_and_is_a_finding(service, settle, month, url):
-    database = Database(url)
+@pytest.mark.usefixtures("service")
+def test_where_the_ledger_differs_it_is_said_and_is_a_finding(settle, month, shared_directory, tmp_path):
+    copied = tmp_path / "guardrails.db"
+    with sqlite3.connect(shared_directory / "guardrails.db") as source, sqlite3.connect(copied) as target:
+        source.backup(target)
+    source.close()
+    target.close()
+    database = Database(sqlite_url(copied))
     with database.unit() as connection:
         connection.execute(text("DROP TRIGGER ledger_postings_no_update"))
         changed = text("UPDATE ledger_postings SET amount = amount - 1 WHERE amount = -1250 AND seq = 1")
@@ -99,16 +99,18 @@ def test_where_the_ledger_differs_it_is_said_and_is_a_finding(service, settle, m
         other = text("UPDATE ledger_postings SET amount = amount + 1 WHERE amount = 1250 AND seq = 1")
         connection.execute(other)
     database.close()
-    found = settle(month)
+    found = settle(month, database=copied)
     assert found.exit_code == 1
     assert "sponsor `acme-air`: -25.00 EUR in the statements, -25.01 in the ledger" in found.stderr
     assert "every sum agrees" not in found.stdout
 
 
-def test_what_can_not_be_written_leaves_the_files_that_were_there(service, settle, month, tmp_path, monkeypatch):
+@pytest.mark.usefixtures("service")
+def test_what_can_not_be_written_leaves_the_files_that_were_there(settle, month, tmp_path, monkeypatch):
     settle(month, "--output", str(tmp_path / "out"))
-    before = {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()}
-    service.send("POST", "/v1/revenue", REVENUE | {"id": "later"})
+    before = {path.name: path.name.encode() for path in (tmp_path / "out").iterdir()}
+    for name, written in before.items():
+        (tmp_path / "out" / name).write_bytes(written)
 
     def full_disk(_):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import socket
 import sys
 from pathlib import Path
 
 import pytest
+
+from service import Service
 
 CONFTEST = Path(__file__).parents[1] / "conftest.py"
 
@@ -62,3 +65,10 @@ def test_a_skipped_test_fails_on_ci(pytester, monkeypatch, ci, body, expected):
     pytester.makepyfile("import pytest\n" + body)
     result = pytester.run(sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-p", "no:guardrails")
     assert result.parseoutcomes() == expected
+
+
+def test_a_service_that_does_not_start_is_ended_and_says_where_it_stood(tmp_path, monkeypatch):
+    monkeypatch.setattr("service.PATIENCE_TO_START_SECONDS", 5.0)
+    os.mkfifo(tmp_path / "keys")  # nobody writes to it: who opens it waits
+    with pytest.raises(RuntimeError, match=r"(?s)has not started in 5 s.*most recent call first"):
+        Service(tmp_path, env={"GUARDRAILS_KEYS_FILE": str(tmp_path / "keys")})

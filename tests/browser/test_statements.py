@@ -77,3 +77,14 @@ def test_no_instant_is_smaller_than_the_sentence_it_stands_in(settlement, page_o
     )
     assert sizes
     assert [own for own, sentences in sizes if own != sentences] == []
+
+
+def test_what_remains_is_said_above_the_lines_as_below_them(settlement, page_of, open_page):
+    page = open_page(page_of(settlement))
+    above = [text.split(". ", 1)[1] for text in page.locator(".statement > p").all_inner_texts()]
+    below = page.locator(".statement tfoot tr:last-child").all_inner_texts()
+    assert len(above) == len(settlement.statements)
+    shown = [
+        f"{text.replace(chr(9), ': ')} {each.currency}" for text, each in zip(below, settlement.statements, strict=True)
+    ]
+    assert above == shown

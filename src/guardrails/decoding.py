@@ -35,6 +35,7 @@ CHOICES_TOLD = 4
 
 _AT = re.compile(r" - at `([^`]*)`$")
 _STEP = re.compile(r"\.([^.\[\]]+)|\[(\d+)\]")
+_HALF_PAIR = re.compile(rb"\\u[dD][89abAB]")
 
 Schema = dict[str, Any]
 Error = tuple[str, str]
@@ -102,9 +103,9 @@ def in_place(
     return [item if isinstance(item, CandidateError) else next(results) for item in items]
 
 
-def invalid(errors: tuple[Error, ...]) -> CandidateError:
-    """The error that tells of these, at least one."""
-    return CandidateError(_summary(errors), problems=errors)
+def invalid(errors: tuple[Error, ...], code: str | None = None) -> CandidateError:
+    """The error that tells of these, at least one; with a `code` where programs are to tell it from others."""
+    return CandidateError(_summary(errors), problems=errors, code=code)
 
 
 def _where_not_utf8(text: bytes) -> str:
@@ -119,11 +120,11 @@ def malformed_words(text: bytes | msgspec.Raw, error: Exception) -> str:
     """Why `text` is no JSON, which msgspec gave as `error`: what ends too soon, and what is empty, in our words."""
     if "truncated" not in str(error):
         return _lower(str(error))
-    return (
-        "the JSON is cut short: it ends within a value"
-        if bytes(text).strip()
-        else "there is nothing where JSON should be"
-    )
+    if not bytes(text).strip():
+        return "there is nothing where JSON should be"
+    if _HALF_PAIR.search(bytes(text)):
+        return "the JSON is cut short, or holds one half of a surrogate pair (`\\ud800`), which is no character"
+    return "the JSON is cut short: it ends within a value"
 
 
 def _lower(message: str) -> str:

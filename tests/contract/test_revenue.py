@@ -168,9 +168,30 @@ def test_a_token_proves_its_own_decision_where_the_row_is_gone(earnings):
 
 def test_a_token_of_another_log_or_of_nobody_is_refused(earnings):
     elsewhere = earnings.report(attribution=token_of(claims_of(1, instant(10))))
-    assert (type(elsewhere), elsewhere.problems[0][0]) == (CandidateError, "/attribution")
+    assert (type(elsewhere), elsewhere.code) == (CandidateError, "token.invalid")
+    assert elsewhere.problems[0][0] == "/attribution"
     forged = earnings.report(attribution="forged")
     assert (type(forged), forged.problems) == (CandidateError, (("/attribution", "it is no JWS of ours"),))
+    assert forged.code == "token.invalid"
+    assert earnings.balances() == {}
+
+
+@pytest.mark.parametrize(
+    ("said", "owed"),
+    [
+        ({}, "outside unnamed EUR"),
+        ({"recipient": "r-1"}, "outside unnamed EUR"),
+        ({"recipient": "r-1", "campaign": "spring"}, "outside unnamed EUR"),
+        ({"sponsor": "acme"}, "receivable acme EUR"),
+    ],
+)
+def test_what_names_nothing_to_look_for_is_booked_and_not_attributed(earnings, said, owed):
+    earnings.allowed(allow(1))
+    (booked,) = earnings.record([{"id": "rev-1", "amount_minor": 1000, "currency": "EUR", **said}])
+    revenue = booked.revenue
+    assert (revenue.parts, revenue.why, revenue.recipient) == ((), "nothing_named", said.get("recipient"))
+    assert earnings.balances() == {owed: 1000, "platform unattributed EUR": 1000}
+    assert earnings.take_back(revenue.id).why == "nothing_named"
     assert earnings.balances() == {}
 
 
@@ -179,8 +200,8 @@ def test_what_it_is_attributed_across_is_the_projects(transactor, across):
     earnings = Earnings(transactor, across=across)
     earnings.allowed(allow(1, **{across: "x"}), allow(2, **{across: "y"}), allow(3))
     assert decisions_of(earnings.report(recipient="r-1", **{across: "x"})) == {"d-1": 1000}
-    refused = earnings.report("rev-2", recipient="r-1", sponsor="acme")
-    assert (type(refused), refused.problems[0][0]) == (CandidateError, f"/{across}")
+    without = earnings.report("rev-2", recipient="r-1", sponsor="acme")
+    assert (without.parts, without.why) == ((), "nothing_named")
 
 
 def test_one_sponsor_owes_it(transactor):
@@ -281,7 +302,7 @@ def test_each_of_a_batch_has_its_own_result_and_sees_those_before_it(earnings):
         "revenue.other_body",
         "revenue.conversion_booked",
         None,
-        None,
+        "token.invalid",
         ("e", True),
     ]
     assert earnings.balances()["platform revenue EUR"] == 20

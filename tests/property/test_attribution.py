@@ -195,8 +195,6 @@ class Booking:
                 self.records.append(self.earnings.take_back(self.open.pop(step % len(self.open)).id, now=instant(13)))
             return
         by_name = {"recipient": "r-1", "campaign": step.campaign, "offer": step.offer}
-        if self.terms["across"] == "sponsor":  # it is needed then
-            step = step._replace(sponsor=step.sponsor or "acme")
         by_name |= {} if step.sponsor is None else {"sponsor": step.sponsor}
         said = by_name if step.named is None else {"decision_id": f"d-{step.named}"}
         revenue = self.earnings.report(f"rev-{number}", step.amount_minor, step.currency, **said)

@@ -152,6 +152,10 @@ def test_what_is_shown_back_is_bounded_and_printable():
     [
         (b"", "there is nothing where JSON should be"),
         (b'{"id": ', "the JSON is cut short: it ends within a value"),
+        (
+            b'{"id": "\\ud800x"}',
+            "the JSON is cut short, or holds one half of a surrogate pair (`\\ud800`), which is no character",
+        ),
         (b'{"id": 1,}', "JSON is malformed: trailing comma in object (byte 9)"),
         (b"{'id': 1}", "JSON is malformed: object keys must be strings (byte 1)"),
         (b'{"id": NaN}', "JSON is malformed: invalid character (byte 7)"),
@@ -160,7 +164,7 @@ def test_what_is_shown_back_is_bounded_and_printable():
         (b'{"id": "c"}x', "JSON is malformed: trailing characters (byte 12)"),
         (b'{"attributes":{"a":' + b"[" * 100_000 + b"]" * 100_000 + b"}}", "the JSON is nested too deep"),
     ],
-    ids=["empty", "cut", "comma", "quotes", "nan", "bom", "latin", "trailing", "deep"],
+    ids=["empty", "cut", "half a pair", "comma", "quotes", "nan", "bom", "latin", "trailing", "deep"],
 )
 def test_what_is_no_json_is_malformed(text, message):
     with pytest.raises(CandidateError) as refused:
@@ -248,11 +252,12 @@ def test_a_number_in_other_units_is_told_which_it_is_in(wrong, told):
     assert refused.value.problems == ((f"/{field}", told),)
 
 
-def test_revenue_of_a_sponsor_needs_the_recipient():
-    said = {"id": "order", "amount_minor": 5, "currency": "EUR", "sponsor": "hotel"}
+def test_what_revenue_is_owed_to_is_said_in_one_way():
+    said = {"id": "order", "amount_minor": 5, "currency": "EUR", "sponsor": "hotel", "decision_id": "d-1"}
     with pytest.raises(CandidateError) as refused:
         Decoder(RevenueRequest).convert(said)
-    assert refused.value.problems == (("/recipient", "is needed beside `sponsor`, `campaign` or `offer`"),)
+    message = "is one way to say what it is owed to; `decision_id` and `recipient` are others: give one"
+    assert refused.value.problems == (("/attribution", message),)
 
 
 def test_what_is_empty_is_told_so_once():

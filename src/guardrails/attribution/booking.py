@@ -191,15 +191,13 @@ class _Found:
         sought = self._sought(booking)
         named = None if booking.proof is None else self._named[booking.proof]
         if named is None and booking.proof is not None and booking.proof.audit_index is not None:
-            return invalid((("/attribution", "names a decision that is not in this log"),))
+            return invalid((("/attribution", "names a decision that is not in this log"),), "token.invalid")
         if sought is None:
-            assert booking.proof is not None  # noqa: S101 - else it is sought for the recipient that is named
+            if booking.proof is None:
+                return _record(booking, booking, (), "nothing_named")
             recipient = self._recipients.get(booking.proof.decision_id) or booking.recipient
             why: Why = "not_monetized" if booking.proof.decision_id in self._recipients else "no_such_decision"
             return _record(booking, msgspec.structs.replace(booking, recipient=recipient), (), why)
-        if booking.proof is None and getattr(sought, booking.terms.across) is None:
-            across = booking.terms.across
-            return invalid(((f"/{across}", f"is needed: revenue is attributed to decisions of the same {across}"),))
         rows = self._within[span_of(sought, booking.terms)]
         allows = [allow for row in rows if (allow := allow_of_row(row)) is not None]
         if named is not None:
@@ -209,9 +207,10 @@ class _Found:
         return _record(booking, sought, touches, speaks_against)
 
     def _sought(self, booking: Booking) -> Sought | None:
-        """Whose decisions of what are looked for; None where nobody is known."""
+        """Whose decisions of what are looked for; None where nobody is known, or not what they were for."""
         if booking.proof is None:
-            assert booking.recipient is not None  # noqa: S101 - a request names one or the other
+            if booking.recipient is None or getattr(booking, booking.terms.across) is None:
+                return None
             return Sought(
                 recipient=booking.recipient,
                 at=booking.at,

@@ -92,7 +92,7 @@ class RevenueService:
         try:
             proof = self._proof(request)
         except CandidateError as error:
-            return invalid((("/attribution", str(error)),))
+            return invalid((("/attribution", str(error)),), "token.invalid")
         return Booking(
             id=request.id,
             amount_minor=request.amount_minor,

@@ -36,7 +36,7 @@ OWN_IDS = "redemption:"
 
 ModelName = Literal["last_touch", "linear"]
 BenefitForm = Literal["credits", "discount"]
-Why = Literal["no_such_decision", "not_monetized", "not_sent", "outside_window", "nothing_eligible"]
+Why = Literal["nothing_named", "no_such_decision", "not_monetized", "not_sent", "outside_window", "nothing_eligible"]
 """Why revenue is attributed to no decision. Of a named decision it is what speaks against that one."""
 
 
@@ -45,8 +45,8 @@ class RevenueRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
 
     `id` makes it safe to repeat. `at` is when it was earned, the conversion (left out: now). What it is owed to is
     said by `attribution`, the token of an allow's obligation, or by its `decision_id`, or by the `recipient` and
-    whichever of `sponsor`, `campaign` and `offer` the project attributes across. `conversion` names the conversion: its
-    revenue is booked once.
+    whichever of `sponsor`, `campaign` and `offer` the project attributes across; where none of these is said, it is
+    attributed to nobody. `conversion` names the conversion: its revenue is booked once.
     """
 
     id: Id
@@ -62,7 +62,7 @@ class RevenueRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     conversion: Id | None = None
 
     def __post_init__(self) -> None:
-        """Refuse what is no currency or instant, and what names nothing or the same twice.
+        """Refuse what is no currency or instant, and what names the same twice.
 
         Raises BoundsError with all that is wrong.
         """
@@ -84,10 +84,6 @@ def _wrong(asked: RevenueRequest) -> Iterator[tuple[str, str]]:
     ways = (asked.attribution is not None) + (asked.decision_id is not None) + by_name
     if ways > 1:
         yield "attribution", "is one way to say what it is owed to; `decision_id` and `recipient` are others: give one"
-    elif ways == 0:
-        yield "attribution", "is missing, and so are `decision_id` and `recipient`: give one of them"
-    elif by_name and asked.recipient is None:
-        yield "recipient", "is needed beside `sponsor`, `campaign` or `offer`"
 
 
 class ReversalRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):

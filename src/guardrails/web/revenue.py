@@ -106,8 +106,9 @@ class RevenueRoom:
                 description="Durable before it is answered, with its postings in the ledger. Say what it is owed to by "
                 "the token of the obligation `carry_attribution`, by the decision's id, or by the recipient and the "
                 "sponsor (campaign, offer). What can be attributed to no decision is booked as such, and `why` says "
-                "for which reason. Safe to repeat (200); the same id with another content is a conflict "
-                "(`revenue.other_body`), and so is a second revenue of one conversion (`revenue.conversion_booked`).",
+                "for which reason. A token that is none of ours is refused (`token.invalid`). Safe to repeat (200); "
+                "the same id with another content is a conflict (`revenue.other_body`), and so is a second revenue of "
+                "one conversion (`revenue.conversion_booked`).",
                 scope="revenue:write",
                 takes=RevenueRequest,
                 gives=Revenue,

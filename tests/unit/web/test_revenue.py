@@ -64,8 +64,6 @@ def test_a_conflict_has_a_code_and_says_where(post):
         ({"at": "2026-03-10T12:05:01Z"}, "/at"),
         ({"at": "1969-03-10T12:05:01Z"}, "/at"),
         ({"decision_id": "d-1"}, "/attribution"),
-        ({"recipient": None, "sponsor": None}, "/attribution"),
-        ({"sponsor": None}, "/sponsor"),
         ({"recipient": None, "sponsor": None, "attribution": "a.b.c"}, "/attribution"),
         ({"price": 1}, "/price"),
     ],

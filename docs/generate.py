@@ -6,6 +6,7 @@ python docs/generate.py --check   exit 1 where what is written is not what would
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
@@ -76,8 +77,15 @@ def _meaning(schema: Mapping[str, Any]) -> str:
     if "enum" in schema:
         words.append("One of " + ", ".join(f"`{value}`" for value in schema["enum"]) + ".")
     if "default" in schema:
-        words.append(f"Default `{schema['default']}`.")
+        words.append(f"Default `{_in_yaml(schema['default'])}`.")
     return " ".join(words)
+
+
+def _in_yaml(value: object) -> str:
+    """A value as an author writes it: `false`, `[credits, discount]`."""
+    if isinstance(value, list):
+        return f"[{', '.join(value)}]"
+    return value if isinstance(value, str) else json.dumps(value)
 
 
 def _fields() -> Iterator[str]:

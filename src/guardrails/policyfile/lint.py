@@ -207,7 +207,7 @@ def _fractions(subjects: Sequence[_Subject]) -> Iterator[Problem]:
         for test in _tests(AllOf((policy.applies_to, policy.violated))):
             operands = test.values if isinstance(test, OneOf) else (test.bound,)
             split = next((each for each in operands if isinstance(each, float) and not each.is_integer()), None)
-            if split is not None and test.field.endswith(WHOLE):
+            if split is not None and test.field.endswith(WHOLE) and not test.field.startswith("attributes."):
                 message = f"{quote(test.field)} is always a whole number, and compared with {quote(split)}"
                 path = _path_to(test.field, subject.entry.written) or ()
                 yield subject.problem("fraction", message, path, "19.99 EUR are `1999`, and 12.5 % are `1250`")

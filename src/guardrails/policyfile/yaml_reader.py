@@ -216,7 +216,10 @@ class _Builder:
         if value is _MERGE:
             self._problem("yaml-merge-key", "the merge key `<<` is refused", place, "write out what it merges")
         elif not isinstance(value, str):
-            self._problem("yaml-key", f"the key {quote(value)} is not text", place, "put it into quotes")
+            hint = "put it into quotes"
+            if type(value) is int:  # `{EUR: 5,000}` has the keys `EUR` and 0
+                hint += ", or, if it is the rest of a number, write that without a comma"
+            self._problem("yaml-key", f"the key {quote(value)} is not text", place, hint)
         elif value in frame.container:
             line, column = frame.marks.children[value].key
             message = f"the key {quote(value)} stands here already, at {line}:{column}"

@@ -119,7 +119,8 @@ CASES = {
     ),
     "fraction": (
         _rule("a", "applies_to: {offer.amount_minor: {gt: 19.99}}")
-        + _rule("b", "tags: [x]", "{any: [{not: {benefit.share_bps: [500, 12.5]}}, {offer.amount_minor: {gt: 1999}}]}"),
+        + _rule("b", "tags: [x]", "{any: [{not: {benefit.share_bps: [500, 12.5]}}, {offer.amount_minor: {gt: 1999}}]}")
+        + _rule("c", "applies_to: {attributes.score_bps: {gt: 0.5}}"),
         [
             (
                 "a.yaml:5:109: [fraction] `offer.amount_minor` is always a whole number, and compared with `19.99`; "

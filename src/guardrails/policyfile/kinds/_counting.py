@@ -52,7 +52,7 @@ COUNTING_PROPERTIES: Mapping[str, Any] = {
         "default": "reserved",
         "description": (
             "From when on a send counts: once it is decided (exact under load), or once it is reported as sent or as "
-            "delivered. Default: reserved."
+            "delivered."
         ),
     },
     "retry": {

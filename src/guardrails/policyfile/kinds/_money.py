@@ -37,14 +37,15 @@ CURRENCY: Mapping[str, Any] = {
 }
 
 
-def check_currency(code: str, path: Path, lowering: Lowering) -> None:
-    """Report a code that is no currency's.
+def check_currency(code: str, path: Path, lowering: Lowering) -> bool:
+    """Report a code that is no currency's; whether it is one's.
 
     One that was withdrawn is for `lint`: a set that loaded once loads for good, or what it decided can't be recomputed.
     """
     problem = None if code in WITHDRAWN else currency_problem(code)
     if problem is not None:
         lowering.problem("unknown-currency", problem[0], path, problem[1])
+    return problem is None
 
 
 def doubts_about(code: str, path: Path) -> Iterator[Doubt]:

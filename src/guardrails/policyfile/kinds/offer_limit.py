@@ -70,11 +70,9 @@ class _Part(NamedTuple):
 def lower(spec: Mapping[str, Any], lowering: Lowering) -> Lowered:
     """Violated where the offer is beyond one of the limits, satisfied where it is within all of them."""
     monthly = spec.get("per_month", {}).get("amounts", {})
-    for code in spec.get("amounts", {}):
-        check_currency(code, ("amounts", code), lowering)
-    for code in monthly:
-        check_currency(code, ("per_month", "amounts", code), lowering)
-    if "amounts" in spec and monthly and spec["amounts"].keys() != monthly.keys():
+    known = [check_currency(code, ("amounts", code), lowering) for code in spec.get("amounts", {})]
+    known += [check_currency(code, ("per_month", "amounts", code), lowering) for code in monthly]
+    if all(known) and "amounts" in spec and monthly and spec["amounts"].keys() != monthly.keys():
         lowering.problem(
             "contradiction",
             "`amounts` and `per_month` are about different currencies: what is in one of them alone has no limit in "

@@ -117,6 +117,19 @@ def _number(field: str, ordering: Ordering, bound: int) -> Compare:
     return Compare(field, FactType.NUMBER, ordering, bound)
 
 
+# The other windows stay in the schema, so that who writes one is told why it can't be, and not that it is unknown.
+_WINDOW: Mapping[str, Any] = {
+    **WINDOW_SCHEMA,
+    "errorMessage": "write it like `{calendar: month, timezone: project}`",
+    "description": "The window that the budget is for: `calendar`, with `timezone`.",
+    "properties": {
+        name: {**schema, "description": "Not for a budget: its window is a calendar's."}
+        if name in ("rolling", "countdown")
+        else schema
+        for name, schema in WINDOW_SCHEMA["properties"].items()
+    },
+}
+
 KIND = Kind(
     name="spend_budget",
     summary="Allows sends as long as what they cost, or how many they are, stays within a budget.",
@@ -141,10 +154,7 @@ KIND = Kind(
             "maximum": HIGHEST_LIMIT,
             "description": "The most sends in one window.",
         },
-        "window": {
-            **WINDOW_SCHEMA,
-            "description": "The window that the budget is for: `calendar`, with `timezone`. It can't be another.",
-        },
+        "window": _WINDOW,
         **COUNTING_PROPERTIES,
     },
     required=("window", "per"),

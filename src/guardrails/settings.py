@@ -90,9 +90,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """How one process runs. Each field's variable is in `_VARIABLES`, and explained in docs/operations.md.
 
     `state_directory` is for what is local to the machine: the audit spool, and the cases on which engines disagreed.
-    `signing_keys` is the file of the keys that sign receipts and links, where it isn't in there. `public_url` is what
-    recipients reach the service by; without it, it makes no links. `page_link_seconds` and `confirmation_link_seconds`
-    are how long two kinds of them hold. `controller` is who answers for the recipients' data, as receipts name it.
+    `signing_keys` is the file of the keys that sign receipts, tokens and links, where it isn't in there. `public_url`
+    is what recipients reach the service by; without it, it makes no links. `page_link_seconds` and
+    `confirmation_link_seconds` are how long two kinds of them hold. `controller` is who answers for the recipients'
+    data, as receipts name it.
     `port` 0 picks a free one. `lease_seconds` is how long an allow holds its capacity before an outcome must be
     reported, `deadline_ms` how long all store calls of a decision may take together, and `keep_seconds` how long a
     decision answers for its candidate. `caps_url` names a Redis or Valkey for the caps; without it they live in the

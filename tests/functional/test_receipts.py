@@ -7,6 +7,7 @@ import json
 import socket
 import threading
 from contextlib import closing
+from datetime import UTC, datetime
 
 import pytest
 from click.testing import CliRunner
@@ -14,6 +15,7 @@ from click.testing import CliRunner
 from guardrails.bootstrap import open_application
 from guardrails.cli import main
 from guardrails.settings import Settings
+from guardrails.signing.keys import SigningKeys
 
 GRANT = {
     "id": "consent-1",
@@ -137,11 +139,24 @@ def test_no_secret_is_printed(service, here):
     assert not any(secret in printed for secret in secrets)
 
 
+def test_keys_are_looked_for_where_the_service_of_the_same_variables_has_them(here, monkeypatch):
+    SigningKeys.open(here / "guardrails-state" / "signing-keys.json", now=datetime(2026, 12, 1, tzinfo=UTC))
+    kept = [line.split()[0] for line in run("keys", "list").stdout.splitlines()]
+    (here / "guardrails-state").rename(here / "elsewhere")
+    assert run("keys", "list").exit_code == 2
+    monkeypatch.setenv("GUARDRAILS_STATE_DIRECTORY", "elsewhere")
+    assert [line.split()[0] for line in run("keys", "list").stdout.splitlines()] == kept
+    monkeypatch.setenv("GUARDRAILS_STATE_DIRECTORY", "nowhere")
+    monkeypatch.setenv("GUARDRAILS_SIGNING_KEYS", "elsewhere/signing-keys.json")
+    assert [line.split()[0] for line in run("keys", "list").stdout.splitlines()] == kept
+    assert "nowhere/none.json" in run("keys", "rotate", "--signing-keys", "nowhere/none.json").stderr
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
         (("keys", "list"), "there are no signing keys at `guardrails-state/signing-keys.json`"),
-        (("keys", "rotate", "--signing-keys", "x/keys.json"), "the signing keys can't be changed: No such file"),
+        (("keys", "rotate", "--signing-keys", "x/keys.json"), "there are no signing keys at `x/keys.json`"),
         (("consent", "receipt", "c", "--database", "memory:"), "`memory:` keeps no records"),
         (("consent", "receipt", "c", "--database", "sqlite:///no.db"), "there is no database at `sqlite:///no.db`"),
         (("consent", "verify", "-", "--jwks", "jwks.json"), "jwks.json: no such file or directory"),

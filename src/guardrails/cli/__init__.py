@@ -36,7 +36,7 @@ COMMANDS = {
     "offers": Entry("guardrails.cli.offers", "Register what can be bought or redeemed."),
     "wallet": Entry("guardrails.cli.wallet", "Show what a recipient has, or add to it."),
     "ledger": Entry("guardrails.cli.ledger", "Look after the books: check them, book payouts."),
-    "keys": Entry("guardrails.cli.keys", "Look after the keys that sign receipts and links."),
+    "keys": Entry("guardrails.cli.keys", "Look after the keys that sign receipts, tokens and links."),
     "notice": Entry("guardrails.cli.notice", "Keep the texts that recipients are shown."),
     "settle": Entry("guardrails.cli.settle", "Settle a month: statements that agree with the ledger."),
     "payments": Entry("guardrails.cli.payments", "Hold redemptions against the payment service's books."),

@@ -40,7 +40,7 @@ class KeyLine(msgspec.Struct, frozen=True):
 @signing_keys_option
 @json_option
 def list(*, signing_keys: Path, as_json: bool) -> int:  # noqa: A001 - named like its command
-    """Show the keys: which sign receipts and links now, and which are retired and only verify."""
+    """Show the keys: which sign receipts, tokens and links now, and which are retired and only verify."""
     _show(_existing(signing_keys, read_keys), as_json=as_json)
     return exit_codes.FINE
 
@@ -53,10 +53,11 @@ def list(*, signing_keys: Path, as_json: bool) -> int:  # noqa: A001 - named lik
 @signing_keys_option
 @json_option
 def rotate(*, signing_keys: Path, as_json: bool) -> int:
-    """Put a new key for receipts and a new one for links in front; the former ones stay, and only verify.
+    """Put a new key for receipts and tokens and a new one for links in front; the former ones stay, and only verify.
 
-    The private half of the former key for receipts is destroyed. A running service accepts the new keys at once, and
-    signs with them once it is started anew: so where several machines serve, copy the file to each of them first.
+    The private half of the former key for receipts and tokens is destroyed. A running service accepts the new keys at
+    once, and signs with them once it is started anew: so where several machines serve, copy the file to each of them
+    first.
     """
     changed = _existing(signing_keys, lambda path: change_keys(path, lambda keys: keys.rotated(utc_now())))
     _show(changed, as_json=as_json)
@@ -74,8 +75,9 @@ def rotate(*, signing_keys: Path, as_json: bool) -> int:
 def remove(*, kid: str, signing_keys: Path, as_json: bool) -> int:
     """Remove the retired key with the id KID: what it signed is worth nothing from now on.
 
-    That ends every link that was signed with it, unsubscribe links in messages that were sent included, or leaves the
-    receipts that it signed without proof. Do it where a key may have leaked, after `guardrails keys rotate`.
+    That ends every link that was signed with it, unsubscribe links in messages that were sent included; or leaves the
+    receipts that it signed without proof, and refuses every offer token and attribution that it signed. Do it where a
+    key may have leaked, after `guardrails keys rotate`.
     """
 
     def without(keys: KeySet) -> KeySet:
@@ -89,10 +91,9 @@ def remove(*, kid: str, signing_keys: Path, as_json: bool) -> int:
 
 
 def _existing(path: Path, use: Callable[[Path], KeySet]) -> KeySet:
-    try:
-        return use(path)
-    except FileNotFoundError:
-        raise SettingsError(f"there are no signing keys at `{path}`; `guardrails serve` makes them") from None
+    if not path.exists():
+        raise SettingsError(f"there are no signing keys at `{path}`; `guardrails serve` makes them")
+    return use(path)
 
 
 def _show(keys: KeySet, *, as_json: bool) -> None:

@@ -1,4 +1,4 @@
-"""`guardrails keys`: the commands on the keys that sign receipts and links. Each is one line here."""
+"""`guardrails keys`: the commands on the keys that sign receipts, tokens and links. Each is one line here."""
 
 from __future__ import annotations
 
@@ -19,4 +19,4 @@ COMMANDS: Mapping[str, Entry] = {
 
 @click.group(cls=CommandGroup, entries=COMMANDS)
 def keys() -> None:
-    """Look after the keys that sign consent receipts and links. See docs/operations.md, "Signing keys"."""
+    """Look after the keys that sign consent receipts, tokens and links. See docs/operations.md, "Signing keys"."""

@@ -24,6 +24,7 @@ __all__ = [
     "recorded_caps_option",
     "recorded_policies_option",
     "records_option",
+    "signing_keys_option",
 ]
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -118,10 +119,42 @@ def candidate_options(command: Command) -> Command:
     return command
 
 
-signing_keys_option = click.option(
-    "--signing-keys",
-    type=click.Path(path_type=Path),
-    default="guardrails-state/signing-keys.json",
-    show_default=True,
-    help="The file of the keys that sign receipts and links.",
+def _note_state_directory(ctx: click.Context, _: click.Parameter, value: Path) -> None:
+    ctx.meta["guardrails.state_directory"] = value
+
+
+def _in_state_directory(ctx: click.Context, _: click.Parameter, value: Path | None) -> Path:
+    directory: Path = ctx.meta["guardrails.state_directory"]
+    return value or directory / "signing-keys.json"
+
+
+_signing_keys_options = (
+    click.option(
+        "--state-directory",
+        type=click.Path(path_type=Path),
+        default="guardrails-state",
+        show_default=True,
+        envvar="GUARDRAILS_STATE_DIRECTORY",
+        show_envvar=True,
+        is_eager=True,
+        expose_value=False,
+        callback=_note_state_directory,
+        help="Where the service keeps what is local to the machine.",
+    ),
+    click.option(
+        "--signing-keys",
+        type=click.Path(path_type=Path),
+        envvar="GUARDRAILS_SIGNING_KEYS",
+        show_envvar=True,
+        callback=_in_state_directory,
+        help="The file of the keys that sign receipts, tokens and links.  [default: signing-keys.json in the state "
+        "directory]",
+    ),
 )
+
+
+def signing_keys_option(command: Command) -> Command:
+    """`signing_keys`: the file that the service of the same variables has its keys in."""
+    for option in reversed(_signing_keys_options):
+        command = option(command)
+    return command

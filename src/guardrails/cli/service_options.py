@@ -65,7 +65,7 @@ _OPTIONS = (
     _path("--state-directory", "[default: guardrails-state]"),
     _path(
         "--signing-keys",
-        "The keys that sign receipts and links.  [default: signing-keys.json in the state directory]",
+        "The keys that sign receipts, tokens and links.  [default: signing-keys.json in the state directory]",
     ),
     _parsed("--public-url", parse_public_url, "What recipients reach the service by; without it, it makes no links."),
     _parsed(

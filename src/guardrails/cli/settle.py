@@ -90,7 +90,7 @@ def _checked(month: str) -> str:
 
 
 def _write(settlement: Settlement, directory: Path, formats: tuple[str, ...]) -> None:
-    """All files or none: they take the places of older ones once each is written."""
+    """Files take the places of older ones once all are written, so that none is half: a full disk leaves the old."""
     directory.mkdir(parents=True, exist_ok=True)
     drafts: dict[Path, Path] = {}
     try:

@@ -43,6 +43,14 @@ def test_a_currency_is_one_in_use_by_iso_4217(offers, currency):
     assert caught.value.problems == (("/currency", currency_words(currency)),)
 
 
+def test_what_was_registered_is_answered_again_though_nobody_can_pay_for_it_any_more(offers, transactor):
+    kept = terms(ends_at=instant(10), payment="provider")
+    first, _ = offers.register(kept, now=instant(9))
+    later = Offers(transactor, unpayable=frozenset({"provider"}))
+    again, is_new = later.register(kept, now=instant(11))
+    assert (again.offer, is_new) == (first.offer, False)
+
+
 def test_a_withdrawn_offer_stays_withdrawn_since_the_first_time(offers, do):
     offers.register(terms(), now=instant(9))
     assert offers.withdraw("upgrade", now=instant(10)).offer.withdrawn_at == instant(10)

@@ -22,7 +22,8 @@ from guardrails.core.timing import ZONE_FIELD
 __all__ = ["MOST_REMEMBERED", "Combining", "Concern", "Concerns", "combining", "concerns"]
 
 MOST_REMEMBERED = 4096
-"""So many different verdicts a policy set, a few hundred bytes each."""
+MOST_PLACES = 400_000
+"""So many different verdicts are remembered of a policy set, fewer of a large one: some 15 bytes a policy each."""
 
 
 class Concern(msgspec.Struct, frozen=True):
@@ -52,7 +53,7 @@ def concerns(scope: PolicySet) -> Concerns:
         met = zip(places, verdicts, strict=True)
         return _concern([scope.policies[place] for place, verdict in met if verdict is not not_applicable])
 
-    return lru_cache(maxsize=MOST_REMEMBERED)(concern)
+    return lru_cache(maxsize=_most(scope))(concern)
 
 
 def combining(policy_set: PolicySet) -> Combining:
@@ -63,7 +64,7 @@ def combining(policy_set: PolicySet) -> Combining:
     """
     policies, overriders = policy_set.policies, policy_set.overriders
 
-    @lru_cache(maxsize=MOST_REMEMBERED)
+    @lru_cache(maxsize=_most(policy_set))
     def remembered(places: tuple[int, ...], verdicts: tuple[Verdict, ...], lane: str) -> Combined:
         met = [policies[place] for place in places]
         return combine(met, verdicts, lane=lane, at=_ANY, overriders=overriders)
@@ -74,6 +75,10 @@ def combining(policy_set: PolicySet) -> Combining:
         return remembered(selected.selection.places, tuple(verdicts), lane)
 
     return combined
+
+
+def _most(policies: PolicySet) -> int:
+    return min(MOST_REMEMBERED, MOST_PLACES // max(1, len(policies.policies)))
 
 
 def _concern(concerned: Sequence[Policy]) -> Concern:

@@ -225,7 +225,7 @@ def _refuse_offer(offer: Offer | None, claims: OfferClaims, now: datetime) -> Ca
         return ConflictError(f"the offer token states another price than offer `{offer.id}`", code="offer.contradicts")
     if offer.withdrawn_at is not None:
         message = f"offer `{offer.id}` was withdrawn at {offer.withdrawn_at.isoformat()}"
-        return ConflictError(message, code="offer.withdrawn")
+        return GoneError(message, code="offer.withdrawn")
     if terms.begins_at is not None and now < terms.begins_at:
         return ConflictError(f"offer `{offer.id}` begins at {terms.begins_at.isoformat()}", code="offer.not_begun")
     if terms.ends_at is not None and now >= terms.ends_at:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from collections.abc import Set as AbstractSet
 from datetime import datetime
 from typing import Any, NamedTuple, Protocol
@@ -13,7 +13,7 @@ from guardrails.core.money import CURRENCIES
 from guardrails.decide.entry import EventEntry, encode_entry
 from guardrails.decide.ports import AuditLog, Transactor
 from guardrails.decoding import invalid
-from guardrails.errors import ConflictError, NotFoundError
+from guardrails.errors import CandidateError, ConflictError, NotFoundError
 from guardrails.offers.offer_store import OfferStore
 from guardrails.offers.redemption_store import RedemptionStore
 from guardrails.offers.values import Offer, OfferRequest, Payment
@@ -47,16 +47,12 @@ class Offers:
         self._unpayable = unpayable
 
     def register(self, terms: OfferRequest, *, now: datetime) -> Registered:
-        """Keep an offer, durably, and return it; the same terms again return the first one.
+        """Keep an offer, durably, and return it; the same terms again return the first one, whatever became of it.
 
-        Raises CandidateError where the currency is not in use, or there is nothing to pay by; ConflictError where its
-        id has other terms.
+        Raises CandidateError where a new one's currency is not in use, or there is nothing to pay by; ConflictError
+        where its id has other terms.
         """
-        if terms.currency not in CURRENCIES:
-            raise invalid((("/currency", currency_words(terms.currency)),))
-        if terms.payment in self._unpayable:
-            raise invalid((("/payment", NO_PAYMENT),))
-        is_new = self._transactor.call(_register, Offer(terms=terms, recorded_at=now))
+        is_new = self._transactor.call(self._register, Offer(terms=terms, recorded_at=now))
         assert isinstance(is_new, bool)  # noqa: S101 - the transactor raises what is an error
         return Registered(self.read(terms.id), is_new)
 
@@ -75,28 +71,43 @@ class Offers:
         """At most `most` offers whose ids are greater than `after`, by id."""
         return self._transactor.call(_page, (after, most))
 
+    def _register(self, session: _Session, asked: list[Offer]) -> list[bool | CandidateError]:
+        """The handler: whether each is new."""
+        kept = dict(session.offers.by_id([each.id for each in asked]))
+        added: list[Offer] = []
+        results: list[bool | CandidateError] = []
+        for offer in asked:
+            first = kept.get(offer.id)
+            if first is not None:
+                results.append(False if first.terms == offer.terms else _conflict(offer))
+                continue
+            problems = tuple(self._problems(offer))
+            if problems:
+                results.append(invalid(problems))
+                continue
+            kept[offer.id] = offer
+            added.append(offer)
+            results.append(True)
+        if added:
+            session.offers.insert(added)
+            session.audit.append(
+                [_event("registered", each.recorded_at, msgspec.to_builtins(each.terms)) for each in added]
+            )
+        return results
+
+    def _problems(self, offer: Offer) -> Iterator[tuple[str, str]]:
+        """Why nobody could redeem it: where, and what is wrong there."""
+        terms = offer.terms
+        if terms.currency not in CURRENCIES:
+            yield "/currency", currency_words(terms.currency)
+        if terms.payment in self._unpayable:
+            yield "/payment", NO_PAYMENT
+
 
 class _Session(Protocol):
     offers: OfferStore
     redemptions: RedemptionStore
     audit: AuditLog
-
-
-def _register(session: _Session, asked: list[Offer]) -> list[bool | ConflictError]:
-    kept = dict(session.offers.by_id([each.id for each in asked]))
-    added: list[Offer] = []
-    results: list[bool | ConflictError] = []
-    for offer in asked:
-        first = kept.setdefault(offer.id, offer)
-        if first is offer:
-            added.append(offer)
-        results.append(first is offer if first.terms == offer.terms else _conflict(offer))
-    if added:
-        session.offers.insert(added)
-        session.audit.append(
-            [_event("registered", each.recorded_at, msgspec.to_builtins(each.terms)) for each in added]
-        )
-    return results
 
 
 def _withdraw(session: _Session, asked: list[tuple[str, datetime]]) -> list[NotFoundError | None]:

@@ -7,11 +7,12 @@ from itertools import product
 
 import pytest
 
+from guardrails.core.cap_rule import CapRule, RollingWindow
 from guardrails.core.combine import combine
-from guardrails.core.conditions import FALSE, TRUE
+from guardrails.core.conditions import FALSE, TRUE, FactType, OneOf
 from guardrails.core.policy import Policy, Reason, Verdict
 from guardrails.core.policy_set import PolicySet
-from guardrails.decide.remembered import combining
+from guardrails.decide.remembered import combining, concerns
 
 AT = datetime(2026, 3, 1, 12, tzinfo=UTC)
 TICK = timedelta(microseconds=1)
@@ -53,6 +54,23 @@ def test_the_same_verdicts_are_combined_once():
     policies = PolicySet([policy("a", ordinal=0)], revision="r", files={})
     selected, combined = policies.select({}), combining(policies)
     assert combined(selected, [VIOLATED], "monetized", AT) is combined(selected, [VIOLATED], "monetized", AT + TICK)
+
+
+def test_the_same_verdicts_on_other_policies_are_other_verdicts():
+    policies = PolicySet([of_campaign(place) for place in range(8)], revision="r", files={})  # enough to be indexed
+    combined, concern = combining(policies), concerns(policies)
+    for each in policies.policies:
+        selected = policies.select({"campaign.id": each.id})
+        assert selected.policies == (each,)
+        (blocked,) = combined(selected, [VIOLATED], "monetized", AT).blocked
+        assert blocked.policy is each
+        assert concern(selected.selection.places, (VIOLATED,)).counting == each.caps
+
+
+def of_campaign(place: int) -> Policy:
+    name = f"p-{place}"
+    cap = CapRule(id=name, limit=1, window=RollingWindow(60), per=())
+    return policy(name, ordinal=place, applies_to=OneOf("campaign.id", FactType.STRING, (name,)), caps=(cap,))
 
 
 def test_a_policy_in_force_for_a_time_is_looked_at_each_time():

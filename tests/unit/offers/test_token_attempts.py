@@ -127,7 +127,7 @@ def test_what_is_no_offer_token_of_ours_is_invalid_and_leaves_no_trace(rig, atte
         ("decision.unknown", ConflictError, {"decision_id": "d-3"}, "anna"),
         ("decision.cancelled", ConflictError, {"decision_id": "d-2"}, "anna"),
         ("offer.unregistered", NotFoundError, {"offer": "nothing"}, "anna"),
-        ("offer.withdrawn", ConflictError, {"offer": "withdrawn"}, "anna"),
+        ("offer.withdrawn", GoneError, {"offer": "withdrawn"}, "anna"),
         ("offer.contradicts", ConflictError, {"amount_minor": 0}, "anna"),
     ],
 )

@@ -153,7 +153,7 @@ def test_a_withdrawn_offer_stays_withdrawn(sold):
     first = client.post("/v1/offers/upgrade/withdraw", headers=AT).get_json()
     assert (first["status"], first["withdrawn_at"]) == ("withdrawn", "2026-12-01T10:05:00Z")
     assert client.post("/v1/offers/upgrade/withdraw").get_json() == first
-    assert code(redeem(client, rig.token())) == (409, "offer.withdrawn")
+    assert code(redeem(client, rig.token())) == (410, "offer.withdrawn")
     assert client.post("/v1/offers/nothing/withdraw").status_code == 404
     assert client.get("/v1/offers/nothing").status_code == 404
 

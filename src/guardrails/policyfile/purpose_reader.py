@@ -19,6 +19,8 @@ from guardrails.policyfile.set_checks import Entry
 
 __all__ = ["NOTHING_DECLARED", "Declared", "read_purposes"]
 
+msgspec.json.Decoder(Purpose)  # ready to be read by several threads, which msgspec is not at a type's first use
+
 
 class Declared:
     """The purposes that the set declares, by id, in order. `is_complete` where nothing that stands there went unread.

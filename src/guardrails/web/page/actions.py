@@ -12,8 +12,7 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from typing import NamedTuple
 
-import msgspec
-
+from guardrails.decoding import Decoder
 from guardrails.errors import CandidateError, GuardrailsError
 from guardrails.preferences import PreferenceRequest
 from guardrails.preferences.values import LIMIT_MOST, LONGEST_PAUSE
@@ -136,6 +135,9 @@ _READERS: Mapping[str, Callable[[Mapping[str, str], tzinfo, datetime], Wish]] = 
 }
 
 
+_REQUEST = Decoder(PreferenceRequest)
+
+
 def _shown(form: Mapping[str, str]) -> Mapping[str, str]:
     """What the form showed, by name."""
     return {field.removeprefix("was:"): text for field, text in form.items() if field.startswith("was:")}
@@ -144,6 +146,6 @@ def _shown(form: Mapping[str, str]) -> Mapping[str, str]:
 def _chosen(done: str = "saved", **choices: object) -> Wish:
     written = {name: value.isoformat() if isinstance(value, datetime) else value for name, value in choices.items()}
     try:
-        return Wish(done, msgspec.convert(written, PreferenceRequest))
-    except (msgspec.ValidationError, CandidateError):
+        return Wish(done, _REQUEST.convert(written))
+    except CandidateError:
         raise FormError("error.unknown_form") from None

@@ -148,6 +148,7 @@ def test_a_wallet_is_paged_newest_first(ledger):
             break
         after = page.next
     assert pages == [["top_up:top-4", "top_up:top-3"], ["top_up:top-2", "top_up:top-1"], ["top_up:top-0"]]
+    assert (ledger.wallet("r-1", most=5).next, ledger.wallet("r-1", most=4).next) == (None, "top_up:top-1")
 
 
 def test_a_page_follows_on_a_transaction_of_the_same_recipient(ledger):

@@ -88,6 +88,7 @@ def test_another_recipient_is_refused_by_the_token_and_by_the_decision(transacto
     rig = ready(transactor)
     assert refused(rig, rig.token(), "ben") == "token.other_recipient"
     assert refused(rig, rig.token(recipient="ben"), "ben") == "token.other_recipient"
+    assert refused(rig, rig.token(decision_id="d-9"), "ben") == "token.other_recipient"  # no decision to look at
 
 
 def conversion(**changes) -> KeptConversion:

@@ -61,6 +61,21 @@ def test_what_makes_no_sense_is_refused_in_its_place(pointer, changes):
     assert [each for each, _ in problems(**changes)] == [pointer]
 
 
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"id": "a" * 64, "title": "a" * 100, "amount_minor": 2**53},
+        {"stock": 1, "per_recipient": 1, "session_seconds": 30, "lifetime_seconds": 60, "steps": ["a"]},
+        {"session_seconds": 3600, "lifetime_seconds": 30 * 86_400, "commission_bps": 10_000},
+        {"benefit": {"share_bps": 0, "text": "x"}},
+        {"benefit": {"share_bps": 10_000, "text": "x" * 500}},
+        {"begins_at": "2026-12-01T10:00:00Z", "ends_at": "2026-12-01T10:00:00.000001Z"},
+    ],
+)
+def test_the_least_and_the_most_of_each_is_taken(changes):
+    OFFER.decode(msgspec.json.encode(LEAST | changes))
+
+
 def test_shares_may_be_all_there_is():
     OFFER.decode(
         msgspec.json.encode(LEAST | {"affiliate": {"id": "a", "share_bps": 5000}, "benefit": {"share_bps": 5000}})

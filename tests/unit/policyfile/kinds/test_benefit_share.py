@@ -51,6 +51,11 @@ def test_its_words_say_what_is_demanded(policy):
     )
 
 
+def test_a_share_may_be_as_little_as_one_basis_point_or_all(policy):
+    for least, words in ((1, "0.01"), (10_000, "100")):
+        assert f"at least {words} %" in policy(f"kind: benefit_share\nleast: {least}\n").reason.message
+
+
 @pytest.mark.parametrize(
     ("lines", "found"),
     [

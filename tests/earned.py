@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from base64 import urlsafe_b64decode, urlsafe_b64encode
-from datetime import datetime
+from datetime import UTC, datetime
 from itertools import count
 from typing import Any
 
@@ -12,8 +12,11 @@ import msgspec
 from guardrails.attribution.booking import Booked
 from guardrails.attribution.service import RevenueService
 from guardrails.attribution.values import RevenueRequest, ReversalRequest
+from guardrails.core.candidate import Candidate
 from guardrails.core.claims import AttributionClaims
+from guardrails.core.decision import Decision
 from guardrails.core.policy_set import Attribution
+from guardrails.decide.entry import DecisionEntry, encode_entry
 from guardrails.decide.ports import StoredDecision, Transactor
 from guardrails.errors import CandidateError
 from stores import instant, run, stored_decision
@@ -74,6 +77,30 @@ class Earnings:
         self.service = RevenueService(
             transactor, tokens=Tokens, terms=lambda: self.terms, new_id=lambda: f"made-{next(numbers)}"
         )
+
+    def entered(self, claims: AttributionClaims, recipient: str = "r-1") -> None:
+        """Enter an allow in the log, where the claims say that it stands: at its end."""
+        at = datetime.fromtimestamp(claims.evaluated_at_ms / 1000, UTC)
+        decision = {
+            "decision_id": claims.decision_id,
+            "candidate_id": "c-1",
+            "effect": "allow",
+            "lane": claims.lane,
+            "policy_revision": claims.policy_revision,
+            "evaluated_at": at,
+            "obligations": [obligation_of(claims)],
+        }
+        candidate = {
+            "id": "c-1",
+            "lane": claims.lane,
+            "channel": "push",
+            "recipient": {"id": recipient},
+            "content": {"class": "sponsored"},
+        }
+        entry = DecisionEntry(
+            decision=msgspec.convert(decision, Decision), candidate=msgspec.convert(candidate, Candidate), now=at, at=at
+        )
+        run(self.transactor, lambda session: session.audit.append([encode_entry(entry)]))
 
     def allowed(self, *decisions: StoredDecision) -> None:
         run(self.transactor, lambda session: session.decisions.insert(decisions))

@@ -6,12 +6,13 @@ from datetime import UTC, datetime
 
 import pytest
 
-from earned import Earnings, allow
+from earned import Earnings, allow, claims_of
 from guardrails.attribution.commissions import Commissions
 from guardrails.attribution.settlement import Settlements
 from guardrails.attribution.values import Shortfall
 from guardrails.core.bookkeeping import Account, Transaction, moved
 from guardrails.core.policy_set import Attribution
+from guardrails.errors import NotFoundError
 from guardrails.offers.conversions import KeptConversion
 from offer_terms import offer
 from redeeming import NOW, Rig, answer, wallet
@@ -34,6 +35,21 @@ class Selling(Rig):
 
     def revenue(self, id_):
         return self.earnings.service.read(id_)
+
+    def opened(self, id_, number=1):
+        """A conversion session, at its payment."""
+        conversion = KeptConversion(
+            id=id_,
+            decision_id=f"d-{number}",
+            offer="upgrade",
+            recipient="anna",
+            body_hash=b"",
+            declared=("pay",),
+            is_paid=True,
+            opened_at=instant(10, 4),
+            ends_at=instant(10, 9),
+        )
+        self.do(lambda session: session.conversions.insert([conversion]))
 
     def settlement(self):
         return Settlements(self.transactor, zone=lambda: UTC).settle("2026-12", now=LATER)
@@ -140,23 +156,77 @@ def test_a_payment_that_a_service_settles_later_is_proven_and_earns_too(transact
 def test_what_was_reported_for_its_conversion_is_taken_back_with_it(transactor, commission_bps):
     """Reported revenue of the conversion is all that it earns, in place of the commission."""
     selling = Selling(transactor, commission_bps=commission_bps)
-    opened = KeptConversion(
-        id="k-1",
-        decision_id="d-1",
-        offer="upgrade",
-        recipient="anna",
-        body_hash=b"",
-        declared=("pay",),
-        is_paid=True,
-        opened_at=instant(10, 4),
-        ends_at=instant(10, 9),
-    )
-    selling.do(lambda session: session.conversions.insert([opened]))
+    selling.opened("k-1")
     selling.earnings.report("reported", 500, conversion="k-1", decision_id="d-1")
     selling.redeem(selling.token(), id="red-1", conversion="k-1")
     selling.refund("red-1", kind="chargeback")
     assert selling.revenue("reported").reversed_by == "redemption:red-1:charged_back"
     assert selling.earnings.balances() == {"outside bank EUR": 5000, "recipient anna EUR": 5000}
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        {"recipient": "r-1", "sponsor": "hotel"},
+        {"recipient": "anna", "sponsor": "acme"},
+        {"recipient": "anna", "sponsor": "hotel", "offer": "other"},
+        {"decision_id": "d-2"},
+    ],
+)
+def test_what_another_earned_by_the_same_name_is_neither_its_revenue_nor_taken_back_with_it(selling, said):
+    """Callers name sessions and the conversions of their reports as they like."""
+    selling.earnings.allowed(allow(2, at=instant(10), recipient="anna", **SHARED))
+    selling.opened("k-1")
+    selling.earnings.report("order-9", 7000, conversion="k-1", **said)
+    selling.redeem(selling.token(), id="red-1", conversion="k-1")
+    commission = selling.revenue("redemption:red-1")
+    assert (commission.amount_minor, commission.conversion) == (190, None)
+    selling.refund("red-1")
+    assert selling.revenue("order-9").reversed_by is None
+    assert selling.revenue("redemption:red-1").reversed_by == "redemption:red-1:refunded"
+    assert selling.settlement().differences == ()
+
+
+@pytest.mark.parametrize("said", [{"recipient": "anna", "sponsor": "hotel"}, {"sponsor": "hotel"}, {}])
+def test_what_was_reported_of_its_conversion_without_its_decision_is_all_it_earns(selling, said):
+    selling.opened("k-1")
+    selling.earnings.record([{"id": "order-9", "amount_minor": 7000, "currency": "EUR", "conversion": "k-1", **said}])
+    selling.redeem(selling.token(), id="red-1", conversion="k-1")
+    with pytest.raises(NotFoundError):
+        selling.revenue("redemption:red-1")
+    selling.refund("red-1")
+    assert selling.revenue("order-9").reversed_by == "redemption:red-1:refunded"
+
+
+def test_a_session_of_the_name_of_one_that_is_forgotten_earns_its_own_commission(transactor):
+    selling = Selling(transactor, per_recipient=2)
+    selling.opened("k-1")
+    selling.redeem(selling.token(), id="red-1", conversion="k-1")
+    selling.do(lambda session: session.conversions.forget(LATER, 10))
+    selling.earnings.allowed(allow(2, at=instant(10), recipient="anna", **SHARED))
+    selling.opened("k-1", 2)
+    selling.redeem(selling.token(2), id="red-2", conversion="k-1")
+    selling.refund("red-2")
+    reversals = [selling.revenue(f"redemption:{id_}").reversed_by for id_ in ("red-1", "red-2")]
+    assert reversals == [None, "redemption:red-2:refunded"]
+
+
+@pytest.mark.parametrize("is_entered", [True, False])
+def test_a_payment_that_settles_once_its_decision_is_forgotten_is_earned_by_its_entry(transactor, is_entered):
+    """Without the entry, of a log that was restored from a backup, it is unattributed: what was paid is booked."""
+    selling = Selling(transactor, payment="provider")
+    if is_entered:
+        selling.earnings.entered(claims_of(0, instant(10), **SHARED), "anna")
+    selling.earnings.allowed(allow(0, at=instant(10), recipient="anna", **SHARED))
+    selling.provider.answers = [answer("authorise")]
+    selling.redeem(selling.token(0), id="red-0")
+    selling.do(lambda session: session.decisions.remove(["d-0"]))
+    selling.provider.answers = [answer("capture")]
+    selling.redemptions.step(LATER)
+    assert selling.redemptions.read("red-0").state == "settled"
+    revenue = selling.revenue("redemption:red-0")
+    assert [(part.decision_id, part.benefit_minor) for part in revenue.parts] == ([("d-0", 19)] if is_entered else [])
+    assert revenue.why == (None if is_entered else "no_such_decision")
 
 
 def test_what_is_redeemed_before_its_planned_send_is_earned_by_it(selling):

@@ -8,11 +8,8 @@ from datetime import timedelta
 import msgspec
 import pytest
 
-from earned import Earnings, allow, claims_of, obligation_of, token_of
+from earned import Earnings, allow, claims_of, token_of
 from guardrails.core.bookkeeping import Account, Transaction, moved
-from guardrails.core.candidate import Candidate
-from guardrails.core.decision import Decision
-from guardrails.decide.entry import DecisionEntry, encode_entry
 from guardrails.errors import CandidateError, ConflictError, NotFoundError
 from stores import instant, run
 
@@ -120,6 +117,17 @@ def test_a_decision_that_is_named_is_the_last_touch(earnings):
     assert decisions_of(earnings.report(decision_id="d-1")) == {"d-1": 1000}
 
 
+def test_what_can_not_be_split_goes_to_the_decision_that_is_named_and_its_sponsor_owes_it(transactor):
+    earnings = Earnings(transactor, model="linear", across="campaign")
+    earnings.allowed(allow(1, campaign="x"), allow(2, campaign="x"), allow(3, campaign="x", sponsor="other"))
+    revenue = earnings.report(amount_minor=101, decision_id="d-1")
+    assert [(part.decision_id, part.amount_minor) for part in revenue.parts] == [("d-2", 50), ("d-1", 51)]
+    earnings.allowed(allow(4, campaign="y", sponsor=None), allow(5, campaign="y"))
+    unnamed = earnings.report("rev-2", decision_id="d-4")
+    assert (decisions_of(unnamed), unnamed.sponsor) == ({"d-4": 1000}, None)
+    assert earnings.balances()["outside unnamed EUR"] == 1000
+
+
 def test_others_earn_it_where_the_named_one_did_not(earnings):
     earnings.allowed(allow(1), allow(2, state="bounced"))
     revenue = earnings.report(decision_id="d-2")
@@ -137,30 +145,7 @@ def test_a_token_stands_in_for_a_report_and_not_against_one(earnings, state, att
 
 def test_a_token_proves_its_own_decision_where_the_row_is_gone(earnings):
     claims = claims_of(1, instant(10), audit_index=0, benefit_bps=500)
-    obligation = obligation_of(claims)
-    decision = {
-        "decision_id": "d-1",
-        "candidate_id": "c-1",
-        "effect": "allow",
-        "lane": "monetized",
-        "policy_revision": "rev-a",
-        "evaluated_at": instant(10),
-        "obligations": [obligation],
-    }
-    candidate = {
-        "id": "c-1",
-        "lane": "monetized",
-        "channel": "push",
-        "recipient": {"id": "r-7"},
-        "content": {"class": "sponsored"},
-    }
-    entry = DecisionEntry(
-        decision=msgspec.convert(decision, Decision),
-        candidate=msgspec.convert(candidate, Candidate),
-        now=instant(10),
-        at=instant(10),
-    )
-    run(earnings.transactor, lambda session: session.audit.append([encode_entry(entry)]))
+    earnings.entered(claims, recipient="r-7")
     revenue = earnings.report(attribution=token_of(claims))
     assert (decisions_of(revenue), revenue.recipient, revenue.audit_index) == ({"d-1": 1000}, "r-7", 1)
     assert earnings.balances()["recipient r-7 EUR"] == 50

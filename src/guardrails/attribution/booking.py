@@ -13,7 +13,7 @@ from typing import Protocol
 
 import msgspec
 
-from guardrails.attribution.models import Touch, attribute
+from guardrails.attribution.models import Touch, attribute, in_order
 from guardrails.attribution.shares import accounts_of, postings_of
 from guardrails.attribution.store import RevenueStore, StoredRevenue
 from guardrails.attribution.touches import Allow, Sought, allow_of_entry, allow_of_row, eligible, span_of, why_not
@@ -25,7 +25,20 @@ from guardrails.decide.ports import AuditLog, DecisionStore, Span, StoredDecisio
 from guardrails.decoding import invalid
 from guardrails.errors import CandidateError, ConflictError
 
-__all__ = ["BOOKED", "Booked", "Booking", "Ledger", "Proof", "Session", "book", "event_of", "refused", "transaction_id"]
+__all__ = [
+    "BOOKED",
+    "Booked",
+    "Booking",
+    "Ledger",
+    "Paid",
+    "Proof",
+    "Session",
+    "book",
+    "event_of",
+    "is_of_redemption",
+    "refused",
+    "transaction_id",
+]
 
 ALLOWS_MOST = 200
 """Allows of a recipient within one window that are looked at, the newest; nobody is sent as many."""
@@ -66,10 +79,31 @@ class Proof(msgspec.Struct, frozen=True):
     is_proven: bool = False
 
 
+class Paid(Protocol):
+    """A redemption, as far as a revenue's `conversion` may mean it."""
+
+    @property
+    def decision_id(self) -> str:
+        """The decision whose token was redeemed."""
+
+    @property
+    def recipient(self) -> str:
+        """Who redeemed it."""
+
+    @property
+    def sponsor(self) -> str:
+        """Whom the offer is of."""
+
+    @property
+    def offer(self) -> str:
+        """The offer's id."""
+
+
 class Booking(msgspec.Struct, frozen=True, kw_only=True):
     """A revenue to book: what is said of it, checked, and the `terms` that hold now. `body_hash` tells repeats.
 
     Where a `proof` is given and its decision is known, that tells recipient and sponsor; else what is said here does.
+    `redemption` is the one that a commission is of; what its decision earns is booked though nothing of that is left.
     """
 
     id: str
@@ -85,6 +119,7 @@ class Booking(msgspec.Struct, frozen=True, kw_only=True):
     campaign: str | None = None
     offer: str | None = None
     conversion: str | None = None
+    redemption: Paid | None = None
 
 
 class Booked(msgspec.Struct, frozen=True):
@@ -97,6 +132,7 @@ class Booked(msgspec.Struct, frozen=True):
 def book(session: Session, bookings: Sequence[Booking]) -> list[Booked | CandidateError]:
     """Book in order; one result a booking."""
     kept = _Kept(session, bookings)
+    bookings = [kept.apart(each) for each in bookings]
     answered = [kept.answer(each) for each in bookings]
     fresh = [booking for booking, answer in zip(bookings, answered, strict=True) if answer is None]
     if not fresh:
@@ -140,6 +176,21 @@ def _write(
     return Booked(revenue, is_new=True)
 
 
+def is_of_redemption(revenue: Revenue, redemption: Paid) -> bool:
+    """Whether revenue of a conversion is of the redemption in the session of that name; callers name both.
+
+    It is where both come of one decision or, of revenue that names none, where nothing else that it says contradicts.
+    """
+    if revenue.decision_id is not None:
+        return revenue.decision_id == redemption.decision_id
+    said = (
+        (revenue.recipient, redemption.recipient),
+        (revenue.sponsor, redemption.sponsor),
+        (revenue.offer, redemption.offer),
+    )
+    return all(one is None or one == other for one, other in said)
+
+
 def refused(refusal: Refusal, pointer: str) -> CandidateError:
     """The error that tells of an account which can't hold as much."""
     return invalid(((pointer, f"is more than the {refusal.account.kind}'s account can hold beside what is there"),))
@@ -153,6 +204,13 @@ class _Kept:
         conversions = [each.conversion for each in bookings if each.conversion is not None]
         self._by_conversion = dict(session.revenues.by_conversion(conversions)) if conversions else {}
 
+    def apart(self, booking: Booking) -> Booking:
+        """The booking; of a redemption without its conversion, where another's revenue was booked by that name."""
+        other = self._by_conversion.get(booking.conversion or "")
+        if other is None or booking.redemption is None or is_of_redemption(other, booking.redemption):
+            return booking
+        return msgspec.structs.replace(booking, conversion=None)
+
     def answer(self, booking: Booking) -> Booked | CandidateError | None:
         """What is answered without booking anything; None: it is to be booked."""
         first = self._by_id.get(booking.id)
@@ -164,13 +222,13 @@ class _Kept:
         other = self._by_conversion.get(booking.conversion or "")
         if other is None:
             return None
-        message = f"conversion `{booking.conversion}` has its revenue already: `{other}`; take that back first"
+        message = f"conversion `{booking.conversion}` has its revenue already: `{other.id}`; take that back first"
         return ConflictError(message, problems=(("/conversion", message),), code="revenue.conversion_booked")
 
     def add(self, revenue: Revenue, body_hash: bytes) -> None:
         self._by_id[revenue.id] = StoredRevenue(revenue, body_hash)
         if revenue.conversion is not None:
-            self._by_conversion[revenue.conversion] = revenue.id
+            self._by_conversion[revenue.conversion] = revenue
 
 
 class _Found:
@@ -190,7 +248,8 @@ class _Found:
         """The record, but for its places in the log and in the ledger."""
         sought = self._sought(booking)
         named = None if booking.proof is None else self._named[booking.proof]
-        if named is None and booking.proof is not None and booking.proof.audit_index is not None:
+        is_told = booking.proof is not None and booking.proof.audit_index is not None
+        if named is None and is_told and booking.redemption is None:
             return invalid((("/attribution", "names a decision that is not in this log"),), "token.invalid")
         if sought is None:
             if booking.proof is None:
@@ -248,10 +307,10 @@ def _named_allow(session: Session, proof: Proof, rows: Mapping[str, StoredDecisi
 
 
 def _of_one_sponsor(touches: Iterable[Touch], sought: Sought) -> tuple[Touch, ...]:
-    """A revenue is owed by one sponsor: where none is named, by that of the last touch."""
-    ordered = sorted(touches, key=lambda each: (each.at, each.audit_index))
+    """A revenue is owed by one sponsor: where none is named, by that of the last touch. In order."""
+    ordered = in_order(touches, named=sought.named)
     sponsor = sought.sponsor or (ordered[-1].sponsor if ordered else None)
-    return tuple(each for each in ordered if each.sponsor == sponsor or each.decision_id == sought.named)
+    return tuple(each for each in ordered if each.sponsor == sponsor)
 
 
 def _why(named: Allow | None, sought: Sought, terms: Attribution) -> Why:
@@ -274,7 +333,7 @@ def _record(booking: Booking, said: Booking | Sought, touches: Sequence[Touch], 
         campaign=said.campaign,
         offer=said.offer,
         conversion=booking.conversion,
-        parts=attribute(booking.amount_minor, touches, model=booking.terms.model, named=named),
+        parts=attribute(booking.amount_minor, touches, model=booking.terms.model),
         why=why,
         transaction=transaction_id(booking.id),
     )

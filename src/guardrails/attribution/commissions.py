@@ -7,15 +7,15 @@ that it reached the recipient. The project's window holds here, too.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Protocol
 
 import msgspec
 
-from guardrails.attribution.booking import Booking, Proof, book
+from guardrails.attribution.booking import Booking, Paid, Proof, book, is_of_redemption
 from guardrails.attribution.reversing import Reversing, reverse
-from guardrails.attribution.values import OWN_IDS
+from guardrails.attribution.values import OWN_IDS, Revenue
 from guardrails.core.money import share
 from guardrails.core.policy_set import Attribution
 from guardrails.errors import CandidateError, ConflictError, NotFoundError
@@ -23,19 +23,13 @@ from guardrails.errors import CandidateError, ConflictError, NotFoundError
 __all__ = ["Commissions", "revenue_of", "reversal_of"]
 
 
-class _Redemption(Protocol):
-    """What is needed of one; `amount_minor` is the price that was paid."""
+class _Redemption(Paid, Protocol):
+    """What is needed of one; `amount_minor` is the price that was paid, `decision_index` the decision's audit entry."""
 
     @property
     def id(self) -> str: ...
     @property
-    def decision_id(self) -> str: ...
-    @property
-    def offer(self) -> str: ...
-    @property
-    def recipient(self) -> str: ...
-    @property
-    def sponsor(self) -> str: ...
+    def decision_index(self) -> int | None: ...
     @property
     def state(self) -> str: ...
     @property
@@ -78,8 +72,8 @@ class Commissions:
     def settled(self, session: Any, turns: Sequence[Turn], /) -> None:  # noqa: ANN401 - any room's session
         """Book the commissions of redemptions that settle, within their unit.
 
-        Where revenue was reported of a redemption's conversion before, that is all it earns. Raises OverflowError where
-        the books can't hold it.
+        Where revenue was reported of a redemption's conversion before, that is all it earns, unless it is another's
+        (`is_of_redemption`). Raises OverflowError where the books can't hold it.
         """
         bookings = [booking for turn in turns if (booking := self._booking(turn)) is not None]
         for result in book(session, bookings) if bookings else ():
@@ -92,7 +86,7 @@ class Commissions:
         earned = session.revenues.by_conversion(conversions) if conversions else {}
         asked = [
             Reversing(
-                revenue_id=earned.get(turn.redemption.conversion or "", revenue_of(turn.redemption.id)),
+                revenue_id=_earned_by(turn.redemption, earned),
                 id=None,
                 new_id=reversal_of(turn.redemption.id, turn.redemption.state),
                 reason=turn.redemption.state,
@@ -120,12 +114,21 @@ class Commissions:
             now=turn.at,
             terms=self._terms(),
             body_hash=hashlib.sha256(msgspec.json.encode(said)).digest(),
-            proof=Proof(redemption.decision_id, is_proven=True),
+            proof=Proof(redemption.decision_id, audit_index=redemption.decision_index, is_proven=True),
             recipient=redemption.recipient,
             sponsor=redemption.sponsor,
             offer=redemption.offer,
             conversion=redemption.conversion,
+            redemption=redemption,
         )
+
+
+def _earned_by(redemption: _Redemption, of_conversions: Mapping[str, Revenue]) -> str:
+    """The id of what it earned: its commission, or what was reported of its conversion instead."""
+    reported = of_conversions.get(redemption.conversion or "")
+    if reported is not None and is_of_redemption(reported, redemption):
+        return reported.id
+    return revenue_of(redemption.id)
 
 
 def revenue_of(redemption_id: str) -> str:

@@ -1,13 +1,13 @@
 """Models of attribution: whom a revenue is owed to, as weights over the decisions that are eligible. Pure.
 
-    attribute(1000, touches, model="linear")   # three touches: 334, 333, 333
+    attribute(1000, in_order(touches), model="linear")   # three touches: 333, 333, 334
 
 The parts sum to the whole under every model and for any history, by largest remainder; the shares of each part do too.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 
 import msgspec
@@ -15,7 +15,7 @@ import msgspec
 from guardrails.attribution.values import BenefitForm, ModelName, Part
 from guardrails.core.money import BPS, split
 
-__all__ = ["Touch", "attribute"]
+__all__ = ["Touch", "attribute", "in_order"]
 
 
 class Touch(msgspec.Struct, frozen=True, kw_only=True):
@@ -36,22 +36,19 @@ class Touch(msgspec.Struct, frozen=True, kw_only=True):
     benefit_form: BenefitForm | None = None
 
 
-def attribute(
-    amount_minor: int, touches: Sequence[Touch], *, model: ModelName, named: str | None = None
-) -> tuple[Part, ...]:
-    """The parts of an amount, by time: empty where there is no touch.
+def in_order(touches: Iterable[Touch], *, named: str | None = None) -> tuple[Touch, ...]:
+    """Touches by time, and last of all the one that is named: it is the decision that the conversion itself came by."""
+    return tuple(sorted(touches, key=lambda each: (each.decision_id == named, each.at, each.audit_index)))
 
-    `named` is the decision that the conversion itself came by, if that is known: it is the last touch there was, where
-    it is among the touches.
-    """
-    ordered = sorted(touches, key=lambda each: (each.at, each.audit_index))
-    if not ordered:
+
+def attribute(amount_minor: int, touches: Sequence[Touch], *, model: ModelName) -> tuple[Part, ...]:
+    """The parts of an amount for touches in order: empty where there is no touch."""
+    if not touches:
         return ()
-    if model == "last_touch":
-        ordered = [next((each for each in ordered if each.decision_id == named), ordered[-1])]
+    credited = touches[-1:] if model == "last_touch" else touches
     # What can't be split evenly goes to the later ones: the nearer to the conversion, the more it had to do with it.
-    amounts = reversed(split(amount_minor, (1,) * len(ordered)))
-    return tuple(_part(touch, part) for touch, part in zip(ordered, amounts, strict=True))
+    amounts = reversed(split(amount_minor, (1,) * len(credited)))
+    return tuple(_part(touch, part) for touch, part in zip(credited, amounts, strict=True))
 
 
 def _part(touch: Touch, amount_minor: int) -> Part:

@@ -42,8 +42,8 @@ class RevenueStore(Protocol):
     def by_id(self, ids: Sequence[str], /) -> Mapping[str, StoredRevenue]:
         """The record for each id that has one, with what took it back."""
 
-    def by_conversion(self, conversions: Sequence[str], /) -> Mapping[str, str]:
-        """For each conversion the id of its revenue, where one is booked and not taken back."""
+    def by_conversion(self, conversions: Sequence[str], /) -> Mapping[str, Revenue]:
+        """For each conversion its revenue, where one is booked and not taken back."""
 
     def of_recipient(self, recipient: str, /) -> Sequence[Revenue]:
         """All that is recorded of a recipient, oldest first."""
@@ -77,10 +77,10 @@ class MemoryRevenues:
             each: StoredRevenue(self._told(each), self._by_id[each].body_hash) for each in ids if each in self._by_id
         }
 
-    def by_conversion(self, conversions: Sequence[str], /) -> Mapping[str, str]:
-        """For each conversion the id of its revenue."""
+    def by_conversion(self, conversions: Sequence[str], /) -> Mapping[str, Revenue]:
+        """For each conversion its revenue."""
         found = {each: self._of_conversion[each] for each in conversions if each in self._of_conversion}
-        return {conversion: id_ for conversion, id_ in found.items() if id_ not in self._reversals}
+        return {conversion: self._told(id_) for conversion, id_ in found.items() if id_ not in self._reversals}
 
     def of_recipient(self, recipient: str, /) -> Sequence[Revenue]:
         """All that is recorded of a recipient."""
@@ -110,7 +110,7 @@ _TOLD = select(
 )
 _IN_ORDER = _TOLD.order_by(revenues.c.recorded_at, revenues.c.audit_index)
 _BY_ID = _TOLD.where(revenues.c.id.in_(select(_asked.c.id)))
-_BY_CONVERSION = select(revenues.c.conversion, revenues.c.id).where(
+_BY_CONVERSION = _TOLD.where(
     revenues.c.conversion.in_(select(_asked.c.id)),
     ~select(_reversal.c.id).where(_reversal.c.reverses == revenues.c.id).exists(),
 )
@@ -137,10 +137,10 @@ class SqlRevenues:
         rows = self._connection.execute(_BY_ID, {"ids": _encode(ids)})
         return {row.id: StoredRevenue(_from_row(row), row.body_hash) for row in rows}
 
-    def by_conversion(self, conversions: Sequence[str], /) -> Mapping[str, str]:
-        """For each conversion the id of its revenue."""
+    def by_conversion(self, conversions: Sequence[str], /) -> Mapping[str, Revenue]:
+        """For each conversion its revenue."""
         rows = self._connection.execute(_BY_CONVERSION, {"ids": _encode(conversions)})
-        return {row.conversion: row.id for row in rows}
+        return {row.conversion: _from_row(row) for row in rows}
 
     def of_recipient(self, recipient: str, /) -> Sequence[Revenue]:
         """All that is recorded of a recipient."""

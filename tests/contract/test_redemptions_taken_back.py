@@ -100,11 +100,41 @@ def test_a_refund_that_is_not_given_leaves_the_payment_as_it_was(transactor):
     assert [(each.step, each.refunds) for each in rig.provider.asked[2:]] == [("refund", 1), ("refund", 2)]
 
 
+@pytest.mark.parametrize("late", [answer("refund", "declined", reason="too.early"), answer("refund", "unknown")])
+def test_a_late_answer_to_an_earlier_refund_says_nothing_of_a_later_one(transactor, late):
+    rig = ready(transactor, payment="provider")
+    rig.provider.answers = [answer("authorise"), answer("capture"), answer("refund", "unknown")]
+    rig.redeem(rig.token(), id="r-1")
+    first = rig.refund("r-1")
+    rig.provider.answers = [answer("refund", "declined", reason="too.early")]
+    rig.redemptions.step(NOW + timedelta(days=1))
+    second = rig.refund("r-1", now=NOW + timedelta(days=1))
+    assert (first.refunds, second.refunds, second.state) == (1, 2, "refunding")
+    rig.provider.answers = [late]
+    assert rig.redemptions._carry(first, NOW) == second  # by another worker, which asked for the first one
+    rig.provider.answers = [answer("refund")]
+    rig.redemptions.step(NOW + timedelta(days=2))
+    assert rig.redemptions.read("r-1").state == "refunded"
+
+
+def test_a_late_answer_that_the_first_refund_was_given_is_believed(transactor):
+    rig = ready(transactor, payment="provider")
+    rig.provider.answers = [answer("authorise"), answer("capture"), answer("refund", "unknown")]
+    rig.redeem(rig.token(), id="r-1")
+    first = rig.refund("r-1")
+    rig.provider.answers = [answer("refund", "declined")]
+    rig.redemptions.step(NOW + timedelta(days=1))
+    rig.refund("r-1")
+    rig.provider.answers = [answer("refund")]
+    assert rig.redemptions._carry(first, NOW).state == "refunded"
+
+
 def test_what_was_charged_back_is_booked_without_asking_anybody(transactor):
     rig = ready(transactor, payment="provider")
     rig.provider.answers = [answer("authorise"), answer("capture")]
     rig.redeem(rig.token(), id="r-1")
-    assert rig.refund("r-1", kind="chargeback").state == "charged_back"
+    redemption = rig.refund("r-1", kind="chargeback", reason="not theirs")
+    assert (redemption.state, redemption.refunding_at, redemption.why) == ("charged_back", None, "not theirs")
     assert len(rig.provider.asked) == 2
     assert rig.balances(OUTSIDE, SPONSOR) == [0, 0]
 

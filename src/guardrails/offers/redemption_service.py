@@ -192,7 +192,7 @@ class Redemptions:
         results: list[tuple[str, Redemption]] = []
         for each in answered:
             kept = unit.latest(known[each.asked.id])
-            after = apply(kept, each.result, each.now)
+            after = kept if _is_of_earlier_refund(each, kept) else apply(kept, each.result, each.now)
             unit.change(kept, after, each.now)
             results.append((kept.state, after))
         unit.write(session, **self._follow._asdict())
@@ -225,7 +225,7 @@ class Redemptions:
     ) -> Redemption | CandidateError:
         if redemption.state in ASKED_FOR_REFUND and redemption.taken_back_as == asked.request.kind:
             return redemption
-        is_charged_back = asked.request.kind == "chargeback" and redemption.method == "provider"
+        is_charged_back = asked.request.kind == "chargeback"
         if redemption.state == "refunding" and is_charged_back:
             return apply(redemption, CHARGED_BACK, asked.now)
         if redemption.state in ASKED_FOR_REFUND:
@@ -234,9 +234,9 @@ class Redemptions:
         if redemption.state != "settled":
             message = f"redemption `{redemption.id}` is {redemption.state}: only what settled can be taken back"
             return ConflictError(message, code="redemption.not_settled")
-        begun = begin_refund(redemption, asked.request, asked.now)
         if is_charged_back:
-            return apply(begun, CHARGED_BACK, asked.now)
+            return apply(msgspec.structs.replace(redemption, why=asked.request.reason), CHARGED_BACK, asked.now)
+        begun = begin_refund(redemption, asked.request, asked.now)
         method = self._methods.get(redemption.method)
         if method is None:
             message = f"the service is no longer set up for `{redemption.method}`, by which it was paid"
@@ -260,6 +260,11 @@ class _Answered(NamedTuple):
     asked: Redemption
     result: PaymentResult
     now: datetime
+
+
+def _is_of_earlier_refund(answered: _Answered, kept: Redemption) -> bool:
+    """Whether it says of a refund that was asked for before this one that it was not given, or not yet."""
+    return answered.asked.refunds != kept.refunds and answered.result.state != "done"
 
 
 class _Refund(NamedTuple):

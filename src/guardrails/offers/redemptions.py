@@ -198,7 +198,7 @@ def apply(redemption: Redemption, result: PaymentResult, now: datetime) -> Redem
 
 
 def begin_refund(redemption: Redemption, request: RefundRequest, now: datetime) -> Redemption:
-    """The settled redemption, once its refund is asked for."""
+    """The settled redemption, once its refund is asked for. (A chargeback was made, and is never asked for.)"""
     return _entered(
         redemption,
         "refunding",
@@ -206,7 +206,7 @@ def begin_refund(redemption: Redemption, request: RefundRequest, now: datetime) 
         step="refund",
         refunds=redemption.refunds + 1,
         reason=None,
-        taken_back_as=request.kind,
+        taken_back_as="refund",
         why=request.reason,
         due_at=now + GRACE,
     )
@@ -237,7 +237,7 @@ def _apply_to_refund(redemption: Redemption, result: PaymentResult, now: datetim
     if result.step != "refund":
         return redemption
     if result.state == "done":
-        return _taken_back(redemption, redemption.taken_back_as or "refund", now)
+        return _taken_back(redemption, "refund", now)
     if redemption.state == "settled":  # it was declined before, or is told of by nobody who was asked
         return redemption
     if result.state == "declined":

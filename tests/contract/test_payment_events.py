@@ -78,11 +78,6 @@ def test_a_payment_that_is_not_ours_is_told_so_and_not_taken_again(events, payme
     assert len(payments.told) == 1
 
 
-def test_a_type_that_means_nothing_here_changes_nothing(events, payments):
-    assert [events.take("e-1", event("invoice.paid")).status for _ in range(2)] == ["unknown", "unknown"]
-    assert payments.told == []
-
-
 def test_an_event_whose_unit_failed_is_taken_when_it_is_told_again(transactor, payments):
     class Failing:
         def take(self, session, told, now):

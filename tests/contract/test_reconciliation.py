@@ -102,9 +102,10 @@ def test_another_amount_differs_though_the_payment_is_under_way(compare):
     assert compare(ours, books) == ([PaymentDifference("a", "1900 EUR", "1 EUR")], 1, 1)
 
 
-def test_a_list_that_does_not_go_on_ends_the_comparison(compare):
+@pytest.mark.parametrize("follows", [{None: "a", "a": "a"}, {None: "a", "a": "b", "b": "a"}])
+def test_a_list_that_does_not_go_on_ends_the_comparison(compare, follows):
     books = Books(standing("a"))
-    books.listed = lambda _: ListedPayments(payments=(standing("a"),), next_after="a")
+    books.listed = lambda after: ListedPayments(payments=(standing("a"),), next_after=follows[after])
     with pytest.raises(NoAnswerError, match="the list does not go on"):
         compare([redemption("a")], books)
 

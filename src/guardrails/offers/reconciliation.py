@@ -93,14 +93,16 @@ class Reconciliation:
 
     def _their_pages(self) -> Iterator[Sequence[StandingAnswer]]:
         after: str | None = None
+        before: set[str] = set()  # and not by order: how ids are sorted there is not ours to know
         while True:
             page = self._books.listed(after)
             yield page.payments
-            if page.next_after is None:
-                return
-            if page.next_after == after:
-                raise NoAnswerError("the list does not go on")
             after = page.next_after
+            if after is None:
+                return
+            if after in before:
+                raise NoAnswerError("the list does not go on")
+            before.add(after)
 
     def _our_pages(self) -> Iterator[Sequence[Redemption]]:
         after = ""

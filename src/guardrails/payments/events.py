@@ -13,12 +13,12 @@ from typing import Annotated, Any, Literal, Protocol
 import msgspec
 from msgspec import Meta
 
-from guardrails.core.candidate import Id, Instant, Word
+from guardrails.core.candidate import Id, Instant
 from guardrails.decide.ports import Transactor
 from guardrails.payments.event_store import PaymentEventStore
 from guardrails.payments.port import PaymentResult, PaymentState, PaymentStep, PaymentsTold, ToldPayment
 
-__all__ = ["KEEP", "PaymentEvent", "PaymentEventData", "PaymentEventReceipt", "PaymentEvents"]
+__all__ = ["KEEP", "EventType", "PaymentEvent", "PaymentEventData", "PaymentEventReceipt", "PaymentEvents"]
 
 KEEP = timedelta(days=30)
 """So long an event that is told again is known; a payment service gives up telling far sooner."""
@@ -36,21 +36,35 @@ _MEANS: Mapping[str, tuple[tuple[PaymentStep, PaymentState], ...]] = {
 
 
 class PaymentEventData(msgspec.Struct, frozen=True, kw_only=True):
-    """Which payment, by the id that we gave it, and its whole amount. Other members are passed over."""
+    """Which payment, by the id that we gave it, and its whole amount. Other members are passed over.
+
+    `reference` and `reason` are the payment service's own words, as in its answers.
+    """
 
     payment: Id
     amount_minor: Annotated[int, Meta(ge=0, le=2**53)]
     currency: Annotated[str, Meta(pattern="^[A-Z]{3}(?!\n)$")]
-    reference: Id | None = None
-    reason: Word | None = None
+    reference: str | None = None
+    reason: str | None = None
 
 
 class PaymentEvent(msgspec.Struct, frozen=True, kw_only=True):
-    """An event as it arrives. A type that is not known here changes nothing."""
+    """An event of a type that means something here."""
 
-    type: Word
+    type: str
     timestamp: Instant
     data: PaymentEventData
+
+
+class EventType(msgspec.Struct, frozen=True, kw_only=True):
+    """What is read of an event first: one of another type may say anything, in any form."""
+
+    type: str
+
+    @property
+    def means_something(self) -> bool:
+        """Whether it is one that is known here."""
+        return self.type in _MEANS
 
 
 class PaymentEventReceipt(msgspec.Struct, frozen=True):
@@ -81,10 +95,7 @@ class PaymentEvents:
 
     def take(self, id_: str, event: PaymentEvent, *, now: datetime | None = None) -> PaymentEventReceipt:
         """Take an event whose signature was verified. Raises DependencyError; then it has to be told again."""
-        told = _told(event)
-        if not told:
-            return PaymentEventReceipt("unknown")
-        return self._transactor.call(self._take_group, _Arrived(id_, told, now or self._clock()))
+        return self._transactor.call(self._take_group, _Arrived(id_, _told(event), now or self._clock()))
 
     def step(self, now: datetime) -> int:
         """Forget some events that were kept long enough; returns how many. Raises DependencyError."""
@@ -129,7 +140,7 @@ def _told(event: PaymentEvent) -> tuple[ToldPayment, ...]:
             currency=data.currency,
             result=PaymentResult(state=state, step=step, reference=data.reference, reason=data.reason),
         )
-        for step, state in _MEANS.get(event.type, ())
+        for step, state in _MEANS[event.type]
     )
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from guardrails.decoding import Decoder
-from guardrails.payments.events import PaymentEvent, PaymentEventReceipt, PaymentEvents
+from guardrails.payments.events import EventType, PaymentEvent, PaymentEventReceipt, PaymentEvents
 from guardrails.payments.standard_webhooks import UnsignedError, WebhookSecrets
 from guardrails.web.exchange import Exchange, Reply
 from guardrails.web.problems import Refusal
@@ -30,7 +30,8 @@ class PaymentEventRoom:
         self._events = events
         self._secrets = secrets
         self._clock = clock
-        self._decoder = Decoder(PaymentEvent)
+        self._decode_type = Decoder(EventType).decode
+        self._decode = Decoder(PaymentEvent).decode
 
     def receive(self, exchange: Exchange) -> Reply:
         """`POST /v1/payments/events`."""
@@ -42,11 +43,16 @@ class PaymentEventRoom:
             id_ = self._secrets.verify(_signed_headers(exchange), body, now=now)
         except UnsignedError as error:
             raise Refusal("unsigned", str(error)) from None
-        event = self._decoder.decode(body)
-        receipt = self._events.take(id_, event, now=now)
-        exchange.log["payment_event"] = event.type
+        receipt = self._take(exchange, id_, body, now)
         exchange.log["receipt"] = receipt.status
         return Reply(200, _encoder.encode(receipt))
+
+    def _take(self, exchange: Exchange, id_: str, body: bytes, now: datetime) -> PaymentEventReceipt:
+        of_type = self._decode_type(body)
+        exchange.log["payment_event"] = of_type.type
+        if not of_type.means_something:
+            return PaymentEventReceipt("unknown")
+        return self._events.take(id_, self._decode(body), now=now)
 
     def routes(self) -> tuple[Route, ...]:
         """What this room answers."""

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 import flask
 import pytest
 
+from guardrails.errors import CandidateError
 from guardrails.payments.events import PaymentEvents
 from guardrails.payments.standard_webhooks import WebhookSecrets
 from guardrails.web.exchange import Exchange
@@ -36,8 +37,8 @@ def payments():
 def tell(payments):
     transactor = open_stores("memory:")
 
-    def tell(body=BODY, headers=None, *, secrets=SECRETS, signer=SECRETS):
-        signed = signer.sign("evt-1", BODY if headers is None else body, now=NOW)
+    def tell(body=BODY, headers=None, *, signs=None, secrets=SECRETS, signer=SECRETS):
+        signed = signer.sign("evt-1", body if signs is None else signs, now=NOW)
         sent = {"Content-Type": "application/json", **signed, **(headers or {})}
         app = flask.Flask("events")
         with app.test_request_context("/v1/payments/events", method="POST", data=body, headers=sent) as context:
@@ -55,9 +56,37 @@ def test_an_event_that_is_signed_is_taken_once(tell, payments):
 
 
 @pytest.mark.parametrize(
+    "event",
+    [
+        {"type": "invoice.paid"},
+        {"type": "payment.dispute_opened", "timestamp": 5, "data": {"payment": "red-7", "dispute": "d-1"}},
+        {"type": "x" * 500, "data": []},
+    ],
+)
+def test_a_type_that_means_nothing_here_changes_nothing_whatever_it_says(tell, payments, event):
+    body = json.dumps(event).encode()
+    assert [tell(body), tell(body)] == [{"status": "unknown"}] * 2
+    assert payments.told == []
+
+
+def test_the_payment_service_s_own_words_are_taken_as_they_are(tell, payments):
+    said = {"reference": "", "reason": "no money\nleft " * 50}
+    assert tell(json.dumps(EXAMPLE | {"data": EXAMPLE["data"] | said}).encode()) == {"status": "taken"}
+    (told,) = payments.told
+    assert (told.result.reference, told.result.reason) == ("", said["reason"])
+
+
+@pytest.mark.parametrize("event", [[], {}, {"type": 5}, {"type": "payment.captured"}])
+def test_what_is_no_event_is_refused(tell, payments, event):
+    with pytest.raises(CandidateError):
+        tell(json.dumps(event).encode())
+    assert payments.told == []
+
+
+@pytest.mark.parametrize(
     "changes",
     [
-        {"body": BODY.replace(b"250", b"251")},
+        {"body": BODY.replace(b"250", b"251"), "signs": BODY},
         {"headers": {"webhook-id": "evt-2"}},
         {"headers": {"webhook-timestamp": "1"}},
         {"headers": {"webhook-signature": "v1,AAAA"}},

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import Meta
 
-from guardrails.core.candidate import Id
+from guardrails.core.candidate import PRINTABLE
 from guardrails.ledger.service import PAGE_MOST, LedgerService
 from guardrails.ledger.values import TopUp, TopUpRequest, TrialBalance, Wallet
 from guardrails.web.body import Body
@@ -24,11 +24,15 @@ TOP_UP_BYTES = 4 * 1024
 _encoder = msgspec.json.Encoder()
 
 
+# A word of ours, such as `top_up:`, and the caller's id.
+_TransactionId = Annotated[str, Meta(min_length=1, max_length=300, pattern=PRINTABLE)]
+
+
 class WalletQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Which transactions are asked for."""
 
     after: Annotated[
-        Id | None, Meta(description="What is older than the transaction of this id, the `next` of a page.")
+        _TransactionId | None, Meta(description="What is older than the transaction of this id, the `next` of a page.")
     ] = None
 
 

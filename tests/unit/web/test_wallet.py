@@ -107,6 +107,13 @@ def test_a_wallet_is_read_page_by_page(top_up, wallet, monkeypatch):
     assert second["balances"] == [{"unit": "EUR", "amount_minor": 101, "amount": "1.01"}]
 
 
+def test_a_page_follows_on_the_longest_id_too(top_up, wallet):
+    for number in range(101):
+        assert top_up(id=f"{number:0200}", amount_minor=1).status_code == 201
+    second = wallet(after=wallet().get_json()["next"]).get_json()
+    assert [each["id"] for each in second["transactions"]] == [f"top_up:{0:0200}"]
+
+
 def test_a_page_follows_on_a_transaction_of_that_recipient_only(top_up, wallet):
     top_up()
     answer = wallet("r-1", after="top_up:gift-card-7")

@@ -8,7 +8,7 @@ BIN    := $(VENV)/bin
 DONE   := $(VENV)/.done
 LOGS   := .cache/make
 ARGS   ?=
-WAITING := tests/faults tests/concurrency tests/browser
+WAITING := tests/faults tests/concurrency tests/functional
 SOAK   := benchmarks/durable_soak.py
 BENCH  := -m benchmarks.engines
 ROUNDS ?= 10
@@ -21,6 +21,8 @@ IN_ROOMS           := --include='$(subst $() ,$(COMMA),$(FULLY_TESTED:%=*/guardr
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PIP_NO_INPUT := 1
+# The tests start some thousand processes, each of which would compile the whole package anew.
+unexport PYTHONDONTWRITEBYTECODE
 
 # Only what a lock file names, by hash, is installed, and nothing is fetched in order to build it.
 INSTALL := $(BIN)/python -m pip install -qq --require-hashes --no-build-isolation
@@ -129,7 +131,7 @@ policy-test: $(DONE)/package
 	$(call step,policies,$(BIN)/guardrails test policy_tests)
 
 # `coverage run` and not pytest-cov: pytest imports the package's own plugin before it starts pytest-cov. What mostly
-# waits, for processes and browsers, runs beside the rest, and measures nothing: it would take longer.
+# waits, for processes, runs beside the rest, and measures nothing: it would take longer.
 ## unit: tests/ and policy_tests/ by pytest, with coverage (make unit ARGS='tests/unit -k retry' picks, without)
 .PHONY: unit
 unit: $(DONE)/dev $(DONE)/bench

@@ -43,6 +43,14 @@ def test_a_currency_is_one_in_use_by_iso_4217(offers, currency):
     assert caught.value.problems == (("/currency", currency_words(currency)),)
 
 
+@pytest.mark.parametrize("ends_at", [instant(8), instant(9)])
+def test_a_new_offer_is_not_over_yet(offers, ends_at):
+    with pytest.raises(CandidateError) as caught:
+        offers.register(terms(ends_at=ends_at), now=instant(9))
+    assert caught.value.problems == (("/ends_at", "lies in the past: it is 2026-12-01T09:00:00+00:00 now"),)
+    assert offers.register(terms(ends_at=instant(9, 1)), now=instant(9)).is_new
+
+
 def test_what_was_registered_is_answered_again_though_nobody_can_pay_for_it_any_more(offers, transactor):
     kept = terms(ends_at=instant(10), payment="provider")
     first, _ = offers.register(kept, now=instant(9))

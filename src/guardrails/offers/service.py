@@ -49,8 +49,8 @@ class Offers:
     def register(self, terms: OfferRequest, *, now: datetime) -> Registered:
         """Keep an offer, durably, and return it; the same terms again return the first one, whatever became of it.
 
-        Raises CandidateError where a new one's currency is not in use, or there is nothing to pay by; ConflictError
-        where its id has other terms.
+        Raises CandidateError where a new one's currency is not in use, there is nothing to pay by, or it is over by
+        `now`; ConflictError where its id has other terms.
         """
         is_new = self._transactor.call(self._register, Offer(terms=terms, recorded_at=now))
         assert isinstance(is_new, bool)  # noqa: S101 - the transactor raises what is an error
@@ -102,6 +102,8 @@ class Offers:
             yield "/currency", currency_words(terms.currency)
         if terms.payment in self._unpayable:
             yield "/payment", NO_PAYMENT
+        if terms.ends_at is not None and terms.ends_at <= offer.recorded_at:
+            yield "/ends_at", f"lies in the past: it is {offer.recorded_at.isoformat(timespec='seconds')} now"
 
 
 class _Session(Protocol):

@@ -187,8 +187,11 @@ class _CaseRun:
         for consent in case.consents:
             self._record_consent(consent, now=case.at)
         self._choose(case.preferences, now=case.at)
-        for terms in case.offers:
-            self._application.offers.register(decode_terms(terms), now=case.at)
+        for values in case.offers:
+            terms = decode_terms(values)
+            # What is over at the case's instant was registered while it was not.
+            before = case.at if terms.ends_at is None else terms.ends_at - timedelta(seconds=1)
+            self._application.offers.register(terms, now=min(case.at, before))
         sends = [PastSend(given, self._takes(given)) for given in case.sent]
         record_sends(self._application.transactor, sends, lease_until=case.at + LEASE)
 

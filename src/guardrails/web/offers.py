@@ -144,7 +144,7 @@ EXAMPLE: dict[str, Any] = {
     "currency": "EUR",
     "sponsor": {"id": "hotel-meridian"},
     "payment": "wallet",
-    "ends_at": "2026-12-24T18:00:00Z",
+    "ends_at": "2030-12-24T18:00:00Z",
     "stock": 20,
     "steps": ["view", "confirm", "pay"],
     "commission_bps": 1500,

@@ -5,7 +5,8 @@
     state_at(candidate, terms, at)     whether the offer can be had at an instant
 
 Pure, so that a candidate is completed again as it was from its audit entry. Of an offer that was never registered
-nothing is known: the candidate stays as it came, contradicts nothing, and its state is `unregistered`.
+nothing is known: the candidate stays as it came and contradicts nothing, and until its own end, if it says one, its
+state is `unregistered`.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ __all__ = ["OfferState", "completed", "contradictions", "next_change", "state_at
 OfferState = Literal["unregistered", "live", "not_begun", "ended", "withdrawn", "sold_out", "unpayable"]
 
 _Part = TypeVar("_Part", Benefit, Content, Conversion, Offer)
+_BENEFIT = ("share_bps", "form", "text")
 
 
 def completed(candidate: Candidate, terms: OfferTerms) -> Candidate:
@@ -54,8 +56,8 @@ def completed(candidate: Candidate, terms: OfferTerms) -> Candidate:
 def contradictions(candidate: Candidate, terms: OfferTerms) -> tuple[str, ...]:
     """The candidate's fields that say something else than the terms, in the order of the vocabulary.
 
-    A share for the recipient or the affiliate that the terms don't have is one, and an end later than theirs. An
-    earlier end is none, and neither is the sentence that tells of a benefit: it may be in another language.
+    A benefit or an affiliate's share that the terms don't have is one, and an end later than theirs. An earlier end is
+    none, and neither is the sentence that tells of a benefit they have: it may be in another language.
     """
     if candidate.offer is None or terms.status == "unregistered":
         return ()
@@ -64,7 +66,7 @@ def contradictions(candidate: Candidate, terms: OfferTerms) -> tuple[str, ...]:
 
 def state_at(candidate: Candidate, terms: OfferTerms, at: datetime) -> OfferState:
     """Whether the offer can be had at an instant: from `begins_at` on, and until it ends, here or by its terms."""
-    if terms.status in {"unregistered", "withdrawn"}:
+    if terms.status == "withdrawn":
         return terms.status
     ends_at = _ends_at(candidate, terms)
     if ends_at is not None and at >= ends_at:
@@ -76,7 +78,7 @@ def state_at(candidate: Candidate, terms: OfferTerms, at: datetime) -> OfferStat
 
 def next_change(candidate: Candidate, terms: OfferTerms, at: datetime) -> datetime | None:
     """The first instant after `at` when its state may differ if nothing but time passes, or None: never."""
-    if terms.status in {"unregistered", "withdrawn"}:
+    if terms.status == "withdrawn":
         return None
     bounds = (terms.begins_at, _ends_at(candidate, terms))
     return min((bound for bound in bounds if bound is not None and bound > at), default=None)
@@ -115,10 +117,13 @@ def _contradictions(candidate: Candidate, offer: Offer, terms: OfferTerms) -> It
 
 
 def _benefit_contradictions(stated: Benefit, terms: OfferTerms) -> Iterator[str]:
-    share_bps = 0 if terms.benefit is None else terms.benefit.share_bps
-    if _differ(stated.share_bps, share_bps):
+    if terms.benefit is None:
+        if stated.share_bps != 0:  # 0 says itself that there is none
+            yield from (f"benefit.{name}" for name in _BENEFIT if getattr(stated, name) is not None)
+        return
+    if _differ(stated.share_bps, terms.benefit.share_bps):
         yield "benefit.share_bps"
-    if terms.benefit is not None and _differ(stated.form, terms.benefit.form):
+    if _differ(stated.form, terms.benefit.form):
         yield "benefit.form"
 
 

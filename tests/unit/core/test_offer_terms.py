@@ -131,6 +131,9 @@ def test_an_earlier_end_and_another_sentence_are_no_contradiction():
     ("parts", "fields"),
     [
         ({"benefit": {"share_bps": 500}}, ("benefit.share_bps",)),
+        ({"benefit": {"share_bps": 500, "form": "credits"}}, ("benefit.share_bps", "benefit.form")),
+        ({"benefit": {"form": "credits", "text": "half of it is yours"}}, ("benefit.form", "benefit.text")),
+        ({"benefit": {}}, ()),
         ({"benefit": {"share_bps": 0, "form": "credits"}}, ()),
         ({"affiliate": {"id": "friend"}}, ("affiliate.id",)),
         ({"campaign": {"id": "any"}}, ()),
@@ -164,3 +167,10 @@ def test_an_offer_ends_where_the_candidate_ends_it_sooner():
     assert next_change(sooner, TERMS, NOON) == NOON + HOUR / 2
     assert state_at(sooner, TERMS, NOON + HOUR / 2) == "ended"
     assert state_at(candidate(offer=None), TERMS, NOON) == "live"
+
+
+def test_an_offer_of_which_nothing_is_registered_ends_where_the_candidate_says():
+    ending = candidate(offer={"id": "upgrade", "expires_at": NOON.isoformat()})
+    before = NOON - timedelta(microseconds=1)
+    assert (state_at(ending, UNREGISTERED, before), next_change(ending, UNREGISTERED, before)) == ("unregistered", NOON)
+    assert (state_at(ending, UNREGISTERED, NOON), next_change(ending, UNREGISTERED, NOON)) == ("ended", None)

@@ -70,6 +70,9 @@ class _Part(NamedTuple):
 def lower(spec: Mapping[str, Any], lowering: Lowering) -> Lowered:
     """Violated where the offer is beyond one of the limits, satisfied where it is within all of them."""
     monthly = spec.get("per_month", {}).get("amounts", {})
+    if "counts" in spec and not monthly:
+        message = "`counts` says what `per_month` counts, and there is no `per_month`"
+        lowering.problem("missing-property", message, ("counts",), "add `per_month`, or remove this")
     known = [check_currency(code, ("amounts", code), lowering) for code in spec.get("amounts", {})]
     known += [check_currency(code, ("per_month", "amounts", code), lowering) for code in monthly]
     if all(known) and "amounts" in spec and monthly and spec["amounts"].keys() != monthly.keys():

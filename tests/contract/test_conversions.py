@@ -12,6 +12,7 @@ from guardrails.errors import CandidateError, ConflictError, GoneError, NotFound
 from guardrails.offers.conversion_service import Changed, Conversions
 from guardrails.offers.conversion_unit import convert
 from guardrails.offers.conversions import KEPT, ConversionRequest, ConversionSession, StepDone, StepReport
+from stores import stored_decision
 
 SECOND = timedelta(seconds=1)
 ENDS = NOON + timedelta(seconds=300)
@@ -99,11 +100,14 @@ def test_an_id_is_of_one_request(conversions):
         (request(recipient="r-2"), NOON, (ConflictError, "token.other_recipient")),
         (request(token(of=offer("gone"))), NOON, (GoneError, "offer.withdrawn")),
         (request(token(of=offer("nobodys"))), NOON, (NotFoundError, "offer.unregistered")),
+        (request(token("d-1")), NOON, (ConflictError, "decision.cancelled")),
+        (request(token(expires_at=NOON + KEPT + SECOND)), NOON, (ConflictError, "token.early")),
     ],
 )
 def test_a_token_that_is_not_good_opens_nothing(do, transactor, asked, now, wanted):
     conversions = conversions_over(transactor, offer(), offer("gone"))
     do(lambda session: session.offers.withdraw(["gone"], NOON))
+    do(lambda session: session.decisions.insert([stored_decision(1, state="cancelled")]))
     assert refused(conversions.open, asked, now=now) == wanted
     assert events(do) == []
 
@@ -184,8 +188,34 @@ def test_a_payment_that_settles_late_ends_the_session_that_was_opened_meanwhile(
     assert conversions.find("k-2", now=paid_at).state == "ended"
 
 
-def test_sessions_are_forgotten_after_thirty_days(conversions):
+def cancel(do):
+    do(lambda session: session.decisions.insert([stored_decision(1, state="cancelled")]))
+
+
+def withdraw(do):
+    do(lambda session: session.offers.withdraw(["free", "upgrade"], NOON))
+
+
+@pytest.mark.parametrize(("end", "code"), [(cancel, "decision.cancelled"), (withdraw, "offer.withdrawn")])
+def test_nobody_converts_for_nothing_what_was_ended_meanwhile(do, conversions, end, code):
+    conversions.open(request(token(of=FREE)), now=NOON)
+    conversions.step("k-1", StepReport("view", 1), now=NOON)
+    end(do)
+    with pytest.raises(CandidateError) as refusal:
+        conversions.step("k-1", StepReport("confirm", 2), now=NOON)
+    assert refusal.value.code == code
+    assert conversions.step("k-1", StepReport("view", 1), now=NOON).conversion.done == (StepDone("view", NOON),)
+
+
+def test_a_payment_under_way_is_carried_on_though_its_offer_was_withdrawn(do, conversions):
     conversions.open(request(), now=NOON)
+    withdraw(do)
+    for number, step in enumerate(("view", "confirm", "pay"), start=1):
+        assert conversions.step("k-1", StepReport(step, number), now=NOON).is_new
+
+
+def test_sessions_are_forgotten_after_thirty_days_when_their_token_is_over(conversions):
+    conversions.open(request(token(expires_at=NOON + KEPT)), now=NOON)
     assert conversions.forget(ENDS + KEPT) == 0
     assert conversions.forget(ENDS + KEPT + SECOND) == 1
     with pytest.raises(NotFoundError):

@@ -6,14 +6,15 @@ What is refused leaves no trace in the stores: whoever asked counts and logs it.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Protocol
 
 import msgspec
 
+from guardrails.core.claims import OfferClaims
 from guardrails.core.needs import OfferQuery, OfferTerms
-from guardrails.decide.ports import AuditLog, OfferReader, Transactor
+from guardrails.decide.ports import AuditLog, DecisionStore, OfferReader, Transactor
 from guardrails.errors import CandidateError, ConflictError, GoneError, NotFoundError
 from guardrails.offers.conversion_store import ConversionStore
 from guardrails.offers.conversion_unit import ConversionUnit
@@ -53,7 +54,8 @@ class Conversions:
         """Open a session; the same request again, known by its `id`, returns the first one.
 
         Raises, with its code, why not: ConflictError where the token is another recipient's or has no room for another
-        session, GoneError where it has expired or its offer was withdrawn, CandidateError where it is none of ours.
+        session, its send was cancelled or is planned for long after `now`, GoneError where it has expired or its offer
+        was withdrawn, CandidateError where it is none of ours.
         """
         token = check_token(self._tokens(), request.token, recipient=request.recipient, now=now)
         return _changed(self._transactor.call(_open, _Opening(request.id or self._new_id(), request, token, now)))
@@ -76,6 +78,7 @@ class Conversions:
 
 class _Session(Protocol):
     offers: OfferReader
+    decisions: DecisionStore
     conversions: ConversionStore
     audit: AuditLog
 
@@ -109,15 +112,13 @@ def _open(session: _Session, openings: list[_Opening]) -> list[Changed | Candida
         (each.request.id for each in openings if each.request.id is not None),
         decision_ids={each.decision_id: None for each in told},
     )
-    queries = {each.offer: OfferQuery(each.offer) for each in told}
-    answers = session.offers.read(list(queries.values())) if queries else {}
-    terms = {offer: answers[query] for offer, query in queries.items()}
-    results = [_open_one(unit, each, terms) for each in openings]
+    standing = _Standing(session, told)
+    results = [_open_one(unit, each, standing) for each in openings]
     unit.write()
     return results
 
 
-def _open_one(unit: ConversionUnit, opening: _Opening, terms: dict[str, OfferTerms]) -> Changed | CandidateError:
+def _open_one(unit: ConversionUnit, opening: _Opening, standing: _Standing) -> Changed | CandidateError:
     first = unit.find(opening.id)
     if first is not None:
         return Changed(first.at(opening.now), is_new=False) if first.body_hash == opening.body_hash else _taken(first)
@@ -125,12 +126,14 @@ def _open_one(unit: ConversionUnit, opening: _Opening, terms: dict[str, OfferTer
     if claims is None or refusal is not None:
         assert refusal is not None  # noqa: S101 - a token without claims is refused
         return refusal
-    of_offer = terms[claims.offer]
+    of_offer = standing.terms[claims.offer]
     if of_offer.session_seconds is None or of_offer.steps is None:
         return NotFoundError(f"there is no offer `{claims.offer}`", code="offer.unregistered")
-    if of_offer.status == "withdrawn":
-        return GoneError(f"offer `{claims.offer}` was withdrawn", code="offer.withdrawn")
-    refusal = refuse_opening(unit.of_decision(claims.decision_id), opening.now)
+    refusal = (
+        _refuse_early(claims, opening.now)
+        or standing.refusal(claims)
+        or refuse_opening(unit.of_decision(claims.decision_id), opening.now)
+    )
     if refusal is not None:
         return refusal
     kept = KeptConversion(
@@ -151,21 +154,56 @@ def _open_one(unit: ConversionUnit, opening: _Opening, terms: dict[str, OfferTer
 def _step(session: _Session, steppings: list[_Stepping]) -> list[Changed | CandidateError]:
     unit = ConversionUnit(session)
     unit.read({each.id: None for each in steppings})
-    results = [_step_one(unit, each) for each in steppings]
+    named = {each.id: kept for each in steppings if (kept := unit.find(each.id)) is not None}
+    standing = _Standing(session, [each for each in named.values() if not each.is_paid])
+    results = [_step_one(unit, each, standing) for each in steppings]
     unit.write()
     return results
 
 
-def _step_one(unit: ConversionUnit, stepping: _Stepping) -> Changed | CandidateError:
+def _step_one(unit: ConversionUnit, stepping: _Stepping, standing: _Standing) -> Changed | CandidateError:
     kept = unit.find(stepping.id)
     if kept is None:
         return _unknown(stepping.id)
     after = take_step(kept, stepping.report, stepping.now)
     if isinstance(after, CandidateError):
         return after
-    if after is not kept:
-        unit.step(after)
-    return Changed(after.at(stepping.now), is_new=after is not kept)
+    if after is kept:
+        return Changed(kept.at(stepping.now), is_new=False)
+    # What is paid for converts with its redemption, which looks for itself.
+    refusal = None if kept.is_paid else standing.refusal(kept)
+    if refusal is not None:
+        return refusal
+    unit.step(after)
+    return Changed(after.at(stepping.now), is_new=True)
+
+
+class _Standing:
+    """How the offers and the sends stand that tokens or sessions are of, one read each."""
+
+    def __init__(self, session: _Session, of: Sequence[OfferClaims | KeptConversion]) -> None:
+        queries = {each.offer: OfferQuery(each.offer) for each in of}
+        answers = session.offers.read(list(queries.values())) if queries else {}
+        self.terms: Mapping[str, OfferTerms] = {offer: answers[query] for offer, query in queries.items()}
+        decision_ids = list(dict.fromkeys(each.decision_id for each in of))
+        self._decisions = session.decisions.by_id(decision_ids) if decision_ids else {}
+
+    def refusal(self, of: OfferClaims | KeptConversion) -> CandidateError | None:
+        """Why nobody can have it any more, if so: as a redemption says it."""
+        if self.terms[of.offer].status == "withdrawn":
+            return GoneError(f"offer `{of.offer}` was withdrawn", code="offer.withdrawn")
+        decision = self._decisions.get(of.decision_id)
+        if decision is not None and decision.state == "cancelled":
+            return ConflictError(f"the send of decision `{of.decision_id}` was cancelled", code="decision.cancelled")
+        return None
+
+
+def _refuse_early(claims: OfferClaims, now: datetime) -> CandidateError | None:
+    """A session is forgotten `KEPT` after its end: by then its token has to be over."""
+    if claims.expires_at - now <= KEPT:
+        return None
+    opens_at = (claims.expires_at - KEPT).isoformat()
+    return ConflictError(f"the offer token opens a session from {opens_at} on: its send is planned", code="token.early")
 
 
 def _find(session: _Session, ids: list[str]) -> list[KeptConversion | None]:

@@ -37,7 +37,7 @@ PAY = "pay"
 """The step that is the payment itself: where a redemption settles while it is the next one, it is done with that."""
 
 KEPT = timedelta(days=30)
-"""How long a session is kept after its end: no token lives longer, so none forgets what it converted."""
+"""How long a session is kept after its end. No token opens one that lives longer: none forgets what it converted."""
 
 ConversionState = Literal["open", "converted", "ended"]
 

@@ -65,8 +65,7 @@ class SigningKeys:
         self.link_secret: bytes = keys.link_secrets[0].octets
         self.private_key = self.current.private_key()
         self._path = path
-        self._seen: tuple[int, int, int] | None = None
-        self._accepted = _Accepted(keys)
+        self._accepted = _Accepted(keys, None)
 
     @classmethod
     def open(cls, path: Path, *, now: datetime) -> SigningKeys:
@@ -89,19 +88,32 @@ class SigningKeys:
         """What the links that come back may be signed with: every secret of the file, the current one first."""
         return self._look().link_secrets
 
+    def refresh(self) -> None:
+        """Read the file again if it is another than the one that was read last.
+
+        Raises SettingsError where that can't be: what was read last is what verifies, until the file is mended.
+        """
+        if self._path is None:
+            return
+        mark = _mark(self._path)
+        if mark is not None and mark == self._accepted.mark:
+            return
+        try:
+            self._accepted = _Accepted(read_keys(self._path), mark)
+        except FileNotFoundError:
+            raise SettingsError(f"{self._path}: the signing keys are gone; put back a copy of them") from None
+
     def _look(self) -> _Accepted:
-        """Read the file again if it is another; one that is damaged meanwhile changes nothing."""
-        if self._path is not None and (mark := _mark(self._path)) != self._seen:
-            self._seen = mark
-            with suppress(FileNotFoundError, SettingsError):
-                self._accepted = _Accepted(read_keys(self._path))
+        with suppress(SettingsError):  # a worker's upkeep tells of it
+            self.refresh()
         return self._accepted
 
 
 class _Accepted:
-    """What one state of the file verifies by."""
+    """What one state of the file verifies by, and the mark of that state, taken before it was read."""
 
-    def __init__(self, keys: KeySet) -> None:
+    def __init__(self, keys: KeySet, mark: tuple[int, int, int] | None) -> None:
+        self.mark = mark
         self.public = PublicKeys({pair.kid: pair.x for pair in keys.pairs})
         self.link_secrets = tuple(secret.octets for secret in keys.link_secrets)
 

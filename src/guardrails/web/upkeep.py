@@ -18,7 +18,7 @@ import structlog
 from guardrails.decide.active_policies import ActivePolicies, LoadFault
 from guardrails.decide.drain import Drain
 from guardrails.decide.housekeeping import Housekeeping
-from guardrails.errors import DependencyError
+from guardrails.errors import DependencyError, SettingsError
 from guardrails.web.metrics import Metrics
 
 if TYPE_CHECKING:  # it needs an extra that may not be installed
@@ -73,7 +73,8 @@ class Periodic:
         if failing == self._failing:
             return
         self._failing = failing
-        trace = error if dependency is None else None  # an outage is no fault of the code's
+        is_known = isinstance(error, DependencyError | SettingsError)  # no fault of the code's
+        trace = None if is_known else error
         _log.error("upkeep.failed", upkeep=self.name, error=str(error), exc_info=trace)
 
     def _run(self) -> None:

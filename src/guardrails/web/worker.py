@@ -30,6 +30,7 @@ FORGET_SECONDS = 60.0
 CAPS_SECONDS = 0.1
 REDEMPTIONS_SECONDS = 1.0
 CLOCK_SECONDS = 1.0
+KEYS_SECONDS = 1.0
 PARENT_GONE_SECONDS = 0.3
 NEW_OBJECTS = 50_000
 """So many more containers are made than freed before Python looks for cycles among them; some megabytes at the most."""
@@ -77,6 +78,8 @@ def _upkeep(application: Application, settings: Settings, metrics: Metrics) -> l
     upkeep = [
         Periodic("policies", PolicyReload(application.policies, metrics), seconds=POLICIES_SECONDS),
         Periodic("spool", Steps(SpoolDrain(application.drain, metrics)), seconds=SPOOL_SECONDS),
+        # Opened here and now: a key that is put in front later signs nothing until a worker is started anew.
+        Periodic("signing_keys", application.signing_keys().refresh, seconds=KEYS_SECONDS),
     ]
     if application.caps_rebuild is not None:
         upkeep.append(Periodic("caps", Steps(CapsFill(application.caps_rebuild, metrics)), seconds=CAPS_SECONDS))

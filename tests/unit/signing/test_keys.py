@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 
 import pytest
 
+from guardrails.errors import SettingsError
 from guardrails.signing import PublicKeys, SigningKeys
 from guardrails.signing.key_file import change_keys
 
@@ -39,6 +40,7 @@ def test_a_process_verifies_by_the_file_as_it_is_and_signs_with_the_keys_that_it
     assert [key["kid"] for key in keys.public().as_jwks()["keys"]] == [rotated.pairs[0].kid, first.kid]
     assert keys.accepted_link_secrets() == (rotated.link_secrets[0].octets, secret)
     assert (keys.current, keys.link_secret) == (first, secret)
+    assert keys.public() is keys.public()  # the file is read once a change, and not once a signature
     assert SigningKeys.open(path, now=NOW).current == rotated.pairs[0]
 
 
@@ -59,6 +61,33 @@ def test_a_file_that_is_damaged_meanwhile_changes_nothing(path, harm):
     harm(path)
     assert keys.public().find(keys.current.kid) is not None
     assert keys.accepted_link_secrets() == (keys.link_secret,)
+
+
+@pytest.mark.parametrize(
+    ("harm", "said"),
+    [
+        (lambda path: path.write_bytes(b"{"), "this is no file of signing keys"),
+        (lambda path: path.unlink(), "the signing keys are gone"),
+        (lambda path: path.chmod(0o644), "the signing keys are open to others"),
+    ],
+    ids=["broken", "removed", "open"],
+)
+def test_who_looks_after_the_file_is_told_that_it_is_damaged(path, harm, said):
+    keys = SigningKeys.open(path, now=NOW)
+    change_keys(path, lambda old: old.rotated(NOW))
+    harm(path)
+    for _ in range(2):
+        with pytest.raises(SettingsError, match=said):
+            keys.refresh()
+
+
+def test_a_file_that_only_its_mode_kept_from_being_read_is_read_once_that_is_right(path):
+    keys = SigningKeys.open(path, now=NOW)
+    rotated = change_keys(path, lambda old: old.rotated(NOW))
+    path.chmod(0o644)
+    assert keys.public().find(rotated.pairs[0].kid) is None
+    path.chmod(0o600)
+    assert keys.public().find(rotated.pairs[0].kid) is not None
 
 
 def test_a_file_that_is_mended_is_read_again(path):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import cache
 
 import msgspec
 import pytest
@@ -13,6 +14,8 @@ from guardrails.bootstrap import in_memory_application
 from guardrails.caps import SqlCaps
 from guardrails.core.candidate import Candidate
 from guardrails.settings import CAPS_IN_DATABASE, Settings
+from guardrails.signing import SigningKeys
+from guardrails.signing.key_file import change_keys
 from guardrails.storage.connections import Database
 from guardrails.storage.tables import cap_epochs
 from guardrails.web.metrics import Metrics
@@ -39,7 +42,13 @@ def test_it_keeps_house(compiled):
 def test_it_looks_after_policies_stores_and_the_clock(compiled):
     application = in_memory_application(compiled.policy_set, compiled=compiled)
     names = {each.name for each in _upkeep(application, Settings(), Metrics())}
-    assert names == {"policies", "spool", "housekeeping", "conversions", "redemptions", "payments", "clock"}
+    assert names == {"policies", "spool", "signing_keys"} | {
+        "housekeeping",
+        "conversions",
+        "redemptions",
+        "payments",
+        "clock",
+    }
 
 
 class Rebuild:
@@ -59,7 +68,29 @@ def test_caps_in_a_store_of_their_own_are_looked_after_by_whatever_clock(compile
 def test_under_the_replay_clock_nobody_knows_what_ended(compiled):
     application = in_memory_application(compiled.policy_set, compiled=compiled)
     names = {each.name for each in _upkeep(application, Settings(replay_clock=True), Metrics())}
-    assert names == {"policies", "spool"}
+    assert names == {"policies", "spool", "signing_keys"}
+
+
+def test_it_signs_with_the_keys_that_it_was_started_with_and_tells_of_a_file_that_it_can_not_read(
+    tmp_path, compiled, log_lines
+):
+    path = tmp_path / "signing-keys.json"
+    first = SigningKeys.open(path, now=LONG_AGO)
+    keys = cache(lambda: SigningKeys.open(path, now=LONG_AGO))
+    application = replace(in_memory_application(compiled.policy_set, compiled=compiled), signing_keys=keys)
+    (upkeep,) = [each for each in _upkeep(application, Settings(), Metrics()) if each.name == "signing_keys"]
+    rotated = change_keys(path, lambda old: old.rotated(LONG_AGO))
+    path.chmod(0o644)
+    upkeep.turn()
+    upkeep.turn()
+    path.chmod(0o600)
+    upkeep.turn()
+    assert keys().current == first.current
+    assert keys().public().find(rotated.pairs[0].kid) is not None
+    failed, recovered = log_lines
+    assert (failed["event"], failed["upkeep"], failed["exc_info"]) == ("upkeep.failed", "signing_keys", None)
+    assert "open to others" in failed["error"]
+    assert recovered["event"] == "upkeep.recovered"
 
 
 def test_caps_are_taken_back_from_redis_once_the_database_is_there(tmp_path, compiled, log_lines):

@@ -256,8 +256,8 @@ def test_what_revenue_is_owed_to_is_said_in_one_way():
     said = {"id": "order", "amount_minor": 5, "currency": "EUR", "sponsor": "hotel", "decision_id": "d-1"}
     with pytest.raises(CandidateError) as refused:
         Decoder(RevenueRequest).convert(said)
-    message = "is one way to say what it is owed to; `decision_id` and `recipient` are others: give one"
-    assert refused.value.problems == (("/attribution", message),)
+    message = "is another way than `decision_id` to say what it is owed to: give one of them"
+    assert refused.value.problems == (("/sponsor", message),)
 
 
 def test_what_is_empty_is_told_so_once():

@@ -72,6 +72,9 @@ class RevenueRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
             raise BoundsError(field, message, *also)
 
 
+_WAYS = (("attribution",), ("decision_id",), ("recipient", "sponsor", "campaign", "offer"))
+
+
 def _wrong(asked: RevenueRequest) -> Iterator[tuple[str, str]]:
     """Each field that can't be so, with what is wrong there."""
     if asked.currency not in CURRENCIES:
@@ -80,10 +83,10 @@ def _wrong(asked: RevenueRequest) -> Iterator[tuple[str, str]]:
         yield "at", f"lies outside the years {YEARS.start} to {YEARS.stop - 1}"
     if asked.id.startswith(OWN_IDS):
         yield "id", f"begins with `{OWN_IDS}`, as only the revenue of redemptions does"
-    by_name = (asked.recipient, asked.sponsor, asked.campaign, asked.offer) != (None, None, None, None)
-    ways = (asked.attribution is not None) + (asked.decision_id is not None) + by_name
-    if ways > 1:
-        yield "attribution", "is one way to say what it is owed to; `decision_id` and `recipient` are others: give one"
+    stated = [(way, name) for way, names in enumerate(_WAYS) for name in names if getattr(asked, name) is not None]
+    for way, name in stated:
+        if way != stated[0][0]:
+            yield name, f"is another way than `{stated[0][1]}` to say what it is owed to: give one of them"
 
 
 class ReversalRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):

@@ -63,7 +63,7 @@ def test_a_conflict_has_a_code_and_says_where(post):
         ({"id": "redemption:1"}, "/id"),
         ({"at": "2026-03-10T12:05:01Z"}, "/at"),
         ({"at": "1969-03-10T12:05:01Z"}, "/at"),
-        ({"decision_id": "d-1"}, "/attribution"),
+        ({"decision_id": "d-1", "sponsor": None}, "/recipient"),
         ({"recipient": None, "sponsor": None, "attribution": "a.b.c"}, "/attribution"),
         ({"price": 1}, "/price"),
     ],

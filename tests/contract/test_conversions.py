@@ -12,6 +12,7 @@ from guardrails.errors import CandidateError, ConflictError, GoneError, NotFound
 from guardrails.offers.conversion_service import Changed, Conversions
 from guardrails.offers.conversion_unit import convert
 from guardrails.offers.conversions import KEPT, ConversionRequest, ConversionSession, StepDone, StepReport
+from guardrails.offers.redemptions import Redemption
 from stores import stored_decision
 
 SECOND = timedelta(seconds=1)
@@ -100,14 +101,17 @@ def test_an_id_is_of_one_request(conversions):
         (request(recipient="r-2"), NOON, (ConflictError, "token.other_recipient")),
         (request(token(of=offer("gone"))), NOON, (GoneError, "offer.withdrawn")),
         (request(token(of=offer("nobodys"))), NOON, (NotFoundError, "offer.unregistered")),
-        (request(token("d-1")), NOON, (ConflictError, "decision.cancelled")),
+        (request(token("d-3")), NOON, (ConflictError, "decision.cancelled")),
         (request(token(expires_at=NOON + KEPT + SECOND)), NOON, (ConflictError, "token.early")),
+        (request(token("d-2")), NOON, (ConflictError, "redemption.held")),
+        (request(token(of=offer("later"))), NOON, (ConflictError, "offer.not_begun")),
     ],
 )
 def test_a_token_that_is_not_good_opens_nothing(do, transactor, asked, now, wanted):
-    conversions = conversions_over(transactor, offer(), offer("gone"))
+    conversions = conversions_over(transactor, offer(), offer("gone"), offer("later", begins_at=NOON + SECOND))
     do(lambda session: session.offers.withdraw(["gone"], NOON))
-    do(lambda session: session.decisions.insert([stored_decision(1, state="cancelled")]))
+    do(lambda session: session.decisions.insert([stored_decision(3, state="cancelled")]))
+    redeem(do, "upgrade", "d-2")
     assert refused(conversions.open, asked, now=now) == wanted
     assert events(do) == []
 
@@ -188,6 +192,27 @@ def test_a_payment_that_settles_late_ends_the_session_that_was_opened_meanwhile(
     assert conversions.find("k-2", now=paid_at).state == "ended"
 
 
+def redeem(do, of, decision_id, recipient=RECIPIENT):
+    taken = Redemption(
+        id=f"r-{decision_id}",
+        decision_id=decision_id,
+        offer=of,
+        recipient=recipient,
+        sponsor="hotel-meridian",
+        state="settled",
+        method="none",
+        amount_minor=0,
+        currency="EUR",
+        body_hash=b"1" * 32,
+        recorded_at=NOON,
+    )
+    do(lambda session: (session.redemptions.insert([taken]), session.offers.take({of: 1})))
+
+
+def take_the_last(do):
+    redeem(do, "free", "d-9", "r-9")
+
+
 def cancel(do):
     do(lambda session: session.decisions.insert([stored_decision(1, state="cancelled")]))
 
@@ -196,8 +221,21 @@ def withdraw(do):
     do(lambda session: session.offers.withdraw(["free", "upgrade"], NOON))
 
 
-@pytest.mark.parametrize(("end", "code"), [(cancel, "decision.cancelled"), (withdraw, "offer.withdrawn")])
-def test_nobody_converts_for_nothing_what_was_ended_meanwhile(do, conversions, end, code):
+@pytest.mark.parametrize(
+    ("end", "code"),
+    [
+        (cancel, "decision.cancelled"),
+        (withdraw, "offer.withdrawn"),
+        (take_the_last, "offer.sold_out"),
+        (lambda do: redeem(do, "free", "d-8"), "redemption.recipient_limit"),
+        (lambda do: redeem(do, "free", "d-1"), "redemption.held"),
+    ],
+)
+def test_nobody_converts_for_nothing_what_they_can_not_have_any_more(do, transactor, end, code):
+    stock = 1 if end is take_the_last else 5
+    conversions = conversions_over(
+        transactor, offer("free", amount_minor=0, payment="none", steps=("view", "confirm"), stock=stock), offer()
+    )
     conversions.open(request(token(of=FREE)), now=NOON)
     conversions.step("k-1", StepReport("view", 1), now=NOON)
     end(do)

@@ -6,15 +6,14 @@ What is refused leaves no trace in the stores: whoever asked counts and logs it.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from typing import Protocol
 
 import msgspec
 
 from guardrails.core.claims import OfferClaims
-from guardrails.core.needs import OfferQuery, OfferTerms
-from guardrails.decide.ports import AuditLog, DecisionStore, OfferReader, Transactor
+from guardrails.decide.ports import AuditLog, DecisionStore, Transactor
 from guardrails.errors import CandidateError, ConflictError, GoneError, NotFoundError
 from guardrails.offers.conversion_store import ConversionStore
 from guardrails.offers.conversion_unit import ConversionUnit
@@ -27,6 +26,8 @@ from guardrails.offers.conversions import (
     refuse_opening,
     take_step,
 )
+from guardrails.offers.offer_store import OfferStore
+from guardrails.offers.redemption_store import RedemptionStore
 from guardrails.offers.token_checks import OfferTokens, TokenChecked, check_token
 
 __all__ = ["Changed", "Conversions"]
@@ -53,9 +54,9 @@ class Conversions:
     def open(self, request: ConversionRequest, *, now: datetime) -> Changed:
         """Open a session; the same request again, known by its `id`, returns the first one.
 
-        Raises, with its code, why not: ConflictError where the token is another recipient's or has no room for another
-        session, its send was cancelled or is planned for long after `now`, GoneError where it has expired or its offer
-        was withdrawn, CandidateError where it is none of ours.
+        Raises, with its code, why not: ConflictError where the token is another recipient's, is redeemed or has no room
+        for another session, where its send was cancelled or is planned for long after `now`, or its offer has not
+        begun; GoneError where it has expired or its offer was withdrawn; CandidateError where it is none of ours.
         """
         token = check_token(self._tokens(), request.token, recipient=request.recipient, now=now)
         return _changed(self._transactor.call(_open, _Opening(request.id or self._new_id(), request, token, now)))
@@ -77,7 +78,8 @@ class Conversions:
 
 
 class _Session(Protocol):
-    offers: OfferReader
+    offers: OfferStore
+    redemptions: RedemptionStore
     decisions: DecisionStore
     conversions: ConversionStore
     audit: AuditLog
@@ -126,13 +128,13 @@ def _open_one(unit: ConversionUnit, opening: _Opening, standing: _Standing) -> C
     if claims is None or refusal is not None:
         assert refusal is not None  # noqa: S101 - a token without claims is refused
         return refusal
-    of_offer = standing.terms[claims.offer]
-    if of_offer.session_seconds is None or of_offer.steps is None:
+    offer = standing.offers.get(claims.offer)
+    if offer is None:
         return NotFoundError(f"there is no offer `{claims.offer}`", code="offer.unregistered")
     refusal = (
         _refuse_early(claims, opening.now)
-        or standing.refusal(claims)
         or refuse_opening(unit.of_decision(claims.decision_id), opening.now)
+        or standing.refusal(claims, opening.now)
     )
     if refusal is not None:
         return refusal
@@ -142,10 +144,10 @@ def _open_one(unit: ConversionUnit, opening: _Opening, standing: _Standing) -> C
         offer=claims.offer,
         recipient=opening.request.recipient,
         body_hash=opening.body_hash,
-        declared=of_offer.steps,
+        declared=offer.terms.steps,
         is_paid=claims.amount_minor > 0,
         opened_at=opening.now,
-        ends_at=min(opening.now + timedelta(seconds=of_offer.session_seconds), claims.expires_at),
+        ends_at=min(opening.now + timedelta(seconds=offer.terms.session_seconds), claims.expires_at),
     )
     unit.add(kept)
     return Changed(kept.at(opening.now), is_new=True)
@@ -171,7 +173,7 @@ def _step_one(unit: ConversionUnit, stepping: _Stepping, standing: _Standing) ->
     if after is kept:
         return Changed(kept.at(stepping.now), is_new=False)
     # What is paid for converts with its redemption, which looks for itself.
-    refusal = None if kept.is_paid else standing.refusal(kept)
+    refusal = None if kept.is_paid else standing.refuse_free(kept, stepping.now)
     if refusal is not None:
         return refusal
     unit.step(after)
@@ -179,22 +181,47 @@ def _step_one(unit: ConversionUnit, stepping: _Stepping, standing: _Standing) ->
 
 
 class _Standing:
-    """How the offers and the sends stand that tokens or sessions are of, one read each."""
+    """How the offers, sends and redemptions stand that tokens or sessions are of, one read each."""
 
     def __init__(self, session: _Session, of: Sequence[OfferClaims | KeptConversion]) -> None:
-        queries = {each.offer: OfferQuery(each.offer) for each in of}
-        answers = session.offers.read(list(queries.values())) if queries else {}
-        self.terms: Mapping[str, OfferTerms] = {offer: answers[query] for offer, query in queries.items()}
         decision_ids = list(dict.fromkeys(each.decision_id for each in of))
-        self._decisions = session.decisions.by_id(decision_ids) if decision_ids else {}
+        self.offers = session.offers.by_id(list(dict.fromkeys(each.offer for each in of))) if of else {}
+        self._decisions = session.decisions.by_id(decision_ids) if of else {}
+        self._holding = session.redemptions.holding(decision_ids) if of else {}
+        pairs = [(each.offer, each.recipient) for each in of if isinstance(each, KeptConversion)]
+        self._held_by = session.redemptions.held_by(pairs) if pairs else {}
 
-    def refusal(self, of: OfferClaims | KeptConversion) -> CandidateError | None:
-        """Why nobody can have it any more, if so: as a redemption says it."""
-        if self.terms[of.offer].status == "withdrawn":
-            return GoneError(f"offer `{of.offer}` was withdrawn", code="offer.withdrawn")
-        decision = self._decisions.get(of.decision_id)
+    def refusal(self, of: OfferClaims | KeptConversion, now: datetime) -> CandidateError | None:
+        """Why nobody can have it now, if so: as a redemption says it."""
+        offer, holder, decision = (
+            self.offers[of.offer],
+            self._holding.get(of.decision_id),
+            self._decisions.get(of.decision_id),
+        )
+        if holder is not None:
+            message = f"the offer token is redeemed by redemption `{holder.id}`, which is {holder.state}"
+            return ConflictError(message, code="redemption.held")
         if decision is not None and decision.state == "cancelled":
             return ConflictError(f"the send of decision `{of.decision_id}` was cancelled", code="decision.cancelled")
+        if offer.withdrawn_at is not None:
+            return GoneError(f"offer `{offer.id}` was withdrawn", code="offer.withdrawn")
+        begins_at = offer.terms.begins_at
+        if begins_at is not None and now < begins_at:
+            return ConflictError(f"offer `{offer.id}` begins at {begins_at.isoformat()}", code="offer.not_begun")
+        return None
+
+    def refuse_free(self, kept: KeptConversion, now: datetime) -> CandidateError | None:
+        """The same for a step towards what costs nothing, and whether there is one left for the recipient."""
+        refusal = self.refusal(kept, now)
+        if refusal is not None:
+            return refusal
+        offer = self.offers[kept.offer]
+        if offer.left == 0:
+            return ConflictError(f"all of offer `{offer.id}` is taken: {offer.terms.stock}", code="offer.sold_out")
+        most = offer.terms.per_recipient
+        if self._held_by.get((kept.offer, kept.recipient), 0) >= most:
+            message = f"the recipient has redeemed offer `{offer.id}` as often as they may: {most}"
+            return ConflictError(message, code="redemption.recipient_limit")
         return None
 
 

@@ -94,7 +94,9 @@ def test_what_the_log_holds_of_their_conversions_is_told(route):
     application = route.application
     run(application.transactor, lambda session: session.offers.insert([offer()]))
     for recipient in ("r-1", "r-2"):
-        decision_id = live(route, recipient).decision_id
+        route.grant(recipient)
+        (answer,) = route.decide(candidate(f"c-{recipient}", recipient={"id": recipient}))
+        decision_id = answer.decision.decision_id
         paid = token_by(
             application.tokens(), decision_id, offer(), recipient=recipient, expires_at=NOW + timedelta(hours=1)
         )

@@ -40,6 +40,7 @@ COMMANDS = {
     "notice": Entry("guardrails.cli.notice", "Keep the texts that recipients are shown."),
     "settle": Entry("guardrails.cli.settle", "Settle a month: statements that agree with the ledger."),
     "payments": Entry("guardrails.cli.payments", "Hold redemptions against the payment service's books."),
+    "audit": Entry("guardrails.cli.audit", "Print entries of the log of all that was decided."),
     "replay": Entry("guardrails.cli.replay", "Decide all recorded decisions again; report any difference."),
 }
 

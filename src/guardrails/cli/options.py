@@ -1,7 +1,7 @@
 """Options that several commands share, and how their values are read.
 
-Where the records are is also told by the variables of `guardrails serve`, to the commands that only look into them. Not
-to those on candidates: by a variable that is set for the service, `decide` would write to its database unasked.
+Where the records are is also told by the variables of `guardrails serve`, to the commands on records. Not to those on
+candidates: by a variable that is set for the service, `decide` would write to its database unasked.
 """
 
 from __future__ import annotations

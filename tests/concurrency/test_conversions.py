@@ -100,5 +100,5 @@ def test_of_all_who_come_together_one_has_it_and_everyone_is_answered(load):
     assert clients(id="mine", step="view", number=1) == {"new": 1, "again": ALL - 1}
     assert clients(id="mine", step="confirm") == {"new": 1, "again": ALL - 1}
     assert clients(id="mine", step="view") == {"conversion.too_many_steps": ALL}
-    assert clients(token=token_by(tokens, "d-2", FREE)) == {"conversion.done": ALL}
-    assert events(transactor) == {"conversion.opened": 2, "conversion.step": 2, "conversion.converted": 1}
+    assert clients(token=token_by(tokens, "d-2", FREE)) == {"conversion.second_tab": ALL}
+    assert events(transactor) == {"conversion.opened": 2, "conversion.step": 2}

@@ -45,7 +45,6 @@ class Selling(Rig):
             recipient="anna",
             body_hash=b"",
             declared=("pay",),
-            is_paid=True,
             opened_at=instant(10, 4),
             ends_at=instant(10, 9),
         )

@@ -19,7 +19,6 @@ def kept(id_="k-1", decision_id="d-1", **changes) -> KeptConversion:
         "recipient": 'r-"ä"-🙂',
         "body_hash": b"\x00\xff",
         "declared": ("view", 'so"ä', "pay"),
-        "is_paid": True,
         "opened_at": instant(10, 0, 0, 1),
         "ends_at": instant(10, 5, 0, 1),
     }
@@ -28,7 +27,6 @@ def kept(id_="k-1", decision_id="d-1", **changes) -> KeptConversion:
 
 CONVERTED = kept(
     "k-2",
-    is_paid=False,
     done=(StepDone("view", instant(10, 0, 1)), StepDone('so"ä', instant(10, 0, 2, 3))),
     opened_at=instant(10, 6),
     converted_at=instant(10, 7, 0, 9),

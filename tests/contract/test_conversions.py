@@ -125,21 +125,19 @@ def test_a_token_has_one_open_session_and_another_once_that_ended(conversions):
     assert refused(conversions.open, request(), now=ENDS + SECOND) == (ConflictError, "conversion.second_tab")
 
 
-def test_the_last_step_converts_what_costs_nothing(do, conversions):
-    free = request(token(of=FREE))
-    conversions.open(free, now=NOON)
+@pytest.mark.parametrize("of", [FREE, offer("paid", steps=("view", "confirm"))])
+def test_steps_that_are_done_convert_nothing(do, transactor, of):
+    conversions = conversions_over(transactor, of)
+    conversions.open(request(token(of=of)), now=NOON)
     conversions.step("k-1", StepReport("view", 1), now=NOON + SECOND)
     last = conversions.step("k-1", StepReport("confirm", 2), now=NOON + 2 * SECOND)
     done = (StepDone("view", NOON + SECOND), StepDone("confirm", NOON + 2 * SECOND))
-    assert (last.conversion.state, last.conversion.done, last.is_new) == ("converted", done, True)
-    assert last.conversion.converted_at == NOON + 2 * SECOND
-    assert conversions.find("k-1", now=ENDS) == last.conversion
-    assert refused(conversions.open, free, now=ENDS) == (ConflictError, "conversion.done")
-    of_free = {"id": "k-1", "offer": "free"}
+    assert (last.conversion.state, last.conversion.done, last.is_new) == ("open", done, True)
+    assert conversions.find("k-1", now=ENDS).state == "ended"
+    said = {"id": "k-1", "offer": of.id}
     assert events(do)[1:] == [
-        ("conversion.step", "d-1", {**of_free, "step": "view", "number": 1}),
-        ("conversion.step", "d-1", {**of_free, "step": "confirm", "number": 2}),
-        ("conversion.converted", "d-1", {**of_free, "steps": 2}),
+        ("conversion.step", "d-1", {**said, "step": "view", "number": 1}),
+        ("conversion.step", "d-1", {**said, "step": "confirm", "number": 2}),
     ]
 
 
@@ -166,7 +164,7 @@ def test_nothing_is_known_of_other_ids(conversions):
         conversions.find("k-9", now=NOON)
 
 
-def test_what_is_paid_for_converts_when_its_payment_settles(do, conversions):
+def test_a_session_converts_when_its_redemption_settles(do, conversions):
     conversions.open(request(), now=NOON)
     conversions.step("k-1", StepReport("view"), now=NOON + SECOND)
     conversions.step("k-1", StepReport("confirm"), now=NOON + 2 * SECOND)
@@ -178,6 +176,7 @@ def test_what_is_paid_for_converts_when_its_payment_settles(do, conversions):
     assert settle(do, "k-1", paid_at + SECOND) == []
     assert settle(do, "k-unknown", paid_at) == []
     assert len(events(do)) == 4
+    assert refused(conversions.open, request(), now=paid_at + SECOND) == (ConflictError, "conversion.done")
 
 
 def test_a_payment_that_settles_late_ends_the_session_that_was_opened_meanwhile(do, conversions):
@@ -209,45 +208,9 @@ def redeem(do, of, decision_id, recipient=RECIPIENT):
     do(lambda session: (session.redemptions.insert([taken]), session.offers.take({of: 1})))
 
 
-def take_the_last(do):
-    redeem(do, "free", "d-9", "r-9")
-
-
-def cancel(do):
-    do(lambda session: session.decisions.insert([stored_decision(1, state="cancelled")]))
-
-
-def withdraw(do):
-    do(lambda session: session.offers.withdraw(["free", "upgrade"], NOON))
-
-
-@pytest.mark.parametrize(
-    ("end", "code"),
-    [
-        (cancel, "decision.cancelled"),
-        (withdraw, "offer.withdrawn"),
-        (take_the_last, "offer.sold_out"),
-        (lambda do: redeem(do, "free", "d-8"), "redemption.recipient_limit"),
-        (lambda do: redeem(do, "free", "d-1"), "redemption.held"),
-    ],
-)
-def test_nobody_converts_for_nothing_what_they_can_not_have_any_more(do, transactor, end, code):
-    stock = 1 if end is take_the_last else 5
-    conversions = conversions_over(
-        transactor, offer("free", amount_minor=0, payment="none", steps=("view", "confirm"), stock=stock), offer()
-    )
-    conversions.open(request(token(of=FREE)), now=NOON)
-    conversions.step("k-1", StepReport("view", 1), now=NOON)
-    end(do)
-    with pytest.raises(CandidateError) as refusal:
-        conversions.step("k-1", StepReport("confirm", 2), now=NOON)
-    assert refusal.value.code == code
-    assert conversions.step("k-1", StepReport("view", 1), now=NOON).conversion.done == (StepDone("view", NOON),)
-
-
 def test_a_payment_under_way_is_carried_on_though_its_offer_was_withdrawn(do, conversions):
     conversions.open(request(), now=NOON)
-    withdraw(do)
+    do(lambda session: session.offers.withdraw(["upgrade"], NOON))
     for number, step in enumerate(("view", "confirm", "pay"), start=1):
         assert conversions.step("k-1", StepReport(step, number), now=NOON).is_new
 

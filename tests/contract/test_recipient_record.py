@@ -44,7 +44,7 @@ def pay(route, recipient, decision_id):
     said = {"offer": "upgrade", "recipient": recipient, "decision_id": decision_id, "body_hash": b"h"}
     money = {"amount_minor": 1900, "currency": "EUR", "sponsor": "acme", "recorded_at": NOW}
     conversion = KeptConversion(
-        id=f"k-{recipient}", declared=("view",), is_paid=True, opened_at=NOW, ends_at=NOW + timedelta(minutes=5), **said
+        id=f"k-{recipient}", declared=("view",), opened_at=NOW, ends_at=NOW + timedelta(minutes=5), **said
     )
     redemption = Redemption(id=f"x-{recipient}", state="settled", method="wallet", settled_at=NOW, **said, **money)
     revenue = Revenue(id=f"rev-{recipient}", recipient=recipient, at=NOW, audit_index=1, model="last_touch", **money)

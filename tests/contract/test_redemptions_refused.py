@@ -99,7 +99,6 @@ def conversion(**changes) -> KeptConversion:
         "recipient": "anna",
         "body_hash": b"",
         "declared": ("view", "pay"),
-        "is_paid": True,
         "opened_at": instant(10, 4),
         "ends_at": instant(10, 9),
     }

@@ -46,10 +46,6 @@ class Told:
     def steps(self) -> tuple[str, ...]:
         return OFFERS[self.decision % len(OFFERS)].terms.steps
 
-    @property
-    def is_free(self) -> bool:
-        return self.decision % len(OFFERS) == 1
-
     def state(self, now) -> str:
         if self.converted_at:
             return "converted"
@@ -136,9 +132,6 @@ class Machine(RuleBasedStateMachine):
         if wanted is None:
             told.done.append(step)
             self.events += 1
-            if told.is_free and len(told.done) == len(told.steps):
-                told.converted_at = self.now
-                self.events += 1
 
     @rule(place=st.integers(0, 5))
     def settle(self, place):

@@ -145,7 +145,6 @@ def _open_one(unit: ConversionUnit, opening: _Opening, standing: _Standing) -> C
         recipient=opening.request.recipient,
         body_hash=opening.body_hash,
         declared=offer.terms.steps,
-        is_paid=claims.amount_minor > 0,
         opened_at=opening.now,
         ends_at=min(opening.now + timedelta(seconds=offer.terms.session_seconds), claims.expires_at),
     )
@@ -156,14 +155,12 @@ def _open_one(unit: ConversionUnit, opening: _Opening, standing: _Standing) -> C
 def _step(session: _Session, steppings: list[_Stepping]) -> list[Changed | CandidateError]:
     unit = ConversionUnit(session)
     unit.read({each.id: None for each in steppings})
-    named = {each.id: kept for each in steppings if (kept := unit.find(each.id)) is not None}
-    standing = _Standing(session, [each for each in named.values() if not each.is_paid])
-    results = [_step_one(unit, each, standing) for each in steppings]
+    results = [_step_one(unit, each) for each in steppings]
     unit.write()
     return results
 
 
-def _step_one(unit: ConversionUnit, stepping: _Stepping, standing: _Standing) -> Changed | CandidateError:
+def _step_one(unit: ConversionUnit, stepping: _Stepping) -> Changed | CandidateError:
     kept = unit.find(stepping.id)
     if kept is None:
         return _unknown(stepping.id)
@@ -172,56 +169,35 @@ def _step_one(unit: ConversionUnit, stepping: _Stepping, standing: _Standing) ->
         return after
     if after is kept:
         return Changed(kept.at(stepping.now), is_new=False)
-    # What is paid for converts with its redemption, which looks for itself.
-    refusal = None if kept.is_paid else standing.refuse_free(kept, stepping.now)
-    if refusal is not None:
-        return refusal
     unit.step(after)
     return Changed(after.at(stepping.now), is_new=True)
 
 
 class _Standing:
-    """How the offers, sends and redemptions stand that tokens or sessions are of, one read each."""
+    """How the offers, sends and redemptions stand that tokens are of, one read each."""
 
-    def __init__(self, session: _Session, of: Sequence[OfferClaims | KeptConversion]) -> None:
-        decision_ids = list(dict.fromkeys(each.decision_id for each in of))
-        self.offers = session.offers.by_id(list(dict.fromkeys(each.offer for each in of))) if of else {}
-        self._decisions = session.decisions.by_id(decision_ids) if of else {}
-        self._holding = session.redemptions.holding(decision_ids) if of else {}
-        pairs = [(each.offer, each.recipient) for each in of if isinstance(each, KeptConversion)]
-        self._held_by = session.redemptions.held_by(pairs) if pairs else {}
+    def __init__(self, session: _Session, told: Sequence[OfferClaims]) -> None:
+        decision_ids = list(dict.fromkeys(each.decision_id for each in told))
+        self.offers = session.offers.by_id(list(dict.fromkeys(each.offer for each in told))) if told else {}
+        self._decisions = session.decisions.by_id(decision_ids) if told else {}
+        self._holding = session.redemptions.holding(decision_ids) if told else {}
 
-    def refusal(self, of: OfferClaims | KeptConversion, now: datetime) -> CandidateError | None:
+    def refusal(self, claims: OfferClaims, now: datetime) -> CandidateError | None:
         """Why nobody can have it now, if so: as a redemption says it."""
-        offer, holder, decision = (
-            self.offers[of.offer],
-            self._holding.get(of.decision_id),
-            self._decisions.get(of.decision_id),
-        )
+        offer = self.offers[claims.offer]
+        holder = self._holding.get(claims.decision_id)
+        decision = self._decisions.get(claims.decision_id)
         if holder is not None:
             message = f"the offer token is redeemed by redemption `{holder.id}`, which is {holder.state}"
             return ConflictError(message, code="redemption.held")
         if decision is not None and decision.state == "cancelled":
-            return ConflictError(f"the send of decision `{of.decision_id}` was cancelled", code="decision.cancelled")
+            message = f"the send of decision `{claims.decision_id}` was cancelled"
+            return ConflictError(message, code="decision.cancelled")
         if offer.withdrawn_at is not None:
             return GoneError(f"offer `{offer.id}` was withdrawn", code="offer.withdrawn")
         begins_at = offer.terms.begins_at
         if begins_at is not None and now < begins_at:
             return ConflictError(f"offer `{offer.id}` begins at {begins_at.isoformat()}", code="offer.not_begun")
-        return None
-
-    def refuse_free(self, kept: KeptConversion, now: datetime) -> CandidateError | None:
-        """The same for a step towards what costs nothing, and whether there is one left for the recipient."""
-        refusal = self.refusal(kept, now)
-        if refusal is not None:
-            return refusal
-        offer = self.offers[kept.offer]
-        if offer.left == 0:
-            return ConflictError(f"all of offer `{offer.id}` is taken: {offer.terms.stock}", code="offer.sold_out")
-        most = offer.terms.per_recipient
-        if self._held_by.get((kept.offer, kept.recipient), 0) >= most:
-            message = f"the recipient has redeemed offer `{offer.id}` as often as they may: {most}"
-            return ConflictError(message, code="redemption.recipient_limit")
         return None
 
 

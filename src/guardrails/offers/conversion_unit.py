@@ -79,8 +79,6 @@ class ConversionUnit:
         self.change(after)
         done = after.done[-1]
         self._note(after, done.at, "conversion.step", step=done.step, number=len(after.done))
-        if after.converted_at is not None:
-            self._note(after, after.converted_at, "conversion.converted", steps=len(after.done))
 
     def settle(self, kept: KeptConversion, at: datetime) -> KeptConversion:
         """Convert a session, whose redemption settles just now; it ends others that are open beside it."""

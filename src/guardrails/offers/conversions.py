@@ -1,8 +1,8 @@
 """Conversion sessions: one recipient converts one offer within one notification, in the one to three steps it declares.
 
-A step is done in its turn, once, and in time; everything else is refused by a stable code and changes nothing. An offer
-that costs nothing is converted with its last step, one that is paid for once the payment is settled: what was
-only tried is no conversion. Whether there is any stock left, and who pays how, is the redemption's business.
+A step is done in its turn, once, and in time; everything else is refused by a stable code and changes nothing. A
+session converts once its token's redemption settles: what was only tried is no conversion. Whether there is any stock
+left, and who pays how, is the redemption's business.
 
 INVARIANT: of the sessions of one offer token at most one is open at any instant, and at most one ever converts.
 """
@@ -88,7 +88,7 @@ class ConversionSession(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class KeptConversion(msgspec.Struct, frozen=True, kw_only=True):
-    """A session as a store keeps it. `is_paid`: the offer costs something, so it converts by its payment."""
+    """A session as a store keeps it."""
 
     id: str
     decision_id: str
@@ -96,7 +96,6 @@ class KeptConversion(msgspec.Struct, frozen=True, kw_only=True):
     recipient: str
     body_hash: bytes
     declared: tuple[str, ...]
-    is_paid: bool
     opened_at: datetime
     ends_at: datetime
     done: tuple[StepDone, ...] = ()
@@ -147,9 +146,7 @@ def take_step(kept: KeptConversion, report: StepReport, now: datetime) -> KeptCo
     refusal = _refuse_step(kept, report, now)
     if refusal is not None:
         return refusal
-    done = (*kept.done, StepDone(report.step, _not_before(kept, now)))
-    is_converted = len(done) == len(kept.declared) and not kept.is_paid
-    return msgspec.structs.replace(kept, done=done, converted_at=done[-1].at if is_converted else None)
+    return msgspec.structs.replace(kept, done=(*kept.done, StepDone(report.step, _not_before(kept, now))))
 
 
 def refuse_redeeming(kept: KeptConversion, decision_id: str, now: datetime) -> CandidateError | None:
@@ -159,7 +156,7 @@ def refuse_redeeming(kept: KeptConversion, decision_id: str, now: datetime) -> C
     """
     if kept.decision_id != decision_id:
         return ConflictError(f"conversion `{kept.id}` is of another token", code="conversion.other_token")
-    if kept.is_paid and kept.converted_at is not None:
+    if kept.converted_at is not None:
         return _is_done()
     if kept.state(now) == "ended":
         return _is_late(kept)

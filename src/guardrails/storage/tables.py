@@ -47,7 +47,7 @@ __all__ = [
     "revenues",
 ]
 
-SCHEMA_REVISION = "0005"
+SCHEMA_REVISION = "0006"
 """The newest migration; a database that is at it needs none."""
 
 METADATA = MetaData(
@@ -239,7 +239,6 @@ conversions = Table(
     Column("recipient", Words, nullable=False),
     Column("body_hash", LargeBinary, nullable=False),
     Column("declared", Words, nullable=False),  # a JSON array of the steps' names
-    Column("is_paid", Flag, nullable=False),  # it converts when its payment settles, and else with its last step
     Column("done", Words, nullable=False),  # a JSON array of names and instants
     Column("opened_at", WideInteger, nullable=False),
     Column("ends_at", WideInteger, nullable=False),

@@ -50,11 +50,8 @@ class ConversionRoom:
         report = self._steps.read(exchange)
         with self._counting_refusals(exchange):
             changed = self._conversions.step(conversion_id, report, now=exchange.now(self._clock))
-        conversion = changed.conversion
-        if changed.is_new and conversion.state == "converted":
-            self._metrics.converted(len(conversion.done), conversion.seconds)
-        exchange.log["decision_id"] = conversion.decision_id
-        return Reply(200, _encoder.encode(conversion))
+        exchange.log["decision_id"] = changed.conversion.decision_id
+        return Reply(200, _encoder.encode(changed.conversion))
 
     def find(self, exchange: Exchange, conversion_id: str) -> Reply:
         """`GET /v1/conversions/{conversion_id}`."""

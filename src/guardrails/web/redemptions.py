@@ -129,8 +129,7 @@ class RedemptionCount:
         """Count one."""
         self._metrics.redemption(redemption.state, redemption.method, in_session=redemption.conversion is not None)
         if redemption.state == "settled" and redemption.conversion is not None:
-            self._count_conversion(redemption, redemption.conversion)
-
+            self._count_conversion(redemption.conversion)
         if redemption.state in {"settled", *TAKEN_BACK}:
             self._count_revenue(redemption)
 
@@ -140,12 +139,10 @@ class RedemptionCount:
         with suppress(NotFoundError, DependencyError):  # it earned nothing, or can't be read now
             self._metrics.revenue(self._revenue.read(id_), "redemption")
 
-    def _count_conversion(self, redemption: Redemption, id_: str) -> None:
+    def _count_conversion(self, id_: str) -> None:
         with suppress(NotFoundError, DependencyError):  # what can't be read now goes uncounted
             conversion = self._conversions.find(id_, now=self._clock())
-            # What costs nothing, and was converted by its last step, was counted with that.
-            is_by_this = redemption.amount_minor > 0 or conversion.converted_at == redemption.settled_at
-            if conversion.state == "converted" and is_by_this:
+            if conversion.state == "converted":
                 self._metrics.conversions.converted(len(conversion.done), conversion.seconds)
 
 

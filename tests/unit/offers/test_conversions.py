@@ -22,7 +22,7 @@ SECOND = timedelta(seconds=1)
 
 
 def session(*done: str, **changes) -> KeptConversion:
-    """A session of a free offer, in which so many steps were done, one a second."""
+    """A session in which so many steps were done, one a second."""
     fields = {
         "id": "k-1",
         "decision_id": "d-1",
@@ -30,7 +30,6 @@ def session(*done: str, **changes) -> KeptConversion:
         "recipient": "r-1",
         "body_hash": b"",
         "declared": ("view", "confirm", "pay"),
-        "is_paid": False,
         "opened_at": OPENED,
         "ends_at": ENDS,
         "done": tuple(StepDone(step, OPENED + place * SECOND) for place, step in enumerate(done, 1)),
@@ -68,18 +67,11 @@ def test_what_is_converted_is_not_opened_again():
 # --- steps
 
 
-def test_steps_are_done_in_turn_and_the_last_one_converts_what_costs_nothing():
+def test_steps_are_done_in_turn_and_convert_nothing():
     kept = session()
     for place, step in enumerate(kept.declared, 1):
-        assert kept.state(OPENED) == "open"
         kept = take_step(kept, StepReport(step, place if place % 2 else None), OPENED + place * SECOND)
-    assert converted() == kept
-    assert kept.state(ENDS) == "converted"
-
-
-def test_what_is_paid_for_is_not_converted_by_what_was_only_tried():
-    kept = take_step(session("view", "confirm", is_paid=True), StepReport("pay"), OPENED + 3 * SECOND)
-    assert session("view", "confirm", "pay", is_paid=True) == kept
+    assert session("view", "confirm", "pay") == kept
     assert kept.state(ENDS - SECOND) == "open"
     assert kept.state(ENDS) == "ended"
 
@@ -116,9 +108,8 @@ def test_a_step_reported_again_changes_nothing_even_when_it_is_late(done, report
         ((), StepReport("view", 4), "conversion.too_many_steps"),
     ],
 )
-@pytest.mark.parametrize("is_paid", [True, False])
-def test_any_other_step_is_refused_by_its_code(done, report, wanted, is_paid):
-    refusal = take_step(session(*done, is_paid=is_paid), report, OPENED + SECOND)
+def test_any_other_step_is_refused_by_its_code(done, report, wanted):
+    refusal = take_step(session(*done), report, OPENED + SECOND)
     assert (type(refusal), code(refusal)) == (ConflictError, wanted)
 
 
@@ -129,7 +120,7 @@ def test_a_late_step_is_refused_whatever_it_is():
 
 
 def test_what_was_converted_before_its_steps_were_reported_takes_no_more_of_them():
-    kept = settle(session(is_paid=True), OPENED + SECOND)
+    kept = settle(session(), OPENED + SECOND)
     assert code(take_step(kept, StepReport("view"), OPENED + 2 * SECOND)) == "conversion.done"
 
 
@@ -145,20 +136,16 @@ def test_a_clock_that_is_behind_brings_no_steps_out_of_order():
 
 @pytest.mark.parametrize("done", [("view", "confirm"), ("view", "confirm", "pay")])
 def test_a_token_is_redeemed_once_all_steps_but_the_payment_are_done(done):
-    assert refuse_redeeming(session(*done, is_paid=True), "d-1", ENDS - SECOND) is None
-
-
-def test_what_cost_nothing_and_is_converted_is_redeemed_at_any_time():
-    assert refuse_redeeming(converted(), "d-1", ENDS + SECOND) is None
+    assert refuse_redeeming(session(*done), "d-1", ENDS - SECOND) is None
 
 
 @pytest.mark.parametrize(
     ("kept", "wanted"),
     [
-        (session("view", is_paid=True), "conversion.out_of_order"),
+        (session("view"), "conversion.out_of_order"),
         (session("view", declared=("view", "confirm")), "conversion.out_of_order"),
         (session("view", "confirm", decision_id="d-2"), "conversion.other_token"),
-        (converted(is_paid=True), "conversion.done"),
+        (converted(), "conversion.done"),
     ],
 )
 def test_a_token_is_not_redeemed_within_another_session_nor_before_its_turn(kept, wanted):
@@ -166,16 +153,16 @@ def test_a_token_is_not_redeemed_within_another_session_nor_before_its_turn(kept
 
 
 def test_a_token_is_not_redeemed_within_a_session_that_ended():
-    assert code(refuse_redeeming(session("view", "confirm", is_paid=True), "d-1", ENDS)) == "conversion.late"
+    assert code(refuse_redeeming(session("view", "confirm"), "d-1", ENDS)) == "conversion.late"
 
 
 def test_settling_converts_however_late_and_is_the_step_of_paying_where_that_is_next():
     late = ENDS + timedelta(hours=1)
-    paying = session("view", "confirm", is_paid=True)
+    paying = session("view", "confirm")
     assert settle(paying, late) == msgspec.structs.replace(
         paying, done=(*paying.done, StepDone("pay", late)), converted_at=late
     )
-    paid = session("view", "confirm", "pay", is_paid=True)
+    paid = session("view", "confirm", "pay")
     assert settle(paid, late) == msgspec.structs.replace(paid, converted_at=late)
 
 

@@ -24,7 +24,7 @@ from stores import instant, open_stores, run, sqlite_url
 
 CATALOGUE = """
 SELECT 'column', c.relname, a.attname, format_type(a.atttypid, a.atttypmod), l.collname, a.attnotnull::text,
-       pg_get_expr(d.adbin, d.adrelid), a.attnum::text
+       pg_get_expr(d.adbin, d.adrelid), row_number() OVER (PARTITION BY c.oid ORDER BY a.attnum)::text
 FROM pg_attribute a
 JOIN pg_class c ON c.oid = a.attrelid AND c.relkind = 'r' AND c.relnamespace = 'public'::regnamespace
 LEFT JOIN pg_collation l ON l.oid = a.attcollation
@@ -235,6 +235,53 @@ def test_consents_and_preferences_of_the_second_schema_are_carried_over_in_their
     assert run(stores, lambda session: session.consents.history(ODD)) == (*carried, later[0])
     assert run(stores, lambda session: session.preferences.history(ODD)) == (*chosen, later[1])
     stores.close()
+
+
+OLD_CONVERSION = text("""
+INSERT INTO conversions
+  (id, decision_id, offer, recipient, body_hash, declared, is_paid, done, opened_at, ends_at, converted_at)
+VALUES (:id, 'd-1', 'upgrade', 'r-1', :hash, '["view"]', :is_paid, '[["view",60]]', 0, 300, :converted_at)
+""").bindparams(bindparam("is_paid", type_=Boolean()), bindparam("hash", type_=LargeBinary))
+OLD_REDEMPTION = text("""
+INSERT INTO redemptions
+  (id, decision_id, offer, recipient, conversion, body_hash, state, method, amount_minor, currency, details,
+   recorded_at, settled_at)
+VALUES (:id, 'd-1', 'upgrade', 'r-1', :conversion, :hash, 'settled', 'none', 0, 'EUR', '{}', 0, :settled_at)
+""").bindparams(bindparam("hash", type_=LargeBinary))
+
+
+def test_sessions_of_the_fifth_schema_are_converted_where_they_were_redeemed(database, url):
+    """What costs nothing was converted by its last step before, and some of it was never redeemed."""
+    sessions = [
+        ("paid", True, 70),
+        ("free", False, 60),
+        ("had", False, 60),
+        ("refused", False, 60),
+        ("open", False, None),
+    ]
+    with database.engine.begin() as connection:
+        config = alembic_config()
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0005")
+        connection.execute(
+            OLD_CONVERSION,
+            [{"id": id_, "is_paid": paid, "hash": b"1", "converted_at": at} for id_, paid, at in sessions],
+        )
+        redeemed = [("one", "had", 65), ("two", "refused", None), ("three", None, 65)]
+        connection.execute(
+            OLD_REDEMPTION,
+            [{"id": id_, "conversion": of, "hash": b"1", "settled_at": at} for id_, of, at in redeemed],
+        )
+    stores = open_stores(url)
+    found = run(stores, lambda session: session.conversions.by_id([id_ for id_, _, _ in sessions]))
+    stores.close()
+    assert {id_: each.converted_at is not None for id_, each in found.items()} == {
+        "paid": True,
+        "free": False,
+        "had": True,
+        "refused": False,
+        "open": False,
+    }
 
 
 @pytest.mark.parametrize("table", APPEND_ONLY, ids=lambda table: table.name)

@@ -47,6 +47,7 @@ def make_service(compiled, log_lines):
         )
         opened.append(application)
         run(application.transactor, lambda session: session.offers.insert([offer(), FREE]))
+        run(application.transactor, lambda session: session.decisions.insert([stored_decision(1, recipient="r-1")]))
         client = create_app(application, Settings(keys=keys, replay_clock=True), Metrics()).test_client()
         client.environ_base["HTTP_HOST"] = "127.0.0.1:8080"
         return client, application
@@ -79,6 +80,11 @@ def step(client, name, seconds=1.0, id_="s-1", **more):
     return client.post(f"/v1/conversions/{id_}/steps", json={"step": name, **more}, headers=at(seconds))
 
 
+def redeem(client, seconds, of=FREE):
+    body = {"recipient": "r-1", "conversion": "s-1"}
+    return client.post(f"/v1/offers/{token(of=of)}/redeem", json=body, headers=at(seconds))
+
+
 def problem(answer):
     return answer.status_code, answer.get_json().get("code")
 
@@ -100,15 +106,15 @@ def test_a_session_is_opened_done_step_by_step_and_read(service):
     assert (again.status_code, again.get_json()) == (200, OPENED)
     assert step(service, "view", 1).status_code == 200
     last = step(service, "confirm", 2, number=2)
-    converted = OPENED | {
-        "state": "converted",
+    done = OPENED | {
         "done": [
             {"step": "view", "at": "2026-12-01T12:00:01Z"},
             {"step": "confirm", "at": "2026-12-01T12:00:02Z"},
         ],
-        "converted_at": "2026-12-01T12:00:02Z",
     }
-    assert (last.status_code, last.get_json()) == (200, converted)
+    assert (last.status_code, last.get_json()) == (200, done)
+    assert redeem(service, 3).get_json()["state"] == "settled"
+    converted = done | {"state": "converted", "converted_at": "2026-12-01T12:00:03Z"}
     assert service.get("/v1/conversions/s-1", headers=at(900)).get_json() == converted
 
 
@@ -117,7 +123,9 @@ def test_the_promise_of_few_steps_is_measured(service):
     open_(service)
     step(service, "view", 1)
     step(service, "view", 1)
-    step(service, "confirm", 12.5)
+    step(service, "confirm", 12)
+    redeem(service, 12.5)
+    redeem(service, 13)
     assert counted(service) == {
         "guardrails_conversions_opened_total": 1,
         'guardrails_conversion_steps_bucket{le="1.0"}': 0,
@@ -170,13 +178,9 @@ def test_what_converted_is_not_opened_again(service):
     open_(service)
     step(service, "view")
     step(service, "confirm")
+    redeem(service, 1)
     assert problem(open_(service, id="s-2")) == (409, "conversion.done")
     assert problem(step(service, "share")) == (409, "conversion.too_many_steps")
-
-
-def redeem(client, seconds, of=None):
-    body = {"recipient": "r-1", "conversion": "s-1"}
-    return client.post(f"/v1/offers/{token(of=of)}/redeem", json=body, headers=at(seconds))
 
 
 def counted_conversions(client) -> tuple[float, float, float]:
@@ -186,38 +190,25 @@ def counted_conversions(client) -> tuple[float, float, float]:
     return tuple(told[f"guardrails_conversion_{name}"] for name in names)
 
 
-def test_what_is_paid_for_is_converted_and_counted_when_the_payment_settles(make_service):
-    client, application = make_service()
-    run(application.transactor, lambda session: session.decisions.insert([stored_decision(1, recipient="r-1")]))
-    open_(client, token=token())
-    assert problem(redeem(client, 1)) == (409, "conversion.out_of_order")
+def test_what_is_paid_for_is_converted_and_counted_when_the_payment_settles(service):
+    open_(service, token=token())
+    assert problem(redeem(service, 1)) == (409, "conversion.out_of_order")
     for name in ("view", "confirm"):
-        assert step(client, name).get_json()["state"] == "open"
-    assert redeem(client, 2).get_json()["state"] == "declined"  # nothing is in the wallet
-    assert step(client, "pay", 3).get_json()["state"] == "open"
-    assert counted_conversions(client) == (0, 0, 0)
+        assert step(service, name).get_json()["state"] == "open"
+    assert redeem(service, 2, offer()).get_json()["state"] == "declined"  # nothing is in the wallet
+    assert step(service, "pay", 3).get_json()["state"] == "open"
+    assert counted_conversions(service) == (0, 0, 0)
     top_up = {"id": "t-1", "recipient": "r-1", "amount_minor": 5000, "currency": "EUR"}
-    assert client.post("/v1/wallet/top-ups", json=top_up, headers=at(4)).status_code == 201
-    assert redeem(client, 5).get_json()["state"] == "settled"
-    assert client.get("/v1/conversions/s-1", headers=at(6)).get_json()["state"] == "converted"
-    assert counted_conversions(client) == (1, 3, 5)
-
-
-def test_what_cost_nothing_is_counted_once_though_it_is_redeemed(make_service):
-    client, application = make_service()
-    run(application.transactor, lambda session: session.decisions.insert([stored_decision(1, recipient="r-1")]))
-    open_(client)
-    step(client, "view", 1)
-    step(client, "confirm", 2)
-    assert redeem(client, 3, FREE).get_json()["state"] == "settled"
-    assert counted_conversions(client) == (1, 2, 2)
+    assert service.post("/v1/wallet/top-ups", json=top_up, headers=at(4)).status_code == 201
+    assert redeem(service, 5, offer()).get_json()["state"] == "settled"
+    assert service.get("/v1/conversions/s-1", headers=at(6)).get_json()["state"] == "converted"
+    assert counted_conversions(service) == (1, 3, 5)
 
 
 def test_what_costs_nothing_is_counted_where_the_redemption_does_its_last_step(make_service):
     client, application = make_service()
     gift = offer("gift", amount_minor=0, payment="none")
     run(application.transactor, lambda session: session.offers.insert([gift]))
-    run(application.transactor, lambda session: session.decisions.insert([stored_decision(1, recipient="r-1")]))
     open_(client, token=token(of=gift))
     step(client, "view", 1)
     step(client, "confirm", 2)

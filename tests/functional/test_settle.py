@@ -86,17 +86,20 @@ def test_files_are_written_of_all_statements_and_of_each(settle, month, tmp_path
 
 @pytest.mark.usefixtures("service")
 def test_the_entries_that_prove_a_line_are_printed_by_their_index(settle, month, shared_directory):
-    (statement,) = json.loads(settle(month, "--format", "json").stdout)["statements"]
-    last = statement["lines"][-1]
-    asked = [str(last["audit_index"]), str(last["reverses_audit_index"]), "99999999999999999999"]
-    database = sqlite_url(shared_directory / "guardrails.db")
-    printed = CliRunner().invoke(main, ["audit", "show", *asked, "--database", database])
-    assert printed.exit_code == 1
-    assert "there is no entry 99999999999999999999; the log holds " in printed.stderr
     with sqlite3.connect(shared_directory / "guardrails.db") as connection:
         written = dict(connection.execute('SELECT "index", entry FROM audit_entries'))
     connection.close()
-    assert printed.stdout_bytes == b"".join(written[int(index)] + b"\n" for index in asked[:2])
+    (statement,) = json.loads(settle(month, "--format", "json").stdout)["statements"]
+    last = statement["lines"][-1]
+    proof = [last["audit_index"], last["reverses_audit_index"]]
+    missing = [len(written), 10**20]
+    asked = map(str, (missing[0], *proof, missing[1]))
+    database = sqlite_url(shared_directory / "guardrails.db")
+    printed = CliRunner().invoke(main, ["audit", "show", *asked, "--database", database])
+    assert printed.exit_code == 1
+    holds = f"the log holds {len(written)}, from 0 on"
+    assert printed.stderr.splitlines() == [f"guardrails: there is no entry {index}; {holds}" for index in missing]
+    assert printed.stdout_bytes == b"".join(written[index] + b"\n" for index in proof)
     reversal, revenue = map(json.loads, printed.stdout.splitlines())
     assert (reversal["event"], revenue["event"]) == ("revenue.reversed", "revenue.booked")
 
